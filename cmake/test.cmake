@@ -1,0 +1,64 @@
+# Tests: one program for each test/*/test_*.c, the scripts of test/install and script, and, with
+# clang, one fuzz target for each test/fuzz/fuzz_*.c.
+
+if(IMGEN_TESTS)
+    enable_testing()
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+
+    file(GLOB SUPPORT_SOURCES CONFIGURE_DEPENDS test/support/*.c)
+    add_library(imgen_test_support STATIC ${SUPPORT_SOURCES})
+    target_include_directories(imgen_test_support PUBLIC test)
+    target_link_libraries(imgen_test_support PUBLIC imgen_static PkgConfig::CMOCKA)
+    target_compile_definitions(imgen_test_support PUBLIC
+        GOLDEN_DIR="${PROJECT_SOURCE_DIR}/test/golden" SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
+
+    file(GLOB TEST_SOURCES CONFIGURE_DEPENDS test/*/test_*.c)
+    foreach(source ${TEST_SOURCES})
+        get_filename_component(name ${source} NAME_WE)
+        add_executable(${name} ${source})
+        target_link_libraries(${name} PRIVATE imgen_test_support)
+        # These make the library's own calls of the system fail: test/support/failing.h.
+        if(name MATCHES "^test_fail_")
+            foreach(call malloc calloc realloc aligned_alloc strdup
+                         open read write fsync rename mmap)
+                target_link_options(${name} PRIVATE -Wl,--wrap=${call})
+            endforeach()
+        endif()
+        add_test(NAME ${name} COMMAND ${name})
+        # Several tests run side by side; a thread that waits must not burn the other's processor.
+        set_tests_properties(${name} PROPERTIES
+            TIMEOUT 600 ENVIRONMENT "OMP_WAIT_POLICY=passive")
+    endforeach()
+    foreach(name test_parity test_theory)
+        if(TARGET ${name})
+            target_link_libraries(${name} PRIVATE parity_objects)
+        endif()
+    endforeach()
+
+    add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers ${PROJECT_SOURCE_DIR})
+    add_test(NAME exports COMMAND ${PROJECT_SOURCE_DIR}/test/install/exports $<TARGET_FILE:imgen>)
+    if(TARGET imgen_cli AND NOT IMGEN_SANITIZE)
+        add_test(NAME install COMMAND
+            ${PROJECT_SOURCE_DIR}/test/install/install ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+        set_tests_properties(install PROPERTIES TIMEOUT 600)
+    endif()
+    if(TARGET imgen_cli)
+        file(GLOB CLI_TESTS CONFIGURE_DEPENDS test/cli/test_*)
+        foreach(script ${CLI_TESTS})
+            get_filename_component(name ${script} NAME)
+            string(REPLACE "test_" "cli_" name ${name})
+            add_test(NAME ${name} COMMAND ${script} $<TARGET_FILE:imgen_cli> ${PROJECT_SOURCE_DIR})
+            set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+        endforeach()
+    endif()
+endif()
+
+if(IMGEN_FUZZ)
+    file(GLOB FUZZ_SOURCES CONFIGURE_DEPENDS test/fuzz/fuzz_*.c)
+    foreach(source ${FUZZ_SOURCES})
+        get_filename_component(name ${source} NAME_WE)
+        add_executable(${name} ${source})
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+        target_link_libraries(${name} PRIVATE imgen_static)
+    endforeach()
+endif()

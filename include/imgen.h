@@ -1,0 +1,534 @@
+/*
+ * imgen.h - image generators by flow matching: train, sample, look inside
+ *
+ *     struct imgen_model *model = NULL;
+ *     struct imgen_request request;
+ *     struct imgen_error err;
+ *
+ *     if (imgen_model_open(&model, "model.safetensors", &err))
+ *         return complain(err.text);
+ *     imgen_request_init(&request, model);
+ *     imgen_model_find_label(model, "red star", &item.label, &err);
+ *     ...
+ *     imgen_sample(model, &request, pixels, &err);
+ *
+ * Time runs from t = 0 (noise) to t = 1 (data).  The guidance scale is w: 0 unguided, 1 as trained,
+ * above 1 strengthened.  Arrays are dense, outermost dimension first, channels last.
+ *
+ * There are no globals: any number of models and calls may live side by side in any number of
+ * threads; one model may serve several calls of imgen_sample at once.  The library never prints and
+ * never exits. What the outside world can cause is returned as a status, with one sentence in a
+ * struct imgen_error that names the thing and the numbers; err may be NULL.  Breaking a promise
+ * made here (a wrong shape, a NULL where none is allowed) aborts with a message.
+ */
+#ifndef IMGEN_H
+#define IMGEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define IMGEN_API __attribute__((visibility("default")))
+#else
+#define IMGEN_API
+#endif
+
+#define IMGEN_VERSION "0.1.0"
+
+/* The version of the library that is running. */
+IMGEN_API const char *imgen_version(void);
+
+/* ---- Errors ------------------------------------------------------------------------------------
+ */
+
+enum imgen_status {
+    IMGEN_OK = 0,
+    IMGEN_E_ARG,         /* a request or an option that is unknown or out of range    */
+    IMGEN_E_FORMAT,      /* a file that is not what it claims to be                   */
+    IMGEN_E_IO,          /* the system refused to open, read, write, sync or rename   */
+    IMGEN_E_MEMORY,      /* memory of the size asked for is not to be had             */
+    IMGEN_E_UNSUPPORTED, /* understood, and not something this build can do           */
+    IMGEN_E_CANCELLED,   /* a callback asked to stop                                  */
+    IMGEN_E_NOT_FINITE,  /* a loss, a gradient or a picture is no number any more     */
+};
+
+struct imgen_error {
+    enum imgen_status status;
+    char text[1024];
+};
+
+/* ---- What there is to choose from ---------------------------------------------------------------
+ */
+
+enum imgen_kind {
+    IMGEN_SAMPLERS,  /* solvers of the flow ODE          */
+    IMGEN_SCHEDULES, /* how the solver's times are spaced */
+    IMGEN_NETWORKS,
+    IMGEN_PATHS, /* from noise to data                */
+    IMGEN_TIMES, /* laws of the training time         */
+    IMGEN_DATASETS,
+};
+
+struct imgen_choice {
+    const char *name, *summary;
+    const char *paper; /* or NULL */
+};
+
+/* The i-th of a kind; 0 past the last, else 1. */
+IMGEN_API int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out);
+
+/* ---- Models -------------------------------------------------------------------------------------
+ */
+
+struct imgen_model;
+
+/* Open a model file, or a checkpoint of a run (its averaged weights).  *out is closed by the
+ * caller. */
+IMGEN_API enum imgen_status imgen_model_open(struct imgen_model **out, const char *path,
+                                             struct imgen_error *err);
+IMGEN_API void imgen_model_close(struct imgen_model *model); /* NULL is fine */
+
+/* Texts belong to the model. */
+struct imgen_model_info {
+    int height, width, channels;
+    int n_labels;    /* labels a request can name; 0: unconditional             */
+    int guided;      /* 1: has a null label, so that any guidance scale works    */
+    int null_label;  /* the number that means "no request", or -1                */
+    int64_t weights; /* trained numbers                                         */
+    int64_t step;    /* training steps behind it                                */
+    const char *network, *path, *prediction, *about;
+    const char *sampler, *schedule; /* defaults of a request */
+    double shift, cfg_scale;
+    int steps;
+};
+IMGEN_API void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *out);
+
+/* The name of label i, or NULL when labels have no names. */
+IMGEN_API const char *imgen_model_label(const struct imgen_model *model, int i);
+/* The number of a label by its name or number; "" and "none" are the null label. E_ARG names the
+ * nearest. */
+IMGEN_API enum imgen_status imgen_model_find_label(const struct imgen_model *model,
+                                                   const char *word, int *out,
+                                                   struct imgen_error *err);
+
+/* ---- Sampling -----------------------------------------------------------------------------------
+ */
+
+/* One picture: a function of these three, the model and the request's solver alone, bit for bit;
+ * not of the other pictures of the request, nor of the number of threads. */
+struct imgen_item {
+    int label;        /* 0 .. n_labels-1, or null_label; ignored by unconditional models */
+    double cfg_scale; /* w >= 0                                                          */
+    uint64_t seed;    /* of the noise it starts from                                     */
+};
+
+/* What a callback sees, after each step of each batch. */
+struct imgen_progress {
+    int64_t first, count; /* the items of this batch                              */
+    int64_t n;            /* items in all                                         */
+    int step, steps;      /* of this batch; steps 0 when the solver chooses        */
+    double t, done;       /* time reached; share of all the work, in (0, 1]        */
+    int height, width, channels;
+    const double *state;   /* [count, height, width, channels] at t                */
+    const double *preview; /* the same: the pictures as they would end from here; or NULL */
+};
+/* Return 0 to stop: the call then fails with IMGEN_E_CANCELLED. */
+typedef int imgen_progress_callback(const struct imgen_progress *p, void *user);
+
+/* Texts and arrays belong to the caller. */
+struct imgen_request {
+    const struct imgen_item *items;
+    int64_t n_items;
+    const char *sampler, *schedule; /* see imgen_list                          */
+    double shift;                   /* of schedule "shift"                      */
+    int steps;                      /* 1 .. 1000                                */
+    const double *times; /* [n_times] from 0 to 1 instead of schedule and steps, or NULL */
+    int n_times;
+    int threads; /* 0: one per processor                    */
+    int wants_preview;
+    imgen_progress_callback *progress; /* may be NULL */
+    void *user;
+};
+
+/* The model's own defaults, no items, all processors. */
+IMGEN_API void imgen_request_init(struct imgen_request *r, const struct imgen_model *model);
+
+/* pixels: [n_items, height, width, channels], 0 .. 255. */
+IMGEN_API enum imgen_status imgen_sample(const struct imgen_model *model,
+                                         const struct imgen_request *r, uint8_t *pixels,
+                                         struct imgen_error *err);
+/* The same unrounded: -1 black to 1 white, not clipped. */
+IMGEN_API enum imgen_status imgen_sample_floats(const struct imgen_model *model,
+                                                const struct imgen_request *r, float *pixels,
+                                                struct imgen_error *err);
+
+/* ---- Pictures and their recipes
+ * ------------------------------------------------------------------ */
+
+/* pixels [height, width, channels], rows from the top; 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. */
+struct imgen_image {
+    int64_t height, width, channels;
+    uint8_t *pixels;
+};
+/* PNG, JPEG or WebP, by content.  Give it back with imgen_image_release. */
+IMGEN_API enum imgen_status imgen_image_read(struct imgen_image *out, const char *path,
+                                             struct imgen_error *err);
+/* Format by the name's ending; written whole or not at all. */
+IMGEN_API enum imgen_status imgen_image_write(const char *path, const struct imgen_image *image,
+                                              struct imgen_error *err);
+IMGEN_API void imgen_image_release(struct imgen_image *image);
+
+/* x [rows columns, height, width, channels] in -1 .. 1 as one picture: `gap` pixels of grey level
+ * `ground` around each, every pixel drawn zoom x zoom times. */
+struct imgen_sheet {
+    int64_t rows, columns, height, width, channels, gap, zoom;
+    int ground;
+};
+IMGEN_API enum imgen_status imgen_sheet_draw(struct imgen_image *out, const float *x,
+                                             const struct imgen_sheet *sheet,
+                                             struct imgen_error *err);
+
+/* How a picture was made: written into its PNG as text ("parameters" for people, "imgen" as JSON).
+ */
+struct imgen_recipe {
+    char model[256]; /* name of the file                 */
+    char hash[65];   /* SHA-256 of the file              */
+    char label[160]; /* name or number; "none"           */
+    struct imgen_item item;
+    char sampler[48], schedule[48];
+    double shift;
+    int steps;
+    double times[1001]; /* when n_times > 0 */
+    int n_times;
+};
+/* The recipe of item i of a request.  The model's file is read once more, for its hash. */
+IMGEN_API enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model *model,
+                                              const struct imgen_request *r, int64_t i,
+                                              struct imgen_error *err);
+/* Write one picture as PNG with its recipe. Equal pictures and recipes give equal bytes. */
+IMGEN_API enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
+                                                const struct imgen_recipe *recipe,
+                                                struct imgen_error *err);
+/* E_FORMAT when the PNG holds no recipe. */
+IMGEN_API enum imgen_status imgen_recipe_read(struct imgen_recipe *out, const char *path,
+                                              struct imgen_error *err);
+
+/* ---- Training
+ * ------------------------------------------------------------------------------------ */
+
+enum imgen_train_event_kind {
+    IMGEN_TRAIN_STARTED, /* path: the checkpoint resumed from, or NULL */
+    IMGEN_TRAIN_STEP,
+    IMGEN_TRAIN_SAVED,   /* path: a checkpoint                         */
+    IMGEN_TRAIN_SAMPLED, /* path: a sheet of pictures                  */
+    IMGEN_TRAIN_DONE,    /* path: the model                            */
+};
+
+struct imgen_train_event {
+    enum imgen_train_event_kind kind;
+    int64_t step, steps;
+    double loss, mean_loss, gradient_norm, learning_rate, steps_per_s, seconds_left;
+    const char *path;
+};
+/* Return 0 to stop: the step is finished and saved, and the call fails with IMGEN_E_CANCELLED. */
+typedef int imgen_train_callback(const struct imgen_train_event *e, void *user);
+
+struct imgen_training {
+    const char *config;          /* an INI file, or NULL                                       */
+    const char *config_text;     /* or its text; config then names it in messages              */
+    const char *const *settings; /* [n_settings] "section.key=value" over it               */
+    int n_settings;
+    int threads; /* 0: one per processor                                                   */
+    int resume;  /* go on from the newest checkpoint of train.out                          */
+    imgen_train_callback *callback; /* may be NULL */
+    void *user;
+};
+
+/* Train to the end; writes under train.out: checkpoints, log.jsonl, log.csv, samples-*.png and
+ * model.safetensors. */
+IMGEN_API enum imgen_status imgen_train(const struct imgen_training *t, struct imgen_error *err);
+
+struct imgen_train_plan {
+    int64_t weights, state_bytes, step_bytes;
+    double step_flops, step_seconds, total_seconds; /* seconds from three probe steps */
+    int64_t steps, pictures;                        /* pictures: INT64_MAX when endless */
+};
+/* What it would take; writes nothing. */
+IMGEN_API enum imgen_status imgen_train_measure(const struct imgen_training *t,
+                                                struct imgen_train_plan *out,
+                                                struct imgen_error *err);
+
+/* Every key of a configuration, for help and completion: calls back in order, 0 stops. */
+struct imgen_config_key {
+    const char *section, *key, *help, *fallback;
+};
+typedef int imgen_config_callback(const struct imgen_config_key *key, void *user);
+IMGEN_API void imgen_config_keys(imgen_config_callback *callback, void *user);
+
+/* ---- Data sets
+ * ------------------------------------------------------------------------------------ */
+
+struct imgen_data;
+
+/* The [data] section of a configuration (as imgen_training's first four members). */
+IMGEN_API enum imgen_status imgen_data_open(struct imgen_data **out, const struct imgen_training *t,
+                                            struct imgen_error *err);
+IMGEN_API void imgen_data_close(struct imgen_data *data);
+
+struct imgen_data_info {
+    const char *format;
+    int64_t count; /* INT64_MAX: endless */
+    int height, width, channels, n_labels;
+};
+IMGEN_API void imgen_data_info(const struct imgen_data *data, struct imgen_data_info *out);
+IMGEN_API const char *imgen_data_label(const struct imgen_data *data, int i);
+/* pixels [height, width, channels] in -1 .. 1; label -1 when there is none; caption may be NULL. */
+IMGEN_API enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
+                                           int *label, char caption[160], struct imgen_error *err);
+
+/* What a picture of the set "shapes" shows, or -1: the label when shape and colour are clear.
+ * pixels [size, size, 3] in -1 .. 1, size 16 .. 128. */
+IMGEN_API int imgen_shapes_label(const float *pixels, int size);
+
+/* ---- Files of weights
+ * ------------------------------------------------------------------------------ */
+
+struct imgen_file;
+
+struct imgen_file_tensor {
+    const char *name, *dtype;
+    int rank;
+    int64_t dim[8];
+    uint64_t bytes;
+};
+/* Any safetensors file. */
+IMGEN_API enum imgen_status imgen_file_open(struct imgen_file **out, const char *path,
+                                            struct imgen_error *err);
+IMGEN_API void imgen_file_close(struct imgen_file *file);
+/* 0 past the last, else 1. */
+IMGEN_API int imgen_file_tensor(const struct imgen_file *file, int64_t i,
+                                struct imgen_file_tensor *out);
+IMGEN_API int imgen_file_metadata(const struct imgen_file *file, int64_t i, const char **key,
+                                  const char **value);
+/* Every number is read: E_NOT_FINITE names the first tensor with a NaN or an infinity. */
+IMGEN_API enum imgen_status imgen_file_verify(const struct imgen_file *file,
+                                              struct imgen_error *err);
+
+/* ---- Speed
+ * ------------------------------------------------------------------------------------------ */
+
+/* One measurement: medians over repetitions. */
+struct imgen_bench_row {
+    const char *name;
+    double seconds, spread; /* median; (largest - smallest) / median                       */
+    double flops, bytes;    /* of one run, 0: does not apply                               */
+    double share;           /* of the measured peak of arithmetic, or of memory; in [0, 1] */
+};
+typedef int imgen_bench_callback(const struct imgen_bench_row *row, void *user);
+
+struct imgen_machine {
+    int threads;
+    double peak_flops; /* float32 fused multiply-adds, measured, all threads together */
+    double bandwidth;  /* bytes a second from memory, measured                        */
+};
+/* filter: run only rows whose name contains it, or NULL. */
+IMGEN_API enum imgen_status imgen_bench(int threads, const char *filter,
+                                        struct imgen_machine *machine,
+                                        imgen_bench_callback *callback, void *user,
+                                        struct imgen_error *err);
+
+/* ---- Options of a program ----
+ *
+ * One table of rows gives flags, range checks, help, man page and completion; the imgen program is
+ * built on it, and so may yours be. */
+
+/* What the member at `offset` is. */
+enum imgen_option_type {
+    IMGEN_OPTION_INT = 1, /* int64_t                                                       */
+    IMGEN_OPTION_SEED,    /* uint64_t, any value: lo and hi do not apply                   */
+    IMGEN_OPTION_REAL,    /* double, always finite                                         */
+    IMGEN_OPTION_BOOL,    /* bool; takes no value, and --no-name denies it                 */
+    IMGEN_OPTION_TEXT,    /* char *, heap or NULL; lo and hi limit its length when given   */
+    IMGEN_OPTION_CHOICE,  /* int (or an enum): the number of the choice                    */
+    IMGEN_OPTION_INTS,    /* struct imgen_int_list, typed "1,2,4"; the range holds for each */
+    IMGEN_OPTION_REALS,   /* struct imgen_real_list                                        */
+    IMGEN_OPTION_TEXTS,   /* struct imgen_text_list; each time given appends a text        */
+};
+
+struct imgen_int_list {
+    int64_t *at;
+    int n;
+};
+struct imgen_real_list {
+    double *at;
+    int n;
+};
+struct imgen_text_list {
+    char **at;
+    int n;
+};
+
+struct imgen_option {
+    const char *name; /* "batch_count", typed --batch-count; NULL in the row that ends a table */
+    const char *help;
+    enum imgen_option_type type;
+    size_t offset;
+    const char *fallback; /* the default as a person would type it, or NULL: zero, empty, false */
+    double lo, hi;        /* both included; lo == hi: no limit; one may be infinite             */
+    const char *const *choices; /* ends with NULL ...                                           */
+    const char *(*choice)(int); /* ... or the name of number i, NULL past the last              */
+    char letter;                /* 'n' for -n, or 0                                             */
+    const char *value;          /* what help calls the value: "FILE"; NULL: by the type         */
+};
+
+/* Give every member of the zeroed struct `config` its default, then read argv[1..argc-1].  Words
+ * that are no flags move to argv[1..*n_words].  given: one bool a row, or NULL.  E_ARG names the
+ * nearest flag, the value and the range.  Release config in any case. */
+IMGEN_API enum imgen_status imgen_options_read(const struct imgen_option *rows, void *config,
+                                               bool *given, int argc, char **argv, int *n_words,
+                                               struct imgen_error *err);
+IMGEN_API void imgen_options_release(const struct imgen_option *rows, void *config);
+
+/* A command of a program that has several. */
+struct imgen_command {
+    const char *name, *usage, *summary; /* "sample", "MODEL [options]", "make pictures" */
+    const struct imgen_option *rows;
+};
+
+/* *out = "help" (the flags of commands[0]), a "man" page, or the completion for "bash", "zsh" or
+ * "fish"; freed with free(). */
+IMGEN_API enum imgen_status imgen_options_document(char **out, const char *kind,
+                                                   const char *program, const char *sentence,
+                                                   const struct imgen_command *commands, int n,
+                                                   struct imgen_error *err);
+
+/* The nearest of names[0..n-1] to a mistyped word, or NULL. */
+IMGEN_API const char *imgen_nearest(const char *word, const char *const *names, int n);
+
+/* ---- Tensors: networks of your own
+ * -------------------------------------------------------------------
+ *
+ * An op appends a node to a tape and infers its shape; imgen_backward appends the adjoints;
+ * imgen_graph_run plans memory (once per distinct tape) and computes.  Nodes belong to the graph
+ * and live until imgen_graph_reset.
+ */
+
+struct imgen_graph;
+struct imgen_tensor;
+
+/* threads 0: one per processor. */
+IMGEN_API enum imgen_status imgen_graph_new(struct imgen_graph **out, int threads,
+                                            struct imgen_error *err);
+IMGEN_API void imgen_graph_free(struct imgen_graph *g);
+IMGEN_API void imgen_graph_reset(struct imgen_graph *g);
+
+/* Values of this run; the array must live until the run is over. */
+IMGEN_API struct imgen_tensor *imgen_input(struct imgen_graph *g, int rank, const int64_t *dim,
+                                           const float *data);
+IMGEN_API struct imgen_tensor *imgen_labels(struct imgen_graph *g, int64_t n, const int32_t *data);
+
+/* Record the adjoints of a scalar. */
+IMGEN_API void imgen_backward(struct imgen_graph *g, struct imgen_tensor *loss);
+/* Ask for a node's values after the run, then read them. */
+IMGEN_API void imgen_keep(struct imgen_graph *g, struct imgen_tensor *t);
+IMGEN_API enum imgen_status imgen_graph_run(struct imgen_graph *g, struct imgen_error *err);
+IMGEN_API void imgen_read(struct imgen_graph *g, const struct imgen_tensor *t, float *out);
+
+IMGEN_API int imgen_rank(const struct imgen_tensor *t);
+IMGEN_API int64_t imgen_dim(const struct imgen_tensor *t, int axis);
+
+/* Trained arrays. */
+struct imgen_params;
+enum imgen_init { IMGEN_ZERO, IMGEN_ONE, IMGEN_XAVIER, IMGEN_KAIMING, IMGEN_NORMAL_002 };
+
+IMGEN_API enum imgen_status imgen_params_new(struct imgen_params **out, struct imgen_error *err);
+IMGEN_API void imgen_params_free(struct imgen_params *p);
+/* Declare before imgen_params_init; returns the parameter's number. */
+IMGEN_API int imgen_param_add(struct imgen_params *p, const char *name, int rank,
+                              const int64_t *dim, enum imgen_init init);
+/* Allocate (with gradients) and fill. */
+IMGEN_API enum imgen_status imgen_params_init(struct imgen_params *p, uint64_t seed,
+                                              struct imgen_error *err);
+IMGEN_API struct imgen_tensor *imgen_param(struct imgen_graph *g, struct imgen_params *p,
+                                           int number);
+/* One AdamW step (beta 0.9, 0.95; no decay; norm clipped to 1) from the gradients of the last run.
+ */
+IMGEN_API void imgen_params_step(struct imgen_params *p, double learning_rate);
+/* All parameters to and from a safetensors file. */
+IMGEN_API enum imgen_status imgen_params_save(struct imgen_params *p, const char *path,
+                                              struct imgen_error *err);
+IMGEN_API enum imgen_status imgen_params_load(struct imgen_params *p, const char *path,
+                                              struct imgen_error *err);
+
+/* Ops.  Shapes in brackets; D is the last dimension. */
+#define IMGEN_OP IMGEN_API struct imgen_tensor *
+IMGEN_OP imgen_add(struct imgen_graph *g, struct imgen_tensor *a, struct imgen_tensor *b);
+IMGEN_OP imgen_sub(struct imgen_graph *g, struct imgen_tensor *a, struct imgen_tensor *b);
+IMGEN_OP imgen_mul(struct imgen_graph *g, struct imgen_tensor *a, struct imgen_tensor *b);
+IMGEN_OP imgen_affine(struct imgen_graph *g, struct imgen_tensor *x, double a, double b);
+/* x [N, ..., D] + v [D], [N, D], or [1, ..., D] for every sample. */
+IMGEN_OP imgen_add_vec(struct imgen_graph *g, struct imgen_tensor *x, struct imgen_tensor *v);
+IMGEN_OP imgen_reshape(struct imgen_graph *g, struct imgen_tensor *x, int rank, const int64_t *dim);
+IMGEN_OP imgen_slice(struct imgen_graph *g, struct imgen_tensor *x, int64_t first, int64_t count);
+IMGEN_OP imgen_concat(struct imgen_graph *g, struct imgen_tensor *a, struct imgen_tensor *b);
+IMGEN_OP imgen_sum(struct imgen_graph *g, struct imgen_tensor *x);
+IMGEN_OP imgen_mse(struct imgen_graph *g, struct imgen_tensor *a, struct imgen_tensor *b);
+IMGEN_OP imgen_silu(struct imgen_graph *g, struct imgen_tensor *x);
+IMGEN_OP imgen_gelu(struct imgen_graph *g, struct imgen_tensor *x);
+IMGEN_OP imgen_softmax(struct imgen_graph *g, struct imgen_tensor *x);
+/* x [..., I], weight [O, I], bias [O] or NULL -> [..., O]. */
+IMGEN_OP imgen_linear(struct imgen_graph *g, struct imgen_tensor *x, struct imgen_tensor *weight,
+                      struct imgen_tensor *bias);
+/* x [N, H, W, I], weight [O, k, k, I], bias [O] or NULL; zero padding on each side. */
+IMGEN_OP imgen_conv2d(struct imgen_graph *g, struct imgen_tensor *x, struct imgen_tensor *weight,
+                      struct imgen_tensor *bias, int stride, int padding);
+IMGEN_OP imgen_layernorm(struct imgen_graph *g, struct imgen_tensor *x, struct imgen_tensor *weight,
+                         struct imgen_tensor *bias, double eps);
+IMGEN_OP imgen_rmsnorm(struct imgen_graph *g, struct imgen_tensor *x, struct imgen_tensor *weight,
+                       double eps);
+IMGEN_OP imgen_groupnorm(struct imgen_graph *g, struct imgen_tensor *x, int groups,
+                         struct imgen_tensor *weight, struct imgen_tensor *bias, double eps);
+/* qkv [N, T, 3 D] as [q | k | v] -> [N, T, D]. */
+IMGEN_OP imgen_attention(struct imgen_graph *g, struct imgen_tensor *qkv, int heads);
+/* table [K, D], ids [N] -> [N, D]. */
+IMGEN_OP imgen_embedding(struct imgen_graph *g, struct imgen_tensor *table,
+                         struct imgen_tensor *ids);
+/* t [N] -> [N, D]: cosines and sines of geometric frequencies. */
+IMGEN_OP imgen_time_features(struct imgen_graph *g, struct imgen_tensor *t, int64_t D);
+IMGEN_OP imgen_avgpool2(struct imgen_graph *g, struct imgen_tensor *x);
+IMGEN_OP imgen_upsample2(struct imgen_graph *g, struct imgen_tensor *x);
+
+/* ---- The flow itself
+ * ---------------------------------------------------------------------------------- */
+
+/* Numbers for a training step of guided flow matching on the path x_t = t z + (1 - t) eps, from the
+ * seed and the number of the first sample: t uniform, eps normal, labels replaced by null_label
+ * with probability drop.  z, x, target [n, length]; t [n]; label [n], changed in place, or NULL. */
+IMGEN_API enum imgen_status imgen_flow_batch(const float *z, int32_t *label, int64_t n,
+                                             int64_t length, uint64_t seed, uint64_t first,
+                                             double drop, int32_t null_label, float *x, float *t,
+                                             float *target, struct imgen_error *err);
+
+/* A velocity: out = u(x, t) for x [rows, length].  guided 0: without the request.  Non-zero stops.
+ */
+typedef int imgen_velocity(double *out, const double *x, double t, int guided, void *user);
+/* Integrate dx/dt = (1 - w) u(x, t | none) + w u(x, t | y) from t = 0 to 1, x [rows, length] in
+ * place; w = 0 and w = 1 ask for one branch only. */
+IMGEN_API enum imgen_status imgen_flow_sample(double *x, int64_t rows, int64_t length,
+                                              const char *sampler, int steps, double w,
+                                              imgen_velocity *velocity, void *user,
+                                              struct imgen_error *err);
+/* x [rows, length] = the standard normal numbers that pictures with seeds seed, seed + 1, ... start
+ * from. */
+IMGEN_API void imgen_flow_noise(double *x, int64_t rows, int64_t length, uint64_t seed);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
