@@ -1,0 +1,27 @@
+/*
+ * memory.h - asking for memory of a size that comes from outside
+ *
+ * Sizes read from files and options are multiplied here, with the overflow checked, and a refusal
+ * is a sentence.  Memory is zeroed and aligned to 64 bytes (a cache line, an AVX-512 register).
+ */
+#ifndef IMGEN_BASE_MEMORY_H
+#define IMGEN_BASE_MEMORY_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* *out = count * size zeroed bytes, to be given to free(); NULL on failure (E_MEMORY).
+ * `what` names the thing in the message: "the pixels of cat.png".  count 0 gives a valid pointer.
+ */
+enum status mem_new(void **out, uint64_t count, uint64_t size, const char *what, struct error *err);
+
+/* Grow *array (heap, of elements of `size` bytes) so that it holds at least `want` elements; *room
+ * is its present capacity and is updated.  Contents are kept; on failure nothing changes. */
+enum status mem_grow(void **array, int64_t *room, int64_t want, size_t size, struct error *err);
+
+/* strdup with the failure told. *out is freed by the caller. */
+enum status mem_text(char **out, const char *text, struct error *err);
+
+#endif

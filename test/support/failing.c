@@ -1,0 +1,169 @@
+/*
+ * failing.c - calls of the system that fail when told to
+ *
+ * The linker turns the library's call of malloc into one of __wrap_malloc, here, and keeps the true
+ * one as __real_malloc; sanitizers stay in place behind it.  Replacing malloc itself would reach
+ * into every shared library too, but not under a sanitizer, which has replaced it already.
+ *
+ * The counters are atomic because training and loading use threads.
+ */
+#include "support/failing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static atomic_int armed;
+static atomic_llong left, pieces, calls;
+static atomic_bool failed;
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
+char *__real_strdup(const char *text);
+int __real_open(const char *path, int flags, ...);
+ssize_t __real_read(int fd, void *bytes, size_t n);
+ssize_t __real_write(int fd, const void *bytes, size_t n);
+int __real_fsync(int fd);
+int __real_rename(const char *from, const char *to);
+void *__real_mmap(void *at, size_t n, int access, int flags, int fd, off_t offset);
+
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_aligned_alloc(size_t align, size_t n);
+char *__wrap_strdup(const char *text);
+int __wrap_open(const char *path, int flags, ...);
+ssize_t __wrap_read(int fd, void *bytes, size_t n);
+ssize_t __wrap_write(int fd, const void *bytes, size_t n);
+int __wrap_fsync(int fd);
+int __wrap_rename(const char *from, const char *to);
+void *__wrap_mmap(void *at, size_t n, int access, int flags, int fd, off_t offset);
+
+void failing_arm(int kinds, int64_t k)
+{
+    /* jansson allocates inside its own library, unless asked to come here. */
+    json_set_alloc_funcs(__wrap_malloc, free);
+    failed = false;
+    left = k;
+    armed = kinds;
+}
+
+bool failing_disarm(void)
+{
+    armed = 0;
+    json_set_alloc_funcs(malloc, free);
+    return failed;
+}
+
+void failing_in_pieces(int64_t bytes)
+{
+    calls = 0;
+    pieces = bytes;
+}
+
+/* Whether this call of that kind is the one. */
+static bool fails(enum failing kind, int cause)
+{
+    long long before;
+
+    if (!(armed & (int)kind))
+        return false;
+    before = atomic_fetch_sub(&left, 1);
+    if (before != 0 && !(before < 0 && failed && kind == FAILING_WRITE))
+        return false;
+    failed = true;
+    errno = cause;
+    return true;
+}
+
+static bool interrupted(void)
+{
+    if (!pieces || atomic_fetch_add(&calls, 1) % 3 != 2)
+        return false;
+    errno = EINTR;
+    return true;
+}
+
+static size_t piece_of(size_t n)
+{
+    size_t most = (size_t)pieces;
+
+    return most && n > most ? most : n;
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return fails(FAILING_MEMORY, ENOMEM) ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails(FAILING_MEMORY, ENOMEM) ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fails(FAILING_MEMORY, ENOMEM) ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t n)
+{
+    return fails(FAILING_MEMORY, ENOMEM) ? NULL : __real_aligned_alloc(align, n);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails(FAILING_MEMORY, ENOMEM) ? NULL : __real_strdup(text);
+}
+
+int __wrap_open(const char *path, int flags, ...)
+{
+    int mode = 0;
+
+    if (flags & O_CREAT) {
+        va_list ap;
+
+        va_start(ap, flags);
+        mode = va_arg(ap, int);
+        va_end(ap);
+    }
+    return fails(FAILING_OPEN, EACCES) ? -1 : __real_open(path, flags, mode);
+}
+
+ssize_t __wrap_read(int fd, void *bytes, size_t n)
+{
+    if (interrupted() || fails(FAILING_READ, EIO))
+        return -1;
+    return __real_read(fd, bytes, piece_of(n));
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t n)
+{
+    if (interrupted() || fails(FAILING_WRITE, ENOSPC))
+        return -1;
+    return __real_write(fd, bytes, piece_of(n));
+}
+
+int __wrap_fsync(int fd)
+{
+    return fails(FAILING_SYNC, EIO) ? -1 : __real_fsync(fd);
+}
+
+int __wrap_rename(const char *from, const char *to)
+{
+    return fails(FAILING_RENAME, EIO) ? -1 : __real_rename(from, to);
+}
+
+void *__wrap_mmap(void *at, size_t n, int access, int flags, int fd, off_t offset)
+{
+    return fails(FAILING_READ, EIO) ? MAP_FAILED : __real_mmap(at, n, access, flags, fd, offset);
+}
