@@ -1,0 +1,98 @@
+/*
+ * safetensors.h - the file format of published weights, and of our models
+ *
+ *     8 bytes   u64 little-endian: length of the header
+ *     header    JSON: { "__metadata__": {string: string}, NAME: {"dtype", "shape", "data_offsets"}
+ * } data      raw little-endian tensors, without gaps, in any order of the header
+ *
+ * The reader maps the file and is strict: whatever the rules forbid is refused before a byte of it
+ * is used.  Nothing is copied; a tensor's bytes are valid until safetensors_close.
+ */
+#ifndef IMGEN_IO_SAFETENSORS_H
+#define IMGEN_IO_SAFETENSORS_H
+
+#include "base/error.h"
+#include "tensor/tensor.h"
+
+/* Element types as files know them. */
+enum file_dtype {
+    FILE_BOOL,
+    FILE_U8,
+    FILE_I8,
+    FILE_I16,
+    FILE_U16,
+    FILE_F16,
+    FILE_BF16,
+    FILE_I32,
+    FILE_U32,
+    FILE_F32,
+    FILE_F64,
+    FILE_I64,
+    FILE_U64,
+    FILE_F8_E4M3,
+    FILE_F8_E5M2,
+};
+const char *file_dtype_name(enum file_dtype t);
+size_t file_dtype_size(enum file_dtype t);
+
+struct file_tensor {
+    const char *name;
+    enum file_dtype dtype;
+    int rank; /* at most SAFETENSORS_RANK  */
+    int64_t dim[8];
+    const uint8_t *bytes; /* not aligned               */
+    uint64_t n_bytes;
+};
+enum { SAFETENSORS_RANK = 8 };
+
+struct safetensors;
+
+/* E_IO, E_FORMAT (naming rule, tensor and numbers), E_MEMORY; E_UNSUPPORTED for element types newer
+ * than those above and for more than SAFETENSORS_RANK dimensions. */
+enum status safetensors_open(struct safetensors **out, const char *path, struct error *err);
+/* The same for bytes in memory, which must outlive the result (fuzzing, embedding). */
+enum status safetensors_open_bytes(struct safetensors **out, const uint8_t *bytes, uint64_t n,
+                                   const char *name, struct error *err);
+void safetensors_close(struct safetensors *f);
+
+/* In the order of their data. */
+int64_t safetensors_count(const struct safetensors *f);
+const struct file_tensor *safetensors_at(const struct safetensors *f, int64_t i);
+/* NULL when there is none of that name. */
+const struct file_tensor *safetensors_find(const struct safetensors *f, const char *name);
+
+/* The value of a metadata key, or NULL.  Keys in file order: i in 0 .. n-1. */
+const char *safetensors_metadata(const struct safetensors *f, const char *key);
+int64_t safetensors_metadata_count(const struct safetensors *f);
+void safetensors_metadata_at(const struct safetensors *f, int64_t i, const char **key,
+                             const char **value);
+
+/* Number of elements of t, and its values as float32 (from F32, F16, BF16, F64, F8, integers) or as
+ * double or int64 (integers and bool; E_FORMAT for floating ones). out has room for all. */
+int64_t file_tensor_count(const struct file_tensor *t);
+enum status file_tensor_f32(const struct file_tensor *t, float *out, struct error *err);
+enum status file_tensor_f64(const struct file_tensor *t, double *out, struct error *err);
+enum status file_tensor_i64(const struct file_tensor *t, int64_t *out, struct error *err);
+
+/* One tensor to be written: dense values in memory. */
+struct save_tensor {
+    const char *name;
+    enum file_dtype dtype;
+    int rank;
+    int64_t dim[8];
+    const void *bytes;
+};
+struct save_text {
+    const char *key, *value;
+};
+
+/* Write to a temporary file beside path, sync it, rename it over path, sync the folder: at any
+ * moment path holds either the old file or the whole new one.  On failure the temporary file is
+ * removed.  The data stand in order of element size, largest first, otherwise as given, so that
+ * each tensor is aligned; equal tensors and texts give equal bytes.  E_ARG for names or texts that
+ * are not UTF-8, names given twice, shapes that overflow; E_IO; E_MEMORY. */
+enum status safetensors_save(const char *path, const struct save_tensor *tensors, int64_t n,
+                             const struct save_text *metadata, int64_t n_metadata,
+                             struct error *err);
+
+#endif
