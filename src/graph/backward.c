@@ -1,0 +1,127 @@
+/*
+ * backward.c - adjoints
+ *
+ * Reverse mode: walk the tape from the loss to its start and let each op record what it owes to its
+ * inputs.  The adjoints are ordinary nodes, so planning, reuse of memory and dead-code removal need
+ * not know which half of the tape they look at.
+ *
+ * The order in which contributions to one gradient are added is the order of this walk.
+ * Checkpointed segments keep to it (see segment_adjoint), which is why they give the same bits.
+ */
+#include "graph/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void accumulate_cpu(const struct tensor *y)
+{
+    const float *a = y->in[0]->data, *b = y->in[1]->data;
+    float *out = y->data;
+    int64_t n = shape_count(y->shape);
+
+#pragma omp parallel for simd if (n > 32768)
+    for (int64_t i = 0; i < n; i++)
+        out[i] = a[i] + b[i];
+}
+
+static void copy_cpu(const struct tensor *y)
+{
+    memcpy(y->data, y->in[0]->data, tensor_bytes(y));
+}
+
+static void constant_cpu(const struct tensor *y)
+{
+    float *out = y->data, value = (float)y->arg[0].f;
+    int64_t n = shape_count(y->shape);
+
+    for (int64_t i = 0; i < n; i++)
+        out[i] = value;
+}
+
+static const struct op accumulate = {.name = "accumulate", .cpu = accumulate_cpu, .inplace = 3};
+static const struct op copy = {.name = "copy", .cpu = copy_cpu};
+static const struct op constant = {.name = "constant", .cpu = constant_cpu};
+
+void grad_add(struct graph *g, struct tensor *x, struct tensor *t)
+{
+    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+
+    if (!x || !x->wants_grad)
+        return;
+    MUST(shape_equal(x->shape, t->shape), "gradient %s for a tensor %s (%s)",
+         shape_text(a, t->shape), shape_text(b, x->shape), x->op->name);
+    x->grad = x->grad ? record(g, &accumulate, x->shape, x->grad, t, NULL, NULL) : t;
+}
+
+static void node_adjoint(struct graph *g, struct tensor *y)
+{
+    if (!y->grad || !y->wants_grad || tape_is_leaf(y) || y->op == &op_side)
+        return;
+    MUST(y->op->adjoint, "%s has no adjoint", y->op->name);
+    y->op->adjoint(g, y);
+}
+
+/* Recompute the segment from its inputs, then take the adjoints on the copies.  A copy begins with
+ * the gradient that later nodes gave to the original, so contributions add up in the same order as
+ * without checkpointing.  The originals are then needed by the forward alone, and their memory is
+ * free. */
+static void segment_adjoint(struct graph *g, struct segment_range s)
+{
+    int32_t n = s.last - s.first;
+    struct tensor **twin = calloc((size_t)n + 1, sizeof *twin);
+
+    if (!twin) {
+        g->failed = fail(&g->failure, E_MEMORY, "no memory to copy a segment of %d nodes", n);
+        return;
+    }
+    segment_clone(g, s, twin);
+    for (int32_t i = 0; i < n; i++)
+        if (twin[i] != &g->node[s.first + i])
+            twin[i]->grad = g->node[s.first + i].grad;
+    for (int32_t i = n - 1; i >= 0; i--) {
+        node_adjoint(g, twin[i]);
+        g->node[s.first + i].grad = twin[i]->grad;
+    }
+    free(twin);
+}
+
+/* Where a parameter's gradient must land.  A node that is a leaf, a view or already has a place of
+ * its own cannot be sent there, so its values are copied. */
+static void bind_gradient(struct graph *g, struct tensor *param)
+{
+    struct tensor *t = param->grad;
+
+    if (!t) {
+        t = record(g, &constant, param->shape, NULL, NULL, NULL, NULL);
+        t->arg[0].f = 0;
+    } else if (tape_is_leaf(t) || t->op->view || t->op == &op_side || t->bound ||
+               g->flags & GRAPH_EAGER) {
+        t = record(g, &copy, param->shape, t, NULL, NULL, NULL);
+    }
+    t->bound = param->bound;
+    param->grad = t;
+}
+
+void graph_backward(struct graph *g, struct tensor *loss)
+{
+    int32_t recorded = g->n;
+    int s = g->n_segments - 1;
+
+    MUST(shape_count(loss->shape) == 1, "a loss is one number");
+    run_pending(g);
+    loss->grad = record(g, &constant, loss->shape, NULL, NULL, NULL, NULL);
+    loss->grad->arg[0].f = 1;
+    for (int32_t i = loss->id; i >= 0; i--) {
+        while (s >= 0 && g->segment[s].first > i)
+            s--;
+        if (g->flags & GRAPH_CHECKPOINT && s >= 0 && i == g->segment[s].last - 1) {
+            segment_adjoint(g, g->segment[s]);
+            i = g->segment[s].first;
+            continue;
+        }
+        node_adjoint(g, &g->node[i]);
+    }
+    for (int32_t i = 0; i < recorded; i++)
+        if (g->node[i].op == &op_param && g->node[i].bound)
+            bind_gradient(g, &g->node[i]);
+}

@@ -1,0 +1,144 @@
+/*
+ * graph.h - the recorded tape and its planned run
+ *
+ * An op call infers its shape and appends a node; graph_backward appends the adjoints as ordinary
+ * nodes; graph_run plans (last uses, memory, primitives; once per distinct tape) and executes.
+ *
+ *     graph_reset(g);
+ *     x = graph_input(g, SHAPE(n, 2), points);
+ *     w = graph_param(g, SHAPE(8, 2), weight, weight_grad, "w");
+ *     loss = op_mse(g, op_linear(g, x, w, NULL, ACT_NONE), target);
+ *     graph_backward(g, loss);
+ *     graph_keep(g, loss);
+ *     if ((st = graph_run(g, err)))
+ *         return st;
+ *     graph_read(g, loss, &value);
+ *
+ * Five laws (STYLE, section 6): recording looks at shapes, never at values; values enter by
+ * graph_input and leave by graph_read; an op is a pure function of inputs and constants; tensors
+ * are dense; an adjoint is written in ops.
+ */
+#ifndef IMGEN_GRAPH_GRAPH_H
+#define IMGEN_GRAPH_GRAPH_H
+
+#include "base/error.h"
+#include "tensor/tensor.h"
+
+struct graph;
+
+/* What a family of ops provides, one const struct an op. */
+struct op {
+    const char *name;
+
+    /* Compute y->data from y->in[k]->data.  Splits of work depend on shapes, never on the number of
+     * threads; sums have a fixed order; a row's result does not depend on how many rows there are.
+     */
+    void (*cpu)(const struct tensor *y);
+
+    /* d loss / d inputs, recorded with ops: grad_add(g, y->in[k], ...).  NULL: not differentiable.
+     */
+    void (*adjoint)(struct graph *g, struct tensor *y);
+
+    /* Optional, once per distinct tape: make y->state (primitives, packed weights) before any run.
+     * y->in[k]->data is not set yet, except on parameters of a frozen graph. */
+    enum status (*plan)(const struct graph *g, struct tensor *y, struct error *err);
+    void (*unplan)(void *state);
+
+    /* Optional: bytes of scratch, with room for `threads` threads.  Called after plan. */
+    size_t (*scratch)(const struct tensor *y, int threads);
+
+    /* Optional: floating-point operations, for reports. */
+    double (*flops)(const struct tensor *y);
+
+    unsigned inplace; /* bit k: y->data may be in[k]->data                                  */
+    bool view;        /* y shares the memory of in[0] (reshape): no kernel                  */
+};
+
+/* Kinds of leaf, so that plans and loaders can tell them apart. */
+extern const struct op op_input; /* values of this run                                        */
+extern const struct op op_param; /* a trained or stored parameter                             */
+extern const struct op op_side;  /* the second result of in[0]                                */
+
+enum graph_flags {
+    GRAPH_EAGER = 1,      /* run each node as it is recorded: slow, for debugging, same bits    */
+    GRAPH_CHECKPOINT = 2, /* forget the inside of segments and recompute it in the backward     */
+    GRAPH_FROZEN = 4,     /* parameters do not change while this graph lives: pack them once    */
+};
+
+/* threads: 1 or more; used for every run of this graph.  Fails with E_MEMORY. */
+enum status graph_new(struct graph **out, unsigned flags, int threads, struct error *err);
+void graph_free(struct graph *g);
+
+/* Forget the tape (tensors of it become invalid); plans are kept. */
+void graph_reset(struct graph *g);
+
+/* A leaf with the caller's values, dense, valid until the run is over. */
+struct tensor *graph_input(struct graph *g, struct shape shape, const float *data);
+struct tensor *graph_input_i32(struct graph *g, struct shape shape, const int32_t *data);
+
+/* A parameter.  data: its values; grad: where graph_backward must leave d loss / d parameter, or
+ * NULL when no gradient is wanted.  Asking twice for the same data gives the same tensor. */
+struct tensor *graph_param(struct graph *g, struct shape shape, const float *data, float *grad,
+                           const char *name);
+
+/* Ask for d loss / d x of an input; read it as x->grad. Call before x is used. */
+void graph_want_grad(struct tensor *x);
+
+/* Record the adjoints of a scalar loss ([1]).  Afterwards t->grad is set for every t that wants
+ * one, and parameters' gradients are written to their own memory by the run (zeros where none
+ * flows). */
+void graph_backward(struct graph *g, struct tensor *loss);
+
+/* Keep t's values until after the run, for graph_read.  Works on t->grad too. */
+void graph_keep(struct graph *g, struct tensor *t);
+
+/* Run everything that a kept tensor or a parameter's gradient needs. E_MEMORY when the plan does
+ * not fit, or what an op's plan says. */
+enum status graph_run(struct graph *g, struct error *err);
+
+/* Copy a kept tensor's values out; out has room for shape_count(t->shape) floats. */
+void graph_read(struct graph *g, const struct tensor *t, float *out);
+
+/* Segments: a part of the forward whose inside may be forgotten (GRAPH_CHECKPOINT). No nesting. */
+struct segment {
+    int32_t first;
+};
+struct segment segment_open(struct graph *g);
+void segment_close(struct graph *g, struct segment s);
+
+/* --- for ops ------------------------------------------------------------------------------------
+ */
+
+/* Append a node; absent inputs NULL.  wants_grad follows from the inputs.  Set arg[] on the result
+ * before it is used: y = record(...); y->arg[0].f = eps;  (eager mode runs it at the next call). */
+struct tensor *record(struct graph *g, const struct op *op, struct shape shape, struct tensor *in0,
+                      struct tensor *in1, struct tensor *in2, struct tensor *in3);
+
+/* Give y a second float result of this shape, written by the same kernel through y->side->data. */
+struct tensor *record_side(struct graph *g, struct tensor *y, struct shape shape);
+
+/* x->grad += t, when x wants a gradient; t has x's shape. */
+void grad_add(struct graph *g, struct tensor *x, struct tensor *t);
+bool graph_is_frozen(const struct graph *g);
+
+/* --- for reports --------------------------------------------------------------------------------
+ */
+
+struct graph_stats {
+    int64_t nodes;       /* on the tape                                   */
+    int64_t live;        /* of them needed                                */
+    int64_t arena_bytes; /* planned memory for intermediate values        */
+    int64_t scratch_bytes;
+    int64_t plans;       /* distinct tapes met so far                     */
+    int64_t naive_bytes; /* what the live nodes would take without reuse  */
+    double flops;        /* of the live nodes that say                    */
+};
+
+/* Plan the present tape without running it, and tell what it needs. */
+enum status graph_measure(struct graph *g, struct graph_stats *out, struct error *err);
+
+/* Called after each node of a run with the seconds it took, for profiles; NULL to stop. */
+typedef void graph_probe(const struct tensor *y, double seconds, void *user);
+void graph_set_probe(struct graph *g, graph_probe *probe, void *user);
+
+#endif

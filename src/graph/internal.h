@@ -1,0 +1,78 @@
+/*
+ * internal.h - what the files of graph/ share
+ */
+#ifndef IMGEN_GRAPH_INTERNAL_H
+#define IMGEN_GRAPH_INTERNAL_H
+
+#include "graph/graph.h"
+
+enum {
+    TAPE_NODES = 1 << 19,  /* address space reserved for the tape, touched as it grows */
+    PARAM_SLOTS = 1 << 18, /* hash table from a parameter's data to its leaf           */
+    PLANS_KEPT = 32,       /* distinct tapes remembered                                */
+    SEGMENTS = 1 << 12,
+};
+
+struct segment_range {
+    int32_t first, last; /* nodes [first, last) */
+};
+
+struct plan;
+
+struct graph {
+    unsigned flags;
+    int threads;
+
+    struct tensor *node; /* [n], addresses never move */
+    int32_t n;
+    int32_t *slot; /* [PARAM_SLOTS], node id + 1 or 0 */
+    struct segment_range segment[SEGMENTS];
+    int n_segments;
+
+    struct plan *plan[PLANS_KEPT]; /* most recently used first */
+    int n_plans;
+    unsigned char *arena, *scratch;
+    size_t arena_bytes, scratch_bytes;
+
+    int32_t ran; /* eager: nodes [0, ran) have values */
+    enum status failed;
+    struct error failure; /* what went wrong while recording; told by graph_run   */
+
+    graph_probe *probe;
+    void *probe_user;
+};
+
+/* What is decided once for all tapes that are equal. */
+struct plan {
+    uint64_t *signature;
+    int64_t n_words;
+    uint64_t hash;
+    int32_t n;            /* nodes                                                         */
+    int64_t *offset;      /* [n] into the arena; PLACE_* when the memory lies elsewhere     */
+    void **state;         /* [n] what op->plan made                                        */
+    const struct op **op; /* [n] for unplan                                            */
+    size_t arena_bytes, scratch_bytes, naive_bytes;
+    int64_t live;
+    double flops;
+};
+
+enum { PLACE_DEAD = -1, PLACE_LEAF = -2, PLACE_VIEW = -3, PLACE_BOUND = -4 };
+
+/* tape.c */
+struct tensor *tape_append(struct graph *g, const struct op *op, struct shape shape,
+                           enum dtype dtype);
+bool tape_is_leaf(const struct tensor *t);
+
+/* plan.c: the plan of the present tape, found or made. */
+enum status plan_find(struct graph *g, struct plan **out, struct error *err);
+void plan_free(struct plan *p);
+
+/* run.c */
+void run_pending(struct graph *g); /* eager: run what was recorded since */
+void run_release(struct graph *g); /* eager: free the values             */
+
+/* segment.c: append a copy of the segment's nodes; copy[i - first] is node i's, or node i itself
+ * for leaves. */
+void segment_clone(struct graph *g, struct segment_range s, struct tensor *copy[]);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * run.c - executing a tape, at once or node by node
+ *
+ * A planned run gives every node its address (arena + offset) and calls the kernels in tape order.
+ * An eager run does the same for one node at a time, as soon as the next one is recorded, with
+ * memory of its own for each value: every intermediate can be looked at, and a wrong plan cannot
+ * hide.  Both call the same kernels on the same inputs, hence the same bits.
+ */
+#include "graph/internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void execute(struct graph *g, struct tensor *t)
+{
+    double start = g->probe ? clock_seconds() : 0;
+
+    t->op->cpu(t);
+    if (g->probe)
+        g->probe(t, clock_seconds() - start, g->probe_user);
+}
+
+/* --- planned ------------------------------------------------------------------------------------
+ */
+
+static enum status grow(unsigned char **block, size_t *have, size_t want, const char *what,
+                        struct error *err)
+{
+    enum status st;
+
+    if (want <= *have)
+        return OK;
+    free(*block);
+    *block = NULL;
+    *have = 0;
+    if ((st = mem_new((void **)block, want, 1, what, err)))
+        return st;
+    *have = want;
+    return OK;
+}
+
+static void place(struct graph *g, const struct plan *p)
+{
+    for (int32_t i = 0; i < g->n; i++) {
+        struct tensor *t = &g->node[i];
+
+        t->state = p->state[i];
+        t->scratch = g->scratch;
+        if (p->offset[i] >= 0)
+            t->data = g->arena + p->offset[i];
+        else if (p->offset[i] == PLACE_BOUND)
+            t->data = t->bound;
+        else if (p->offset[i] == PLACE_VIEW)
+            t->data = t->in[0]->data;
+    }
+}
+
+static enum status run_planned(struct graph *g, struct error *err)
+{
+    struct plan *p;
+    enum status st;
+
+    if ((st = plan_find(g, &p, err)) ||
+        (st = grow(&g->arena, &g->arena_bytes, p->arena_bytes + 1, "values of a step", err)) ||
+        (st = grow(&g->scratch, &g->scratch_bytes, p->scratch_bytes, "scratch of a step", err)))
+        return st;
+    place(g, p);
+    for (int32_t i = 0; i < g->n; i++)
+        if ((p->offset[i] >= 0 || p->offset[i] == PLACE_BOUND) && g->node[i].op != &op_side)
+            execute(g, &g->node[i]);
+    return OK;
+}
+
+/* --- eager --------------------------------------------------------------------------------------
+ */
+
+static enum status run_one(struct graph *g, struct tensor *t, struct error *err)
+{
+    enum status st = OK;
+    size_t bytes;
+
+    if (t->op->view) {
+        t->data = t->in[0]->data;
+        return OK;
+    }
+    if ((st = mem_new(&t->data, tensor_bytes(t), 1, t->op->name, err)))
+        return st;
+    if (t->side && (st = mem_new(&t->side->data, tensor_bytes(t->side), 1, t->op->name, err)))
+        return st;
+    if (t->op->plan && (st = t->op->plan(g, t, err)))
+        return st;
+    bytes = t->op->scratch ? t->op->scratch(t, g->threads) : 0;
+    if ((st = grow(&g->scratch, &g->scratch_bytes, bytes, "scratch of a node", err)))
+        return st;
+    t->scratch = g->scratch;
+    execute(g, t);
+    if (t->bound)
+        memcpy(t->bound, t->data, tensor_bytes(t));
+    return OK;
+}
+
+void run_pending(struct graph *g)
+{
+    int before = omp_get_max_threads();
+
+    if (!(g->flags & GRAPH_EAGER))
+        return;
+    omp_set_num_threads(g->threads);
+    for (; g->ran < g->n; g->ran++) {
+        struct tensor *t = &g->node[g->ran];
+
+        if (!g->failed && !tape_is_leaf(t) && t->op != &op_side)
+            g->failed = run_one(g, t, &g->failure);
+    }
+    omp_set_num_threads(before);
+}
+
+void run_release(struct graph *g)
+{
+    if (!(g->flags & GRAPH_EAGER))
+        return;
+    for (int32_t i = 0; i < g->n; i++) {
+        struct tensor *t = &g->node[i];
+
+        if (tape_is_leaf(t))
+            continue;
+        if (t->state && t->op->unplan)
+            t->op->unplan(t->state);
+        if (!t->op->view)
+            free(t->data);
+    }
+}
+
+/* --- both ---------------------------------------------------------------------------------------
+ */
+
+enum status graph_run(struct graph *g, struct error *err)
+{
+    int before = omp_get_max_threads();
+    enum status st;
+
+    run_pending(g);
+    if (g->failed) {
+        if (err)
+            *err = g->failure;
+        return g->failed;
+    }
+    if (g->flags & GRAPH_EAGER)
+        return OK;
+    omp_set_num_threads(g->threads);
+    st = run_planned(g, err);
+    omp_set_num_threads(before);
+    return st;
+}
+
+void graph_read(struct graph *g, const struct tensor *t, float *out)
+{
+    MUST(t->data && (t->kept || tape_is_leaf(t) || g->flags & GRAPH_EAGER),
+         "%s was not kept, or the graph has not run", t->op->name);
+    memcpy(out, t->data, tensor_bytes(t));
+}
+
+enum status graph_measure(struct graph *g, struct graph_stats *out, struct error *err)
+{
+    struct plan *p;
+    enum status st;
+
+    if (g->failed) {
+        if (err)
+            *err = g->failure;
+        return g->failed;
+    }
+    if ((st = plan_find(g, &p, err)))
+        return st;
+    *out = (struct graph_stats){
+        .nodes = g->n,
+        .live = p->live,
+        .arena_bytes = (int64_t)p->arena_bytes,
+        .scratch_bytes = (int64_t)p->scratch_bytes,
+        .plans = g->n_plans,
+        .naive_bytes = (int64_t)p->naive_bytes,
+        .flops = p->flops,
+    };
+    return OK;
+}
