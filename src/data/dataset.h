@@ -1,0 +1,66 @@
+/*
+ * dataset.h - labelled pictures from any source, one interface
+ */
+#ifndef IMGEN_DATA_DATASET_H
+#define IMGEN_DATA_DATASET_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What to open.  Zeroed fields mean "as the format says". */
+struct dataset_config {
+    const char *format;    /* a name of the list: "idx", "shapes", ...             */
+    const char *path;      /* a file or a folder; comma-separated files for cifar10 */
+    const char *labels;    /* idx: the label file                                   */
+    int64_t size;          /* height = width of the pictures handed out             */
+    int64_t channels;      /* 1 or 3                                                */
+    uint8_t background[3]; /* what alpha is composited on, and what padding shows   */
+    uint64_t seed;         /* procedural sets                                       */
+    int64_t limit;         /* use the first `limit` pictures only                   */
+};
+
+struct dataset_format;
+
+struct dataset {
+    const struct dataset_format *format;
+    int64_t count; /* pictures; INT64_MAX for an endless set */
+    int64_t height, width, channels;
+    int64_t n_classes;  /* 0: unlabelled                                        */
+    char **class_names; /* [n_classes], owned by the set                        */
+    bool flips;         /* a mirrored picture is as good (not digits, not text) */
+    void *impl;
+};
+
+enum { CAPTION_TEXT = 160 };
+
+/* One line lists the formats; each is one file under data/. */
+struct dataset_format {
+    const char *name, *summary;
+    enum status (*open)(struct dataset *d, const struct dataset_config *c, struct error *err);
+    void (*close)(struct dataset *d);
+    /* Pixels of picture i as float [H, W, C], nominally in [-1, 1], its label (-1: none), and its
+     * caption when it has one of its own.  Safe from several threads at once. */
+    enum status (*get)(const struct dataset *d, int64_t i, float *pixels, int32_t *label,
+                       char caption[CAPTION_TEXT], struct error *err);
+};
+
+const struct dataset_format *dataset_format_at(int i); /* NULL past the last */
+
+/* E_ARG for an unknown format (naming the nearest) and for numbers out of range; else what the
+ * format says.  *out is closed by dataset_close, which takes NULL too. */
+enum status dataset_open(struct dataset **out, const struct dataset_config *c, struct error *err);
+void dataset_close(struct dataset *d);
+
+/* Picture i as dataset_format.get describes it.  pixels: [height, width, channels]; label and
+ * caption may be NULL (the caption is the class name when a set has none, "" without a class).
+ * E_ARG when i is not in 0..count-1, and what the format says.  Thread-safe. */
+enum status dataset_get(const struct dataset *d, int64_t i, float *pixels, int32_t *label,
+                        char caption[CAPTION_TEXT], struct error *err);
+
+/* For formats: set n_classes and copies of the names; names NULL gives "class 0", "class 1", ... */
+enum status dataset_name_classes(struct dataset *d, int64_t n, const char *const *names,
+                                 struct error *err);
+
+#endif
