@@ -1,0 +1,420 @@
+/*
+ * dit.c - the diffusion transformer
+ *
+ * Cut the picture into p x p patches, make each a token, add fixed positions, and run transformer
+ * blocks whose normalisations are shifted, scaled and gated by the embedded time and label
+ * (adaLN-Zero). Gates and the last layer start at zero, so every block begins as the identity and
+ * the network as the constant zero: training then switches the blocks on one by one.  Peebles and
+ * Xie 2023, "Scalable diffusion models with transformers".
+ *
+ *     x [N,H,W,C] -> patches -> linear + positions -> blocks(c) -> norm(c) -> linear -> pixels
+ *     c [N,D]     =  mlp(time features of t) + table[y]
+ *
+ * Patches list their features as (row, column, channel), which is what channels-last pictures give;
+ * public checkpoints order the embedding's input as (channel, row, column), and the loader
+ * permutes.
+ *
+ * The modern options are those of Yao et al. 2025, "Reconstruction vs. generation" (LightningDiT):
+ * RMS norm, SwiGLU, rotary positions, norms of queries and keys, modulation without shifts.
+ */
+#include "model/dit.h"
+#include "model/network.h"
+
+#include "nn/layers.h"
+#include "ops/activation.h"
+#include "ops/attention.h"
+#include "ops/basic.h"
+#include "ops/embedding.h"
+#include "ops/norm.h"
+#include "ops/resample.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { TIME_FEATURES = 256, WIDTH_MAX = 16384 };
+static const double NORM_EPS = 1e-6;
+
+static const struct option options[] = {
+    {"size", "height and width of the pictures", OPTION_INT, offsetof(struct dit_config, size),
+     "32", .lo = 1, .hi = 4096},
+    {"channels", "channels of the pictures", OPTION_INT, offsetof(struct dit_config, channels), "3",
+     .lo = 1, .hi = 256},
+    {"classes", "labels a request can name; 0: none", OPTION_INT,
+     offsetof(struct dit_config, classes), "0", .lo = 0, .hi = 1000000},
+    {"null_class", "one more label that means no request", OPTION_BOOL,
+     offsetof(struct dit_config, null_class), .fallback = "true"},
+    {"preset", "width, depth and heads of a published size", OPTION_CHOICE,
+     offsetof(struct dit_config, preset), "custom",
+     .choices = (const char *const[]){"custom", "S", "B", "L", "XL", NULL}},
+    {"patch", "side of a patch in pixels", OPTION_INT, offsetof(struct dit_config, patch), "2",
+     .lo = 1, .hi = 256},
+    {"width", "features of a token, a multiple of 4", OPTION_INT,
+     offsetof(struct dit_config, width), "384", .lo = 4, .hi = WIDTH_MAX},
+    {"depth", "blocks", OPTION_INT, offsetof(struct dit_config, depth), "12", .lo = 1, .hi = 256},
+    {"heads", "attention heads", OPTION_INT, offsetof(struct dit_config, heads), "6", .lo = 1,
+     .hi = 1024},
+    {"mlp_ratio", "width of the feed-forward part over the width", OPTION_REAL,
+     offsetof(struct dit_config, mlp_ratio), "4", .lo = 0.25, .hi = 16},
+    {"learn_sigma", "predict a variance beside each channel", OPTION_BOOL,
+     offsetof(struct dit_config, learn_sigma), .fallback = "false"},
+    {"rmsnorm", "RMS norm in place of layer norm", OPTION_BOOL,
+     offsetof(struct dit_config, rmsnorm), .fallback = "false"},
+    {"swiglu", "gated feed-forward (Shazeer 2020)", OPTION_BOOL,
+     offsetof(struct dit_config, swiglu), .fallback = "false"},
+    {"rope", "rotary positions (Su et al. 2021) besides the table", OPTION_BOOL,
+     offsetof(struct dit_config, rope), .fallback = "false"},
+    {"qk_norm", "norm of queries and keys", OPTION_BOOL, offsetof(struct dit_config, qk_norm),
+     .fallback = "false"},
+    {"no_shift", "modulate by scale and gate only", OPTION_BOOL,
+     offsetof(struct dit_config, no_shift), .fallback = "false"},
+    {0},
+};
+
+struct dims {
+    int64_t width, depth, heads, hidden;
+};
+
+/* Peebles and Xie 2023, table 1. */
+static struct dims dims_of(const struct dit_config *c)
+{
+    static const struct dims preset[] = {
+        [DIT_S] = {384, 12, 6, 0},
+        [DIT_B] = {768, 12, 12, 0},
+        [DIT_L] = {1024, 24, 16, 0},
+        [DIT_XL] = {1152, 28, 16, 0},
+    };
+    struct dims d = c->preset == DIT_CUSTOM ? (struct dims){c->width, c->depth, c->heads, 0}
+                                            : preset[c->preset];
+
+    d.hidden = (int64_t)((double)d.width * c->mlp_ratio * (c->swiglu ? 2.0 / 3 : 1));
+    return d;
+}
+
+static int64_t tokens_of(const struct dit_config *c)
+{
+    return (c->size / c->patch) * (c->size / c->patch);
+}
+
+static enum status dit_check(const void *config, struct error *err)
+{
+    const struct dit_config *c = config;
+    struct dims d = dims_of(c);
+
+    if (c->size % c->patch)
+        return fail(err, E_ARG,
+                    "dit.patch: patches of %" PRId64 " do not divide pictures of %" PRId64,
+                    c->patch, c->size);
+    if (d.width % 4)
+        return fail(err, E_ARG, "dit.width: %" PRId64 " is no multiple of 4", d.width);
+    if (d.width % d.heads)
+        return fail(err, E_ARG, "dit.heads: %" PRId64 " heads do not divide a width of %" PRId64,
+                    d.heads, d.width);
+    if (c->rope && d.width / d.heads % 4)
+        return fail(err, E_ARG, "dit.rope: heads of %" PRId64 " features, not a multiple of 4",
+                    d.width / d.heads);
+    return OK;
+}
+
+static void dit_io(const void *config, struct network_io *io)
+{
+    const struct dit_config *c = config;
+
+    *io = (struct network_io){
+        .height = c->size,
+        .width = c->size,
+        .in_channels = c->channels,
+        .out_channels = c->channels * (c->learn_sigma ? 2 : 1),
+        .n_classes = c->classes,
+        .n_labels = c->classes + (c->classes && c->null_class),
+        .null_label = c->classes && c->null_class ? (int32_t)c->classes : -1,
+    };
+}
+
+/* --- fixed tables -------------------------------------------------------------------------------
+ */
+
+/* out[0..M-1]: sines then cosines of s over M/2 geometric frequencies. */
+static void encode_coordinate(float *out, int64_t M, double s)
+{
+    for (int64_t k = 0; k < M / 2; k++) {
+        double angle = s * pow(10000, -(double)k / ((double)M / 2));
+
+        out[k] = (float)sin(angle);
+        out[M / 2 + k] = (float)cos(angle);
+    }
+}
+
+/* [T, D]: the first half of a row encodes the column of its patch, the second half the row. */
+static void position_table(float *out, struct shape shape, const void *config)
+{
+    const struct dit_config *c = config;
+    int64_t grid = c->size / c->patch, D = shape_last(shape);
+
+    for (int64_t i = 0; i < grid * grid; i++) {
+        encode_coordinate(out + i * D, D / 2, (double)(i % grid));
+        encode_coordinate(out + i * D + D / 2, D / 2, (double)(i / grid));
+    }
+}
+
+/* [T, d] of cosines or sines: the first half of a head turns with the row, the second with the
+ * column; each frequency serves a pair of neighbours. */
+static void rotary_table(float *out, struct shape shape, const void *config, double (*wave)(double))
+{
+    const struct dit_config *c = config;
+    int64_t grid = c->size / c->patch, d = shape_last(shape);
+
+    for (int64_t i = 0; i < grid * grid; i++)
+        for (int64_t k = 0; k < d; k++) {
+            int64_t j = k % (d / 2) / 2;
+            double place = (double)(k < d / 2 ? i / grid : i % grid);
+
+            out[i * d + k] = (float)wave(place * pow(10000, -2 * (double)j / ((double)d / 2)));
+        }
+}
+
+static void rotary_cos(float *out, struct shape shape, const void *config)
+{
+    rotary_table(out, shape, config, cos);
+}
+
+static void rotary_sin(float *out, struct shape shape, const void *config)
+{
+    rotary_table(out, shape, config, sin);
+}
+
+/* --- declaration --------------------------------------------------------------------------------
+ */
+
+struct block {
+    const struct param *norm1, *norm2; /* RMS norm only                                  */
+    struct linear ada;                 /* c -> shift, scale and gate of both branches    */
+    struct linear qkv, proj;
+    const struct param *q_norm, *k_norm;
+    struct linear up, down; /* feed-forward: fc1, fc2 or w12, w3              */
+};
+
+struct dit {
+    struct dims d;
+    struct linear patches, time1, time2;
+    const struct param *positions, *labels, *rope_cos, *rope_sin;
+    const struct param *final_norm;
+    struct linear final_ada, final;
+    struct block block[];
+};
+
+static const struct param *table(struct scope s, const char *name, struct shape shape,
+                                 init_table *fill, const void *config)
+{
+    return params_add(s, name, shape,
+                      (struct init){.kind = INIT_TABLE, .table = fill, .config = config});
+}
+
+static const struct param *norm_weight(struct scope s, const char *name, int64_t n)
+{
+    return params_add(s, name, SHAPE(n), (struct init){.kind = INIT_ONE});
+}
+
+static void block_declare(struct block *b, const struct dit_config *c, struct dims d,
+                          struct scope s)
+{
+    struct scope attn = scope_in(s, "attn"), mlp = scope_in(s, "mlp");
+
+    if (c->rmsnorm) {
+        b->norm1 = norm_weight(s, "norm1.weight", d.width);
+        b->norm2 = norm_weight(s, "norm2.weight", d.width);
+    }
+    linear_init(&b->qkv, scope_in(attn, "qkv"), d.width, 3 * d.width, INIT_XAVIER);
+    if (c->qk_norm) {
+        b->q_norm = norm_weight(attn, "q_norm.weight", d.width / d.heads);
+        b->k_norm = norm_weight(attn, "k_norm.weight", d.width / d.heads);
+    }
+    linear_init(&b->proj, scope_in(attn, "proj"), d.width, d.width, INIT_XAVIER);
+    linear_init(&b->up, scope_in(mlp, c->swiglu ? "w12" : "fc1"), d.width,
+                (c->swiglu ? 2 : 1) * d.hidden, INIT_XAVIER);
+    linear_init(&b->down, scope_in(mlp, c->swiglu ? "w3" : "fc2"), d.hidden, d.width, INIT_XAVIER);
+    linear_init(&b->ada, scope_in(s, "adaLN_modulation.1"), d.width,
+                (c->no_shift ? 4 : 6) * d.width, INIT_ZERO);
+}
+
+static void embedders_declare(struct dit *m, const struct dit_config *c, struct network_io io,
+                              struct scope s)
+{
+    struct scope patches = scope_in(s, "x_embedder.proj");
+    int64_t D = m->d.width, T = tokens_of(c);
+
+    m->positions = table(s, "pos_embed", SHAPE(1, T, D), position_table, c);
+    m->patches.weight = params_add_patch(patches, "weight", D, c->channels, c->patch,
+                                         (struct init){.kind = INIT_XAVIER});
+    m->patches.bias = params_add(patches, "bias", SHAPE(D), (struct init){.kind = INIT_ZERO});
+    linear_init_normal(&m->time1, scope_in(s, "t_embedder.mlp.0"), TIME_FEATURES, D, 0.02);
+    linear_init_normal(&m->time2, scope_in(s, "t_embedder.mlp.2"), D, D, 0.02);
+    if (io.n_labels)
+        m->labels = params_add(s, "y_embedder.embedding_table.weight", SHAPE(io.n_labels, D),
+                               (struct init){.kind = INIT_NORMAL, .std = 0.02});
+    if (c->rope) {
+        m->rope_cos = table(s, "feat_rope.freqs_cos", SHAPE(T, D / m->d.heads), rotary_cos, c);
+        m->rope_sin = table(s, "feat_rope.freqs_sin", SHAPE(T, D / m->d.heads), rotary_sin, c);
+    }
+}
+
+static void *dit_declare(const void *config, struct scope s)
+{
+    const struct dit_config *c = config;
+    struct dims d = dims_of(c);
+    struct dit *m = calloc(1, sizeof *m + (size_t)d.depth * sizeof m->block[0]);
+    struct scope last = scope_in(s, "final_layer");
+    struct network_io io;
+
+    if (!m)
+        return NULL;
+    m->d = d;
+    dit_io(c, &io);
+    embedders_declare(m, c, io, s);
+    for (int64_t i = 0; i < d.depth; i++)
+        block_declare(&m->block[i], c, d, scope_in(s, "blocks.%d", (int)i));
+    if (c->rmsnorm)
+        m->final_norm = norm_weight(last, "norm_final.weight", d.width);
+    linear_init(&m->final, scope_in(last, "linear"), d.width, c->patch * c->patch * io.out_channels,
+                INIT_ZERO);
+    linear_init(&m->final_ada, scope_in(last, "adaLN_modulation.1"), d.width, 2 * d.width,
+                INIT_ZERO);
+    return m;
+}
+
+/* --- forward ------------------------------------------------------------------------------------
+ */
+
+/* norm(x) (1 + scale) + shift, whichever norm the configuration has; shift may be NULL. */
+static struct tensor *norm_modulate(struct graph *g, const struct param *rms, struct tensor *x,
+                                    struct tensor *shift, struct tensor *scale)
+{
+    if (!rms)
+        return op_layernorm_modulate(g, x, shift, scale, NORM_EPS);
+    return op_modulate(g, op_rmsnorm(g, x, nn_param(g, rms), NORM_EPS), shift, scale);
+}
+
+static struct tensor *attend(struct graph *g, const struct dit *m, const struct block *b,
+                             struct tensor *h)
+{
+    struct tensor *qkv = nn_linear(g, &b->qkv, h);
+
+    if (b->q_norm)
+        qkv = op_qk_norm(g, qkv, m->d.heads, nn_param(g, b->q_norm), nn_param(g, b->k_norm),
+                         NORM_EPS);
+    if (m->rope_cos)
+        qkv = op_rope(g, qkv, m->d.heads, nn_param(g, m->rope_cos), nn_param(g, m->rope_sin));
+    return nn_linear(g, &b->proj, op_attention(g, qkv, m->d.heads, QKV_SPLIT));
+}
+
+static struct tensor *feed_forward(struct graph *g, const struct dit_config *c,
+                                   const struct block *b, struct tensor *h)
+{
+    if (c->swiglu)
+        return nn_linear(g, &b->down, op_swiglu(g, nn_linear(g, &b->up, h)));
+    return nn_linear(g, &b->down, nn_linear_act(g, &b->up, h, ACT_GELU));
+}
+
+/* The norms are fused with what follows; whoever looks at them alone gets them computed alone. */
+static void show_norm(struct graph *g, const struct network *net, const struct block *b,
+                      struct tensor *x, int i)
+{
+    if (net->tap)
+        network_show(net,
+                     b->norm1 ? op_rmsnorm(g, x, nn_param(g, b->norm1), NORM_EPS)
+                              : op_layernorm(g, x, NULL, NULL, NORM_EPS),
+                     "blocks.%d.norm1", i);
+}
+
+/* A DiT block with adaLN-Zero: Peebles and Xie 2023, figure 3.  x [N, T, D];  c [N, D], after SiLU.
+ */
+static struct tensor *block_forward(struct graph *g, const struct network *net, int i,
+                                    struct tensor *x, struct tensor *c)
+{
+    enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2 };
+    const struct dit_config *config = net->config;
+    const struct dit *m = net->layers;
+    const struct block *b = &m->block[i];
+    struct tensor *ada = nn_linear(g, &b->ada, c), *part[6] = {0}, *h;
+
+    network_show(net, ada, "blocks.%d.adaLN_modulation", i);
+    show_norm(g, net, b, x, i);
+    if (config->no_shift) {
+        struct tensor *four[4];
+
+        op_chunk(g, ada, 4, four);
+        part[SCALE1] = four[0], part[GATE1] = four[1], part[SCALE2] = four[2],
+        part[GATE2] = four[3];
+    } else {
+        op_chunk(g, ada, 6, part);
+    }
+    h = attend(g, m, b, norm_modulate(g, b->norm1, x, part[SHIFT1], part[SCALE1]));
+    network_show(net, h, "blocks.%d.attn", i);
+    x = op_gated_add(g, x, part[GATE1], h);
+    h = feed_forward(g, config, b, norm_modulate(g, b->norm2, x, part[SHIFT2], part[SCALE2]));
+    network_show(net, h, "blocks.%d.mlp", i);
+    return op_gated_add(g, x, part[GATE2], h);
+}
+
+/* c [N, D]: what time and label have to say, added. */
+static struct tensor *condition(struct graph *g, const struct network *net, struct network_input in)
+{
+    const struct dit *m = net->layers;
+    struct tensor *f = op_time_features(g, in.t, TIME_FEATURES), *c, *y;
+
+    network_show(net, f, "t_freq");
+    c = nn_linear(g, &m->time2, nn_linear_act(g, &m->time1, f, ACT_SILU));
+    network_show(net, c, "t_embedder");
+    if (!m->labels)
+        return c;
+    MUST(in.y, "a class-conditional network needs labels");
+    y = op_embedding(g, nn_param(g, m->labels), in.y);
+    network_show(net, y, "y_embedder");
+    return op_add(g, c, y);
+}
+
+static struct tensor *final_forward(struct graph *g, const struct dit *m, struct tensor *x,
+                                    struct tensor *c)
+{
+    struct tensor *part[2];
+
+    op_chunk(g, nn_linear(g, &m->final_ada, c), 2, part);
+    return nn_linear(g, &m->final, norm_modulate(g, m->final_norm, x, part[0], part[1]));
+}
+
+static struct tensor *dit_forward(struct graph *g, const struct network *net,
+                                  struct network_input in)
+{
+    const struct dit_config *c = net->config;
+    const struct dit *m = net->layers;
+    struct tensor *x, *cond;
+
+    x = nn_linear(g, &m->patches, op_patchify(g, in.x, c->patch));
+    network_show(net, x, "x_embedder");
+    x = op_add_vec(g, x, nn_param(g, m->positions));
+    cond = condition(g, net, in);
+    network_show(net, cond, "c");
+    cond = op_silu(g, cond);
+    for (int i = 0; i < m->d.depth; i++) {
+        struct segment s = segment_open(g);
+
+        x = block_forward(g, net, i, x, cond);
+        segment_close(g, s);
+        network_show(net, x, "blocks.%d", i);
+    }
+    x = final_forward(g, m, x, cond);
+    network_show(net, x, "final_layer");
+    return op_unpatchify(g, x, c->size, c->size, c->patch);
+}
+
+const struct network_kind network_dit = {
+    .name = "dit",
+    .summary = "diffusion transformer with adaptive layer norm",
+    .paper = "Peebles and Xie 2023",
+    .options = options,
+    .config_bytes = sizeof(struct dit_config),
+    .check = dit_check,
+    .declare = dit_declare,
+    .io = dit_io,
+    .forward = dit_forward,
+};

@@ -1,0 +1,117 @@
+/*
+ * network.c - what every architecture offers
+ *
+ * Architectures differ in their configuration and their forward; building, listing and freeing are
+ * the same for all and stand here.  Adding one is a file and a row of KINDS.
+ */
+#include "model/network.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KINDS(X) X(unet) X(dit)
+
+#define DECLARE(name) extern const struct network_kind network_##name;
+KINDS(DECLARE)
+
+const struct network_kind *network_kind_at(int i)
+{
+#define ROW(name) &network_##name,
+    static const struct network_kind *const kinds[] = {KINDS(ROW) NULL};
+
+    return kinds[i];
+}
+
+enum status network_kind_find(const struct network_kind **out, const char *name, struct error *err)
+{
+    const char *names[16];
+    const char *near;
+    int n = 0;
+
+    for (; network_kind_at(n); n++) {
+        names[n] = network_kind_at(n)->name;
+        if (!strcmp(names[n], name)) {
+            *out = network_kind_at(n);
+            return OK;
+        }
+    }
+    near = text_nearest(name, names, n);
+    return fail(err, E_ARG, "there is no network '%s'%s%s%s", name, near ? "; did you mean '" : "",
+                near ? near : "", near ? "'?" : "");
+}
+
+static void config_release(const struct network_kind *kind, void *config)
+{
+    struct option_group group = {"", kind->options, config, NULL};
+    struct option_set set = {&group, 1};
+
+    if (config)
+        options_release(&set);
+    free(config);
+}
+
+enum status network_new(struct network **out, const struct network_kind *kind, void *config,
+                        bool gradients, struct error *err)
+{
+    struct network *net = NULL;
+    void *own = NULL;
+    enum status st;
+
+    *out = NULL;
+    if ((st = kind->check(config, err)) ||
+        (st = mem_new((void **)&net, 1, sizeof *net, "a network", err)) ||
+        (st = mem_new(&own, 1, kind->config_bytes, "a configuration", err)) ||
+        (st = params_new(&net->params, err)))
+        goto out;
+    memcpy(own, config, kind->config_bytes);
+    net->kind = kind;
+    net->config = own;
+    kind->io(own, &net->io);
+    net->layers = kind->declare(own, scope_root(net->params));
+    st = net->layers ? params_alloc(net->params, gradients, err)
+                     : fail(err, E_MEMORY, "no memory for the layers of a %s", kind->name);
+    if (!st) {
+        memset(config, 0, kind->config_bytes); /* its texts and lists are the network's now */
+        *out = net;
+        return OK;
+    }
+    net->config = NULL; /* the caller keeps what it came with */
+out:
+    free(own);
+    network_free(net);
+    return st;
+}
+
+void network_free(struct network *net)
+{
+    if (!net)
+        return;
+    params_free(net->params);
+    if (net->config)
+        config_release(net->kind, (void *)(uintptr_t)net->config);
+    free(net->layers);
+    free(net);
+}
+
+struct tensor *network_forward(struct graph *g, const struct network *net, struct network_input in)
+{
+    return net->kind->forward(g, net, in);
+}
+
+void network_show(const struct network *net, struct tensor *value, const char *fmt, ...)
+{
+    char name[96];
+    va_list ap;
+
+    if (!net->tap)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(name, sizeof name, fmt, ap);
+    va_end(ap);
+    net->tap(name, value, net->tap_user);
+}

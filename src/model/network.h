@@ -1,0 +1,78 @@
+/*
+ * network.h - what every architecture offers: a configuration, parameters, and a forward
+ *
+ * A network maps (x, t, y) to a prediction of x's shape: guided by y, or unguided when y is the
+ * null label.  Which prediction it is (velocity, noise, ...) is not the network's business.
+ */
+#ifndef IMGEN_MODEL_NETWORK_H
+#define IMGEN_MODEL_NETWORK_H
+
+#include "base/option.h"
+#include "nn/params.h"
+
+struct network;
+
+/* What goes in.  x [N, H, W, C];  t [N], as the network was trained to read it (see time_scale of
+ * the training configuration);  y int32 [N], or NULL for a network without labels. */
+struct network_input {
+    struct tensor *x, *t, *y;
+};
+
+/* Called with intermediate values by their name in public code ("blocks.3"); for tests and lessons.
+ */
+typedef void network_tap(const char *name, struct tensor *value, void *user);
+
+/* What a network handles, filled in by its kind. */
+struct network_io {
+    int64_t height, width;
+    int64_t in_channels, out_channels;
+    int64_t n_classes;  /* 0: takes no label                                              */
+    int64_t n_labels;   /* rows of the label table: n_classes, or one more                */
+    int32_t null_label; /* the row that means "no request", or -1 when there is none      */
+};
+
+/* One architecture: one file under model/ ends in one of these. */
+struct network_kind {
+    const char *name, *summary, *paper;
+    const struct option *options; /* rows over the configuration struct */
+    size_t config_bytes;
+
+    /* Refuse what cannot be built (E_ARG, naming the option and the numbers). */
+    enum status (*check)(const void *config, struct error *err);
+    /* Declare parameters under the scope; returns the layers (heap, one block, freed with free())
+     * or NULL without memory.  config stays valid as long as the result. */
+    void *(*declare)(const void *config, struct scope s);
+    void (*io)(const void *config, struct network_io *io);
+    struct tensor *(*forward)(struct graph *g, const struct network *net, struct network_input in);
+};
+
+struct network {
+    const struct network_kind *kind;
+    struct params *params;
+    struct network_io io;
+    const void *config; /* the kind's own struct, owned              */
+    void *layers;       /* the kind's own struct, owned              */
+    network_tap *tap;   /* NULL, or who looks at intermediate values */
+    void *tap_user;
+};
+
+/* Every kind of network, in the order of listing; NULL past the last. */
+const struct network_kind *network_kind_at(int i);
+/* E_ARG names the nearest one. */
+enum status network_kind_find(const struct network_kind **out, const char *name, struct error *err);
+
+/* Build from a configuration (a struct of kind->config_bytes, copied; texts and lists in it are
+ * moved: the network frees them).  Parameters are allocated, with gradients when `gradients`, and
+ * not yet filled: params_init or params_load does that. */
+enum status network_new(struct network **out, const struct network_kind *kind, void *config,
+                        bool gradients, struct error *err);
+void network_free(struct network *net);
+
+/* Record the forward: [N, H, W, out_channels]. */
+struct tensor *network_forward(struct graph *g, const struct network *net, struct network_input in);
+
+/* For kinds: show an intermediate value to whoever looks. */
+void network_show(const struct network *net, struct tensor *value, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

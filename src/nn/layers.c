@@ -1,0 +1,73 @@
+/*
+ * layers.c - layers with parameters
+ *
+ * A layer is the pair of a declaration and a recording; it holds no values and no state, so the
+ * same struct serves training, sampling and any number of tapes.
+ */
+#include "nn/layers.h"
+
+#include "ops/norm.h"
+
+static struct init bias_rule(enum init_kind weight_rule, int64_t fan_in)
+{
+    if (weight_rule == INIT_KAIMING)
+        return (struct init){.kind = INIT_KAIMING, .fan_in = fan_in};
+    return (struct init){.kind = INIT_ZERO};
+}
+
+void linear_init(struct linear *l, struct scope s, int64_t in, int64_t out, enum init_kind rule)
+{
+    l->weight = params_add(s, "weight", SHAPE(out, in), (struct init){.kind = rule});
+    l->bias = params_add(s, "bias", SHAPE(out), bias_rule(rule, in));
+}
+
+void linear_init_normal(struct linear *l, struct scope s, int64_t in, int64_t out, double std)
+{
+    l->weight =
+        params_add(s, "weight", SHAPE(out, in), (struct init){.kind = INIT_NORMAL, .std = std});
+    l->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = INIT_ZERO});
+}
+
+struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
+                             enum act act)
+{
+    return op_linear(g, x, nn_param(g, l->weight), nn_param(g, l->bias), act);
+}
+
+struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor *x)
+{
+    return nn_linear_act(g, l, x, ACT_NONE);
+}
+
+void conv_init(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k, int64_t stride,
+               enum init_kind rule)
+{
+    int64_t pad = k / 2;
+
+    c->weight = params_add_conv(s, "weight", SHAPE(out, k, k, in), (struct init){.kind = rule});
+    c->bias = params_add(s, "bias", SHAPE(out), bias_rule(rule, in * k * k));
+    c->geometry = (struct conv_geometry){stride, pad, pad, pad, pad};
+}
+
+struct tensor *nn_conv(struct graph *g, const struct conv *c, struct tensor *x)
+{
+    return op_conv2d(g, x, nn_param(g, c->weight), nn_param(g, c->bias), c->geometry);
+}
+
+void group_norm_init(struct group_norm *n, struct scope s, int64_t channels, int64_t groups,
+                     double eps)
+{
+    MUST(groups > 0 && channels % groups == 0, "%d groups do not divide %d channels", (int)groups,
+         (int)channels);
+    n->weight = params_add(s, "weight", SHAPE(channels), (struct init){.kind = INIT_ONE});
+    n->bias = params_add(s, "bias", SHAPE(channels), (struct init){.kind = INIT_ZERO});
+    n->groups = groups;
+    n->eps = eps;
+}
+
+struct tensor *nn_group_norm(struct graph *g, const struct group_norm *n, struct tensor *x,
+                             struct tensor *film, bool silu)
+{
+    return op_groupnorm(g, x, n->groups, nn_param(g, n->weight), nn_param(g, n->bias), film, silu,
+                        n->eps);
+}

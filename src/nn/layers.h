@@ -1,0 +1,48 @@
+/*
+ * layers.h - layers with parameters: declared once, then applied on any tape
+ *
+ * X_init declares names and shapes under a scope; nn_X records the computation.
+ */
+#ifndef IMGEN_NN_LAYERS_H
+#define IMGEN_NN_LAYERS_H
+
+#include "nn/params.h"
+#include "ops/conv.h"
+#include "ops/linear.h"
+
+/* "weight" [out, in], "bias" [out]. */
+struct linear {
+    const struct param *weight, *bias;
+};
+/* rule: of the weight; the bias is zero, except under INIT_KAIMING, where it is drawn too. */
+void linear_init(struct linear *l, struct scope s, int64_t in, int64_t out, enum init_kind rule);
+/* The same with the weight's deviation given (INIT_NORMAL). */
+void linear_init_normal(struct linear *l, struct scope s, int64_t in, int64_t out, double std);
+/* x [..., in] -> [..., out]. */
+struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor *x);
+struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
+                             enum act act);
+
+/* "weight" [out, k, k, in], "bias" [out]. */
+struct conv {
+    const struct param *weight, *bias;
+    struct conv_geometry geometry;
+};
+/* k odd: padded to keep the size at stride 1. */
+void conv_init(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k, int64_t stride,
+               enum init_kind rule);
+struct tensor *nn_conv(struct graph *g, const struct conv *c, struct tensor *x);
+
+/* Group norm: "weight", "bias" [channels]. */
+struct group_norm {
+    const struct param *weight, *bias;
+    int64_t groups;
+    double eps;
+};
+void group_norm_init(struct group_norm *n, struct scope s, int64_t channels, int64_t groups,
+                     double eps);
+/* film [N, 2C] or NULL; silu: followed by SiLU. */
+struct tensor *nn_group_norm(struct graph *g, const struct group_norm *n, struct tensor *x,
+                             struct tensor *film, bool silu);
+
+#endif

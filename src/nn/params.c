@@ -1,0 +1,248 @@
+/*
+ * params.c - the parameters of a network
+ *
+ * Declaring only writes names and shapes; memory comes in one piece when all are known, so that a
+ * network's size can be told (and refused) before any of it is allocated, and so that the
+ * optimizer, the averages and the checkpoints see one array instead of hundreds.
+ *
+ * Trained parameters come first: what the optimizer walks is a prefix of every array.
+ */
+#include "nn/params.h"
+
+#include "base/memory.h"
+#include "base/rng.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAD_FLOATS = 16 };
+
+struct params {
+    struct param **param; /* [n], each on the heap: addresses stay */
+    int64_t n, room;
+    struct param spare; /* stands in when memory ran out while declaring */
+    bool failed;
+    int64_t n_trained, n_values;
+    float *values, *grads;
+};
+
+enum status params_new(struct params **out, struct error *err)
+{
+    return mem_new((void **)out, 1, sizeof **out, "a list of parameters", err);
+}
+
+void params_free(struct params *p)
+{
+    if (!p)
+        return;
+    for (int64_t i = 0; i < p->n; i++)
+        free(p->param[i]);
+    free(p->param);
+    free(p->values);
+    free(p->grads);
+    free(p);
+}
+
+struct scope scope_root(struct params *p)
+{
+    return (struct scope){.params = p};
+}
+
+struct scope scope_in(struct scope s, const char *fmt, ...)
+{
+    size_t n = strlen(s.prefix);
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(s.prefix + n, sizeof s.prefix - n, fmt, ap);
+    va_end(ap);
+    n = strlen(s.prefix);
+    MUST(n + 1 < sizeof s.prefix, "a module's name is too long: %s", s.prefix);
+    s.prefix[n] = '.';
+    s.prefix[n + 1] = 0;
+    return s;
+}
+
+static struct param *declare(struct params *p)
+{
+    void *fresh = NULL;
+
+    if (mem_grow((void **)&p->param, &p->room, p->n + 1, sizeof *p->param, NULL) ||
+        mem_new(&fresh, 1, sizeof(struct param), "a parameter", NULL)) {
+        p->failed = true;
+        return &p->spare;
+    }
+    return p->param[p->n++] = fresh;
+}
+
+struct param *params_add(struct scope s, const char *name, struct shape shape, struct init init)
+{
+    struct param *q = declare(s.params);
+
+    snprintf(q->name, sizeof q->name, "%s%s", s.prefix, name);
+    q->shape = q->file_shape = shape;
+    q->init = init;
+    q->trained = init.kind != INIT_TABLE;
+    return q;
+}
+
+struct param *params_add_conv(struct scope s, const char *name, struct shape shape,
+                              struct init init)
+{
+    struct param *q = params_add(s, name, shape, init);
+
+    MUST(shape.rank == 4, "%s: a convolution's weight is [O, H, W, I]", name);
+    q->layout = LAYOUT_OIHW;
+    q->file_shape = SHAPE(shape.dim[0], shape.dim[3], shape.dim[1], shape.dim[2]);
+    return q;
+}
+
+struct param *params_add_patch(struct scope s, const char *name, int64_t out, int64_t in, int64_t p,
+                               struct init init)
+{
+    struct param *q = params_add(s, name, SHAPE(out, p * p * in), init);
+
+    q->layout = LAYOUT_OIHW;
+    q->file_shape = SHAPE(out, in, p, p);
+    return q;
+}
+
+static int64_t lay_out(struct params *p, bool trained, int64_t at)
+{
+    for (int64_t i = 0; i < p->n; i++) {
+        struct param *q = p->param[i];
+
+        if (q->trained != trained)
+            continue;
+        q->offset = at;
+        at += (shape_count(q->shape) + PAD_FLOATS - 1) / PAD_FLOATS * PAD_FLOATS;
+    }
+    return at;
+}
+
+enum status params_alloc(struct params *p, bool gradients, struct error *err)
+{
+    enum status st;
+
+    if (p->failed)
+        return fail(err, E_MEMORY, "no memory to declare the parameters of a network");
+    p->n_trained = lay_out(p, true, 0);
+    p->n_values = lay_out(p, false, p->n_trained);
+    if ((st =
+             mem_new((void **)&p->values, (uint64_t)p->n_values, sizeof(float), "parameters", err)))
+        return st;
+    if (gradients &&
+        (st = mem_new((void **)&p->grads, (uint64_t)p->n_trained, sizeof(float), "gradients", err)))
+        return st;
+    params_use(p, NULL);
+    for (int64_t i = 0; gradients && i < p->n; i++)
+        if (p->param[i]->trained)
+            p->param[i]->grad = p->grads + p->param[i]->offset;
+    return OK;
+}
+
+static void init_uniform(struct param *q, struct rng *r, double limit)
+{
+    int64_t n = shape_count(q->shape);
+
+    for (int64_t i = 0; i < n; i++)
+        q->value[i] = (float)(limit * (2 * rng_uniform(r) - 1));
+}
+
+static void init_param(struct param *q, uint64_t seed, uint64_t index)
+{
+    struct rng r = rng_stream(seed, RNG_INIT, index);
+    int64_t n = shape_count(q->shape), fan_out = q->shape.dim[0];
+    int64_t fan_in = q->init.fan_in ? q->init.fan_in : n / (fan_out ? fan_out : 1);
+
+    switch (q->init.kind) {
+    case INIT_ZERO:
+        memset(q->value, 0, (size_t)n * sizeof(float));
+        break;
+    case INIT_ONE:
+        for (int64_t i = 0; i < n; i++)
+            q->value[i] = 1;
+        break;
+    case INIT_XAVIER:
+        init_uniform(q, &r, sqrt(6.0 / (double)(fan_in + fan_out)));
+        break;
+    case INIT_KAIMING:
+        init_uniform(q, &r, 1 / sqrt((double)fan_in));
+        break;
+    case INIT_NORMAL:
+        for (int64_t i = 0; i < n; i++)
+            q->value[i] = (float)(q->init.std * rng_normal(&r));
+        break;
+    case INIT_TABLE:
+        q->init.table(q->value, q->shape, q->init.config);
+        break;
+    }
+}
+
+void params_init(struct params *p, uint64_t seed)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        init_param(p->param[i], seed, (uint64_t)i);
+}
+
+int64_t params_count(const struct params *p)
+{
+    return p->n;
+}
+
+struct param *params_at(struct params *p, int64_t i)
+{
+    return p->param[i];
+}
+
+struct param *params_find(struct params *p, const char *name)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        if (!strcmp(p->param[i]->name, name))
+            return p->param[i];
+    return NULL;
+}
+
+int64_t params_weights(const struct params *p)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < p->n; i++)
+        n += p->param[i]->trained ? shape_count(p->param[i]->shape) : 0;
+    return n;
+}
+
+int64_t params_n_trained(const struct params *p)
+{
+    return p->n_trained;
+}
+
+int64_t params_n_values(const struct params *p)
+{
+    return p->n_values;
+}
+
+float *params_values(struct params *p)
+{
+    return p->values;
+}
+
+float *params_grads(struct params *p)
+{
+    return p->grads;
+}
+
+void params_use(struct params *p, float *values)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        p->param[i]->value = (values ? values : p->values) + p->param[i]->offset;
+}
+
+struct tensor *nn_param(struct graph *g, const struct param *p)
+{
+    return graph_param(g, p->shape, p->value, graph_is_frozen(g) ? NULL : p->grad, p->name);
+}

@@ -1,0 +1,118 @@
+/*
+ * params.h - the parameters of a network: names, shapes, and flat arrays of one layout
+ *
+ * Values, gradients, moments and averages are flat float arrays with the same offsets, so that an
+ * optimizer is one loop.  Names are the keys of the public checkpoints, so that loading is a
+ * lookup.
+ *
+ *     trained parameters (in the order of declaration)        | buffers (positions, ...)
+ *     each padded with zeros to a multiple of 64 bytes        |
+ *     0 ............................................ n_trained ........................ n_values
+ */
+#ifndef IMGEN_NN_PARAMS_H
+#define IMGEN_NN_PARAMS_H
+
+#include "graph/graph.h"
+#include "io/safetensors.h"
+
+enum init_kind {
+    INIT_ZERO,
+    INIT_ONE,
+    INIT_XAVIER,  /* uniform, limit sqrt(6 / (fan_in + fan_out)): Glorot and Bengio 2010      */
+    INIT_KAIMING, /* uniform, limit 1 / sqrt(fan_in), biases too (He et al. 2015, a = sqrt 5) */
+    INIT_NORMAL,  /* normal with the given deviation                                          */
+    INIT_TABLE,   /* a fixed table, filled by a function, never trained                       */
+};
+
+typedef void init_table(float *out, struct shape shape, const void *config);
+
+struct init {
+    enum init_kind kind;
+    double std;        /* INIT_NORMAL                                            */
+    int64_t fan_in;    /* INIT_KAIMING of a bias: that of its weight             */
+    init_table *table; /* INIT_TABLE                                             */
+    const void *config;
+};
+
+/* How a file orders the elements of a parameter. */
+enum file_layout {
+    LAYOUT_SAME, /* as here; the file may show extra dimensions of size one       */
+    LAYOUT_OIHW, /* here [O, H, W, I] or [O, H W I], in files [O, I, H, W]        */
+};
+
+struct param {
+    char name[112];
+    struct shape shape;      /* here                                                  */
+    struct shape file_shape; /* in public checkpoints                                 */
+    enum file_layout layout;
+    struct init init;
+    bool trained;
+    int64_t offset; /* into the flat arrays                                            */
+    float *value;   /* shape_count(shape) floats, after params_alloc                   */
+    float *grad;    /* the same, or NULL: not trained, or no gradients allocated        */
+};
+
+struct params;
+
+/* Where a module stands: a prefix for the names of what it declares. */
+struct scope {
+    struct params *params;
+    char prefix[96]; /* "blocks.3." or "" */
+};
+
+enum status params_new(struct params **out, struct error *err);
+void params_free(struct params *p);
+
+struct scope scope_root(struct params *p);
+struct scope scope_in(struct scope s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Declare a parameter under the scope.  Never NULL; a lack of memory is told by params_alloc. */
+struct param *params_add(struct scope s, const char *name, struct shape shape, struct init init);
+/* The same for a convolution's weight: shape [O, H, W, I], in files [O, I, H, W]. */
+struct param *params_add_conv(struct scope s, const char *name, struct shape shape,
+                              struct init init);
+/* The same for a convolution over patches, which here is a linear layer on op_patchify's features:
+ * shape [O, p p I], in files [O, I, p, p]. */
+struct param *params_add_patch(struct scope s, const char *name, int64_t out, int64_t in, int64_t p,
+                               struct init init);
+
+/* Lay the arrays out and allocate values, and gradients when asked. E_MEMORY names the bytes. */
+enum status params_alloc(struct params *p, bool gradients, struct error *err);
+
+/* Fill all values by their init rules; parameter k draws from stream (seed, RNG_INIT, k). */
+void params_init(struct params *p, uint64_t seed);
+
+int64_t params_count(const struct params *p); /* declared parameters and buffers  */
+struct param *params_at(struct params *p, int64_t i);
+struct param *params_find(struct params *p, const char *name); /* NULL: none */
+int64_t params_weights(const struct params *p);   /* trained numbers, padding not counted */
+int64_t params_n_trained(const struct params *p); /* floats of the trained part, padded  */
+int64_t params_n_values(const struct params *p);  /* floats of the whole, padded         */
+float *params_values(struct params *p);           /* [n_values]                          */
+float *params_grads(struct params *p);            /* [n_trained] or NULL                 */
+
+/* Let every param's value point into another array of n_values floats (an average, say); NULL: back
+ * to its own.  The array stays the caller's. */
+void params_use(struct params *p, float *values);
+
+/* Moments exist for trained parameters only; values and averages for all. */
+enum params_part { PARAMS_ALL, PARAMS_TRAINED };
+
+/* Read values (into `values`, n_values floats, or the own when NULL) from tensors named
+ * "<prefix><name>".  E_FORMAT lists what is missing, has another shape, or begins with the prefix
+ * and is not wanted.  Buffers with an INIT_TABLE rule may be missing. */
+enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
+                        enum params_part part, float *values, struct error *err);
+
+/* Describe `values` (or the own when NULL) for safetensors_save under "<prefix><name>", in file
+ * layout: writes at most params_count(p) rows to out, *n is how many.  Names and converted copies
+ * live in one block *keep, freed by the caller with free() after saving. */
+enum status params_describe(struct params *p, const char *prefix, enum params_part part,
+                            const float *values, struct save_tensor *out, int64_t *n, void **keep,
+                            struct error *err);
+
+/* The leaf of a parameter on a tape: with a gradient when one is allocated and the graph is not
+ * frozen. */
+struct tensor *nn_param(struct graph *g, const struct param *p);
+
+#endif
