@@ -1,0 +1,85 @@
+/*
+ * api.c - what the files behind include/imgen.h share
+ *
+ * The public header stands alone and the inside never includes it, so the two worlds meet in this
+ * folder only: names get their prefix, texts become descriptors, and inner failures are copied out.
+ */
+#include "api/api.h"
+
+#include "data/dataset.h"
+
+#include <omp.h>
+#include <string.h>
+
+_Static_assert((int)IMGEN_E_NOT_FINITE == (int)E_NOT_FINITE, "statuses have the same numbers");
+_Static_assert(sizeof(((struct imgen_error *)0)->text) == ERROR_TEXT, "sentences have one length");
+
+enum imgen_status api_status(struct imgen_error *err, const struct error *e, enum status st)
+{
+    if (err) {
+        err->status = (enum imgen_status)st;
+        memcpy(err->text, e->text, sizeof err->text);
+        if (st == OK)
+            err->text[0] = 0;
+    }
+    return (enum imgen_status)st;
+}
+
+int api_threads(int threads)
+{
+    return threads > 0 ? threads : omp_get_num_procs();
+}
+
+enum status api_experiment(struct experiment *e, const struct imgen_training *t, struct error *err)
+{
+    char *const *settings = (char *const *)(uintptr_t)t->settings;
+
+    if (t->config_text)
+        return experiment_read_text(e, t->config ? t->config : "configuration", t->config_text,
+                                    settings, t->n_settings, err);
+    return experiment_read(e, t->config, settings, t->n_settings, err);
+}
+
+const char *imgen_version(void)
+{
+    return IMGEN_VERSION;
+}
+
+/* --- lists --------------------------------------------------------------------------------------
+ */
+
+static int give(struct imgen_choice *out, const char *name, const char *summary, const char *paper)
+{
+    *out = (struct imgen_choice){name, summary, paper};
+    return 1;
+}
+
+static int give_choice(struct imgen_choice *out, const struct choice *c)
+{
+    return give(out, c->name, c->summary, c->paper);
+}
+
+int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
+{
+    switch (kind) {
+    case IMGEN_SAMPLERS:
+        return sampler_at(i) ? give_choice(out, &sampler_at(i)->is) : 0;
+    case IMGEN_SCHEDULES:
+        return grid_kind_at(i) ? give_choice(out, &grid_kind_at(i)->is) : 0;
+    case IMGEN_PATHS:
+        return path_kind_at(i) ? give_choice(out, &path_kind_at(i)->is) : 0;
+    case IMGEN_TIMES:
+        return time_kind_at(i) ? give_choice(out, &time_kind_at(i)->is) : 0;
+    case IMGEN_NETWORKS: {
+        const struct network_kind *k = network_kind_at(i);
+
+        return k ? give(out, k->name, k->summary, k->paper) : 0;
+    }
+    case IMGEN_DATASETS: {
+        const struct dataset_format *f = dataset_format_at(i);
+
+        return f ? give(out, f->name, f->summary, NULL) : 0;
+    }
+    }
+    return 0;
+}

@@ -1,0 +1,27 @@
+/*
+ * api.h - what the files behind include/imgen.h share
+ */
+#ifndef IMGEN_API_API_H
+#define IMGEN_API_API_H
+
+#include "base/error.h"
+#include "imgen.h"
+#include "pipeline/model.h"
+#include "train/experiment.h"
+
+struct imgen_model {
+    struct model *model;
+    char *path;
+    char hash[65]; /* empty until asked for */
+};
+
+/* Hand an inner failure out: copies status and sentence; err may be NULL. Returns st. */
+enum imgen_status api_status(struct imgen_error *err, const struct error *e, enum status st);
+
+/* threads, or one per processor when 0. */
+int api_threads(int threads);
+
+/* Read the configuration that a training or data request names. Release e also after a failure. */
+enum status api_experiment(struct experiment *e, const struct imgen_training *t, struct error *err);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * file.c - files of weights, for whoever wants to look inside
+ */
+#include "api/api.h"
+
+#include "base/memory.h"
+#include "io/safetensors.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+struct imgen_file {
+    struct safetensors *f;
+};
+
+enum imgen_status imgen_file_open(struct imgen_file **out, const char *path,
+                                  struct imgen_error *err)
+{
+    struct imgen_file *file = NULL;
+    struct error e = {0};
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_new((void **)&file, 1, sizeof *file, "a file", &e)) ||
+        (st = safetensors_open(&file->f, path, &e)))
+        imgen_file_close(file);
+    else
+        *out = file;
+    return api_status(err, &e, st);
+}
+
+void imgen_file_close(struct imgen_file *file)
+{
+    if (!file)
+        return;
+    safetensors_close(file->f);
+    free(file);
+}
+
+int imgen_file_tensor(const struct imgen_file *file, int64_t i, struct imgen_file_tensor *out)
+{
+    const struct file_tensor *t;
+
+    if (i < 0 || i >= safetensors_count(file->f))
+        return 0;
+    t = safetensors_at(file->f, i);
+    *out = (struct imgen_file_tensor){t->name, file_dtype_name(t->dtype), t->rank, {0}, t->n_bytes};
+    for (int k = 0; k < t->rank; k++)
+        out->dim[k] = t->dim[k];
+    return 1;
+}
+
+int imgen_file_metadata(const struct imgen_file *file, int64_t i, const char **key,
+                        const char **value)
+{
+    if (i < 0 || i >= safetensors_metadata_count(file->f))
+        return 0;
+    safetensors_metadata_at(file->f, i, key, value);
+    return 1;
+}
+
+static enum status verify_one(const struct file_tensor *t, struct error *err)
+{
+    int64_t n = file_tensor_count(t);
+    double *x = NULL;
+    enum status st;
+
+    if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, t->name, err)))
+        return st;
+    st = file_tensor_f64(t, x, err);
+    for (int64_t i = 0; i < n && !st; i++)
+        if (!isfinite(x[i]))
+            st = fail(err, E_NOT_FINITE, "%s: number %" PRId64 " of %" PRId64 " is %g", t->name, i,
+                      n, x[i]);
+    free(x);
+    return st;
+}
+
+enum imgen_status imgen_file_verify(const struct imgen_file *file, struct imgen_error *err)
+{
+    struct error e = {0};
+    enum status st = OK;
+
+    for (int64_t i = 0; i < safetensors_count(file->f) && !st; i++)
+        st = verify_one(safetensors_at(file->f, i), &e);
+    return api_status(err, &e, st);
+}

@@ -1,0 +1,211 @@
+/*
+ * model.c - models and sampling for users of the library
+ *
+ * An open model is read-only: each call of imgen_sample brings its own tape and memory, so calls
+ * may run side by side on one model.
+ */
+#include "api/api.h"
+
+#include "base/memory.h"
+#include "pipeline/generate.h"
+#include "pipeline/picture.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum imgen_status imgen_model_open(struct imgen_model **out, const char *path,
+                                   struct imgen_error *err)
+{
+    struct imgen_model *m = NULL;
+    struct error e = {0};
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_new((void **)&m, 1, sizeof *m, "a model", &e)) ||
+        (st = mem_text(&m->path, path, &e)) || (st = model_load(&m->model, path, &e)))
+        imgen_model_close(m);
+    else
+        *out = m;
+    return api_status(err, &e, st);
+}
+
+void imgen_model_close(struct imgen_model *model)
+{
+    if (!model)
+        return;
+    model_free(model->model);
+    free(model->path);
+    free(model);
+}
+
+void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *out)
+{
+    const struct model *m = model->model;
+    const struct network_io *io = &m->network->io;
+
+    *out = (struct imgen_model_info){
+        .height = (int)io->height,
+        .width = (int)io->width,
+        .channels = (int)io->in_channels,
+        .n_labels = (int)io->n_classes,
+        .guided = io->null_label >= 0,
+        .null_label = io->null_label,
+        .weights = params_weights(m->network->params),
+        .step = m->step,
+        .network = m->network->kind->name,
+        .path = m->path.kind->is.name,
+        .prediction = prediction_at(m->options.prediction)->name,
+        .about = m->about,
+        .sampler = sampler_at(m->sample.sampler)->is.name,
+        .schedule = grid_kind_at(m->sample.schedule)->is.name,
+        .shift = m->sample.shift,
+        .cfg_scale = m->sample.cfg_scale,
+        .steps = (int)m->sample.steps,
+    };
+}
+
+const char *imgen_model_label(const struct imgen_model *model, int i)
+{
+    const struct model *m = model->model;
+
+    return m->labels && i >= 0 && i < m->network->io.n_classes ? m->labels[i] : NULL;
+}
+
+enum imgen_status imgen_model_find_label(const struct imgen_model *model, const char *word,
+                                         int *out, struct imgen_error *err)
+{
+    struct error e = {0};
+    int32_t label = 0;
+    enum status st = model_find_label(model->model, word, &label, &e);
+
+    *out = label;
+    return api_status(err, &e, st);
+}
+
+/* --- sampling -----------------------------------------------------------------------------------
+ */
+
+void imgen_request_init(struct imgen_request *r, const struct imgen_model *model)
+{
+    struct imgen_model_info info;
+
+    imgen_model_info(model, &info);
+    *r = (struct imgen_request){
+        .sampler = info.sampler,
+        .schedule = info.schedule,
+        .shift = info.shift,
+        .steps = info.steps,
+    };
+}
+
+struct relay {
+    const struct imgen_request *r;
+    const struct network_io *io;
+};
+
+static bool relay(const struct generate_progress *p, void *user)
+{
+    const struct relay *to = user;
+    struct imgen_progress out = {
+        .first = p->first,
+        .count = p->count,
+        .n = p->n,
+        .step = p->step,
+        .steps = p->steps,
+        .t = p->t,
+        .done = p->done,
+        .height = (int)to->io->height,
+        .width = (int)to->io->width,
+        .channels = (int)to->io->in_channels,
+        .state = p->x,
+        .preview = p->data,
+    };
+
+    return to->r->progress(&out, to->r->user) != 0;
+}
+
+/* Names become numbers of descriptors. */
+static enum status settings_of(const struct imgen_request *r, struct sample_defaults *out,
+                               struct error *err)
+{
+    struct option_group group = {"", sample_option_rows, out, NULL};
+    struct option_set set = {&group, 1};
+    enum status st;
+
+    if ((st = options_default(&set, err)) ||
+        (r->sampler && (st = options_set(&set, "sampling_method", r->sampler, err))) ||
+        (r->schedule && (st = options_set(&set, "schedule", r->schedule, err))))
+        return st;
+    if (r->steps < 1 || r->steps > STEPS_MAX)
+        return fail(err, E_ARG, "%d steps are not 1 to %d", r->steps, STEPS_MAX);
+    out->shift = r->shift;
+    out->steps = r->steps;
+    return OK;
+}
+
+static enum status items_of(const struct imgen_request *r, struct generate_item **out,
+                            struct error *err)
+{
+    enum status st;
+
+    if (r->n_items < 0)
+        return fail(err, E_ARG, "%" PRId64 " pictures", r->n_items);
+    if ((st = mem_new((void **)out, (uint64_t)r->n_items, sizeof **out, "requests", err)))
+        return st;
+    for (int64_t i = 0; i < r->n_items; i++)
+        (*out)[i] = (struct generate_item){
+            .label = r->items[i].label, .w = r->items[i].cfg_scale, .seed = r->items[i].seed};
+    return OK;
+}
+
+static enum status sample_floats(const struct imgen_model *model, const struct imgen_request *r,
+                                 float *pixels, struct error *err)
+{
+    struct relay to = {r, &model->model->network->io};
+    struct generate_item *items = NULL;
+    struct generate_request g = {
+        .model = model->model,
+        .times = r->times,
+        .n_times = r->n_times,
+        .n = r->n_items,
+        .threads = api_threads(r->threads),
+        .wants_preview = r->wants_preview,
+        .progress = r->progress ? relay : NULL,
+        .user = &to,
+    };
+    enum status st;
+
+    if (!(st = settings_of(r, &g.settings, err)) && !(st = items_of(r, &items, err))) {
+        g.items = items;
+        st = generate(pixels, &g, NULL, err);
+    }
+    free(items);
+    return st;
+}
+
+enum imgen_status imgen_sample_floats(const struct imgen_model *model,
+                                      const struct imgen_request *r, float *pixels,
+                                      struct imgen_error *err)
+{
+    struct error e = {0};
+
+    return api_status(err, &e, sample_floats(model, r, pixels, &e));
+}
+
+enum imgen_status imgen_sample(const struct imgen_model *model, const struct imgen_request *r,
+                               uint8_t *pixels, struct imgen_error *err)
+{
+    const struct network_io *io = &model->model->network->io;
+    int64_t n = r->n_items > 0 ? r->n_items : 0, rows = n * io->height;
+    struct error e = {0};
+    float *x = NULL;
+    enum status st;
+
+    if (!(st = mem_new((void **)&x, (uint64_t)(rows * io->width * io->in_channels), sizeof *x,
+                       "pictures", &e)) &&
+        !(st = sample_floats(model, r, x, &e)))
+        st = picture_levels(pixels, x, rows * io->width * io->in_channels, &e);
+    free(x);
+    return api_status(err, &e, st);
+}

@@ -1,0 +1,251 @@
+/*
+ * picture.c - pictures in files, and how they were made
+ *
+ * A picture carries its recipe twice: as the line of parameters that people and their tools know
+ * from other programs, and as JSON, which is read back.  The recipe names the model by its content,
+ * so that a picture asked for again either has the same bytes or the reason why not is known.
+ */
+#include "api/api.h"
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "io/image.h"
+#include "pipeline/picture.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct image inner(const struct imgen_image *im)
+{
+    return (struct image){im->height, im->width, im->channels, im->pixels};
+}
+
+static void outer(struct imgen_image *out, const struct image *im)
+{
+    *out = (struct imgen_image){im->height, im->width, im->channels, im->pixels};
+}
+
+enum imgen_status imgen_image_read(struct imgen_image *out, const char *path,
+                                   struct imgen_error *err)
+{
+    struct error e = {0};
+    struct image im = {0};
+    enum status st = image_read(&im, path, &e);
+
+    outer(out, &im);
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_image_write(const char *path, const struct imgen_image *image,
+                                    struct imgen_error *err)
+{
+    struct error e = {0};
+    struct image im = inner(image);
+
+    return api_status(err, &e, image_write(path, &im, NULL, 0, &e));
+}
+
+void imgen_image_release(struct imgen_image *image)
+{
+    struct image im = inner(image);
+
+    image_release(&im);
+    outer(image, &im);
+}
+
+enum imgen_status imgen_sheet_draw(struct imgen_image *out, const float *x,
+                                   const struct imgen_sheet *s, struct imgen_error *err)
+{
+    struct sheet sheet = {s->rows,     s->columns, s->height, s->width,
+                          s->channels, s->gap,     s->zoom,   (uint8_t)s->ground};
+    struct error e = {0};
+    struct image im = {0};
+    enum status st = picture_sheet(&im, x, &sheet, &e);
+
+    outer(out, &im);
+    return api_status(err, &e, st);
+}
+
+/* --- recipes ------------------------------------------------------------------------------------
+ */
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static void put(char *to, size_t room, const char *text)
+{
+    struct text t;
+
+    text_init(&t, to, room);
+    text_add(&t, "%s", text ? text : "");
+}
+
+static void put_label(struct imgen_recipe *out, const struct imgen_model *model, int label)
+{
+    const char *name = imgen_model_label(model, label);
+    struct text t;
+
+    text_init(&t, out->label, sizeof out->label);
+    if (label == model->model->network->io.null_label || label < 0)
+        text_add(&t, "none");
+    else if (name)
+        text_add(&t, "%s", name);
+    else
+        text_add(&t, "%d", label);
+}
+
+enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model *model,
+                                    const struct imgen_request *r, int64_t i,
+                                    struct imgen_error *err)
+{
+    struct error e = {0};
+    enum status st = OK;
+
+    memset(out, 0, sizeof *out);
+    if (!model->hash[0] && (st = hash_file(model->hash, model->path, &e)))
+        return api_status(err, &e, st);
+    put(out->model, sizeof out->model, last_part(model->path));
+    put(out->hash, sizeof out->hash, model->hash);
+    put_label(out, model, r->items[i].label);
+    out->item = r->items[i];
+    put(out->sampler, sizeof out->sampler, r->sampler);
+    put(out->schedule, sizeof out->schedule, r->schedule);
+    out->shift = r->shift;
+    out->steps = r->steps;
+    for (int k = 0; r->times && k < r->n_times && k < STEPS_MAX + 1; k++)
+        out->times[out->n_times++] = r->times[k];
+    return api_status(err, &e, st);
+}
+
+static json_t *times_json(const struct imgen_recipe *r)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < r->n_times; i++)
+        json_array_append_new(list, json_real(r->times[i]));
+    return list;
+}
+
+/* Seeds take all 64 bits, which JSON numbers do not: written as text. */
+static enum status recipe_json(char **out, const struct imgen_recipe *r, struct error *err)
+{
+    char seed[24];
+    enum status st;
+    json_t *root;
+
+    snprintf(seed, sizeof seed, "%" PRIu64, r->item.seed);
+    root = json_pack("{ss ss ss ss si sf ss ss ss sf si so}", "version", IMGEN_VERSION, "model",
+                     r->model, "hash", r->hash, "label", r->label, "label_number", r->item.label,
+                     "cfg_scale", r->item.cfg_scale, "seed", seed, "sampling_method", r->sampler,
+                     "schedule", r->schedule, "shift", r->shift, "steps", r->steps, "times",
+                     times_json(r));
+    if (!root)
+        return fail(err, E_MEMORY, "no memory to describe a picture");
+    st = config_dump(out, root, err);
+    json_decref(root);
+    return st;
+}
+
+static void recipe_line(struct text *t, const struct imgen_image *im, const struct imgen_recipe *r)
+{
+    char cfg[TEXT_REAL];
+
+    text_add(t,
+             "%s\nSteps: %d, Sampler: %s, Schedule type: %s, CFG scale: %s, Seed: %" PRIu64
+             ", Size: %" PRId64 "x%" PRId64 ", Model hash: %.10s, Model: %s, Version: imgen %s",
+             r->label, r->steps, r->sampler, r->schedule, text_from_real(cfg, r->item.cfg_scale),
+             r->item.seed, im->width, im->height, r->hash, r->model, IMGEN_VERSION);
+}
+
+enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
+                                      const struct imgen_recipe *recipe, struct imgen_error *err)
+{
+    struct image im = inner(image);
+    struct error e = {0};
+    char line[1024], *json = NULL;
+    struct text t;
+    enum status st;
+
+    text_init(&t, line, sizeof line);
+    recipe_line(&t, image, recipe);
+    if (!(st = recipe_json(&json, recipe, &e)))
+        st = image_write(path, &im, (struct image_text[]){{"parameters", line}, {"imgen", json}}, 2,
+                         &e);
+    free(json);
+    return api_status(err, &e, st);
+}
+
+static enum status read_times(struct imgen_recipe *out, const json_t *root, struct error *err)
+{
+    json_t *list;
+    enum status st;
+
+    if ((st = config_array(&list, root, "times", err)))
+        return st;
+    if (json_array_size(list) > STEPS_MAX + 1)
+        return fail(err, E_FORMAT, "%zu times are more than %d", json_array_size(list),
+                    STEPS_MAX + 1);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        out->times[out->n_times++] = json_number_value(json_array_get(list, i));
+    return OK;
+}
+
+static enum status read_recipe(struct imgen_recipe *out, const json_t *root, struct error *err)
+{
+    const char *model, *hash, *label, *seed, *sampler, *schedule;
+    int64_t number, steps;
+    enum status st;
+
+    if ((st = config_text(&model, root, "model", "", err)) ||
+        (st = config_text(&hash, root, "hash", "", err)) ||
+        (st = config_text(&label, root, "label", "none", err)) ||
+        (st = config_text(&seed, root, "seed", "0", err)) ||
+        (st = config_text(&sampler, root, "sampling_method", "", err)) ||
+        (st = config_text(&schedule, root, "schedule", "", err)) ||
+        (st = config_int(&number, root, "label_number", -1, -1, INT32_MAX, err)) ||
+        (st = config_int(&steps, root, "steps", 1, 1, STEPS_MAX, err)) ||
+        (st = config_double(&out->shift, root, "shift", 1, 0, 1000, err)) ||
+        (st = config_double(&out->item.cfg_scale, root, "cfg_scale", 1, 0, 1e9, err)) ||
+        (st = read_times(out, root, err)))
+        return st;
+    if (!text_to_seed(seed, &out->item.seed))
+        return fail(err, E_FORMAT, "the seed '%.40s' is no number", seed);
+    put(out->model, sizeof out->model, model);
+    put(out->hash, sizeof out->hash, hash);
+    put(out->label, sizeof out->label, label);
+    put(out->sampler, sizeof out->sampler, sampler);
+    put(out->schedule, sizeof out->schedule, schedule);
+    out->item.label = (int)number;
+    out->steps = (int)steps;
+    return OK;
+}
+
+enum imgen_status imgen_recipe_read(struct imgen_recipe *out, const char *path,
+                                    struct imgen_error *err)
+{
+    struct error e = {0};
+    char *text = NULL;
+    json_t *root = NULL;
+    enum status st;
+
+    memset(out, 0, sizeof *out);
+    if ((st = png_read_text(&text, path, "imgen", &e)))
+        goto out;
+    if (!text) {
+        st = fail(&e, E_FORMAT, "%s: the picture holds no recipe", path);
+        goto out;
+    }
+    if (!(st = config_parse(&root, text, strlen(text), 1 << 20, path, &e)) &&
+        (st = read_recipe(out, root, &e)))
+        fail_under(&e, "%s", path);
+out:
+    json_decref(root);
+    free(text);
+    return api_status(err, &e, st);
+}

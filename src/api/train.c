@@ -1,0 +1,195 @@
+/*
+ * train.c - training and data sets for users of the library
+ */
+#include "api/api.h"
+
+#include "base/memory.h"
+#include "data/shapes.h"
+#include "train/trainer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool relay(const struct train_event *e, void *user)
+{
+    const struct imgen_training *t = user;
+    struct imgen_train_event out = {
+        .kind = (enum imgen_train_event_kind)e->kind,
+        .step = e->step,
+        .steps = e->steps,
+        .loss = e->loss,
+        .mean_loss = e->mean_loss,
+        .gradient_norm = e->gradient_norm,
+        .learning_rate = e->learning_rate,
+        .steps_per_s = e->steps_per_s,
+        .seconds_left = e->seconds_left,
+        .path = e->path,
+    };
+
+    return t->callback(&out, t->user) != 0;
+}
+
+static struct train_request request(const struct imgen_training *t, struct experiment *x)
+{
+    return (struct train_request){
+        .experiment = x,
+        .threads = api_threads(t->threads),
+        .resume = t->resume,
+        .callback = t->callback ? relay : NULL,
+        .user = (void *)(uintptr_t)t,
+    };
+}
+
+enum imgen_status imgen_train(const struct imgen_training *t, struct imgen_error *err)
+{
+    struct experiment x = {0};
+    struct error e = {0};
+    enum status st;
+
+    if (!(st = api_experiment(&x, t, &e))) {
+        struct train_request r = request(t, &x);
+
+        st = train_run(&r, &e);
+    }
+    experiment_release(&x);
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_train_measure(const struct imgen_training *t, struct imgen_train_plan *out,
+                                      struct imgen_error *err)
+{
+    struct experiment x = {0};
+    struct train_plan plan = {0};
+    struct error e = {0};
+    enum status st;
+
+    memset(out, 0, sizeof *out);
+    if (!(st = api_experiment(&x, t, &e))) {
+        struct train_request r = request(t, &x);
+
+        out->steps = x.train.steps;
+        st = train_measure(&r, &plan, &e);
+    }
+    out->weights = plan.weights;
+    out->state_bytes = plan.state_bytes;
+    out->step_bytes = plan.step_bytes;
+    out->step_flops = plan.step_flops;
+    out->step_seconds = plan.step_seconds;
+    out->total_seconds = plan.total_seconds;
+    out->pictures = plan.pictures;
+    experiment_release(&x);
+    return api_status(err, &e, st);
+}
+
+/* --- the keys of a configuration ----------------------------------------------------------------
+ */
+
+static int tell_rows(const char *section, const struct option *rows,
+                     imgen_config_callback *callback, void *user)
+{
+    for (; rows && rows->name; rows++) {
+        struct imgen_config_key key = {section, rows->name, rows->help,
+                                       rows->fallback ? rows->fallback : ""};
+
+        if (!callback(&key, user))
+            return 0;
+    }
+    return 1;
+}
+
+void imgen_config_keys(imgen_config_callback *callback, void *user)
+{
+    if (!tell_rows("model", model_option_rows, callback, user) ||
+        !tell_rows("data", data_option_rows, callback, user) ||
+        !tell_rows("train", train_option_rows, callback, user) ||
+        !tell_rows("sample", sample_option_rows, callback, user))
+        return;
+    for (int i = 0; network_kind_at(i); i++)
+        if (!tell_rows(network_kind_at(i)->name, network_kind_at(i)->options, callback, user))
+            return;
+    for (int i = 0; path_kind_at(i); i++)
+        if (!tell_rows("path", path_kind_at(i)->is.options, callback, user))
+            return;
+    for (int i = 0; time_kind_at(i); i++)
+        if (!tell_rows("time", time_kind_at(i)->is.options, callback, user))
+            return;
+}
+
+/* --- data sets ----------------------------------------------------------------------------------
+ */
+
+struct imgen_data {
+    struct dataset *set;
+};
+
+enum imgen_status imgen_data_open(struct imgen_data **out, const struct imgen_training *t,
+                                  struct imgen_error *err)
+{
+    struct imgen_data *d = NULL;
+    struct experiment x = {0};
+    struct error e = {0};
+    enum status st;
+
+    *out = NULL;
+    if ((st = api_experiment(&x, t, &e)) ||
+        (st = mem_new((void **)&d, 1, sizeof *d, "a data set", &e)) ||
+        (st = experiment_data(&x, &d->set, &e)))
+        imgen_data_close(d);
+    else
+        *out = d;
+    experiment_release(&x);
+    return api_status(err, &e, st);
+}
+
+void imgen_data_close(struct imgen_data *data)
+{
+    if (!data)
+        return;
+    dataset_close(data->set);
+    free(data);
+}
+
+void imgen_data_info(const struct imgen_data *data, struct imgen_data_info *out)
+{
+    const struct dataset *d = data->set;
+
+    *out = (struct imgen_data_info){
+        .format = d->format->name,
+        .count = d->count,
+        .height = (int)d->height,
+        .width = (int)d->width,
+        .channels = (int)d->channels,
+        .n_labels = (int)d->n_classes,
+    };
+}
+
+const char *imgen_data_label(const struct imgen_data *data, int i)
+{
+    return i >= 0 && i < data->set->n_classes ? data->set->class_names[i] : NULL;
+}
+
+enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
+                                 int *label, char caption[160], struct imgen_error *err)
+{
+    char text[CAPTION_TEXT] = "";
+    struct error e = {0};
+    int32_t number = -1;
+    enum status st = dataset_get(data->set, i, pixels, &number, text, &e);
+
+    *label = number;
+    if (caption)
+        memcpy(caption, text, sizeof text);
+    return api_status(err, &e, st);
+}
+
+int imgen_shapes_label(const float *pixels, int size)
+{
+    struct shapes_verdict v;
+
+    if (size < SHAPES_SIDE_MIN || size > SHAPES_SIDE_MAX)
+        return -1;
+    shapes_check(pixels, size, &v);
+    if (v.shape < 0 || v.colour < 0)
+        return -1;
+    return shapes_label((enum shape_form)v.shape, (enum shape_colour)v.colour);
+}

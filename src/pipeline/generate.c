@@ -1,0 +1,181 @@
+/*
+ * generate.c - requests in, pictures out
+ *
+ * Items are cut into batches, each batch is one run of the solver.  Nothing of a picture may depend
+ * on the cut: its noise is keyed by its own seed, the ops promise that a row's bits do not depend
+ * on its neighbours, and a solver that chooses its own steps gets one picture at a time.
+ */
+#include "pipeline/generate.h"
+
+#include "base/memory.h"
+#include "pipeline/predictor.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Enough rows to fill the machine, few enough that a batch's activations stay small. */
+enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
+
+struct run {
+    const struct generate_request *r;
+    struct graph *graph;
+    struct sampling_request sampling;
+    double times[STEPS_MAX + 1];
+    int64_t length, first, count, evaluations;
+};
+
+static enum status check_item(const struct model *m, const struct generate_item *item, int64_t i,
+                              struct error *err)
+{
+    const struct network_io *io = &m->network->io;
+
+    if (!(item->w >= 0) || isinf(item->w))
+        return fail(err, E_ARG, "picture %" PRId64 ": a guidance scale of %g is not 0 or more", i,
+                    item->w);
+    if (!io->n_classes)
+        return OK;
+    if (item->label < 0 || item->label >= io->n_labels)
+        return fail(err, E_ARG, "picture %" PRId64 ": label %d is not in 0..%" PRId64, i,
+                    item->label, io->n_labels - 1);
+    if (io->null_label < 0 && item->w != 1)
+        return fail(err, E_ARG,
+                    "picture %" PRId64 ": a guidance scale of %g needs a model trained "
+                    "with label dropping; this one has no null label",
+                    i, item->w);
+    return OK;
+}
+
+static enum status make_times(struct run *run, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    const struct sample_defaults *s = &r->settings;
+    struct grid grid = {.kind = grid_kind_at(s->schedule)};
+    enum status st;
+
+    if (r->times) {
+        if (r->n_times < 2 || r->n_times > STEPS_MAX + 1)
+            return fail(err, E_ARG, "%d times are not 2 to %d", r->n_times, STEPS_MAX + 1);
+        for (int i = 0; i < r->n_times; i++)
+            run->times[i] = r->times[i];
+        run->sampling.steps = r->n_times - 1;
+        return grid_check(run->times, r->n_times, err);
+    }
+    if (s->steps < 1 || s->steps > STEPS_MAX)
+        return fail(err, E_ARG, "%" PRId64 " steps are not 1 to %d", s->steps, STEPS_MAX);
+    choice_defaults(grid.values, &grid.kind->is);
+    if (!strcmp(grid.kind->is.name, "shift") && (st = grid_set(&grid, "shift", s->shift, err)))
+        return st;
+    run->sampling.steps = (int)s->steps;
+    return grid_fill(run->times, &grid, (int)s->steps, 0, 1, err);
+}
+
+static bool report(void *self, const struct sampling_progress *p)
+{
+    const struct run *run = self;
+    const struct generate_request *r = run->r;
+    struct generate_progress out = {
+        .first = run->first,
+        .count = run->count,
+        .n = r->n,
+        .step = p->step,
+        .steps = p->steps,
+        .done = ((double)run->first + p->done * (double)run->count) / (double)r->n,
+        .t = p->t,
+        .x = p->x,
+        .data = p->data,
+    };
+
+    return r->progress(&out, r->user);
+}
+
+/* w counts only where there is something to guide. */
+static void split_items(const struct run *run, int32_t *label, double *w)
+{
+    bool guided = run->r->model->network->io.n_classes > 0;
+
+    for (int64_t i = 0; i < run->count; i++) {
+        label[i] = run->r->items[run->first + i].label;
+        w[i] = guided ? run->r->items[run->first + i].w : 1;
+    }
+}
+
+static enum status run_batch(struct run *run, float *out, struct error *err)
+{
+    const struct model *m = run->r->model;
+    struct network_predictor net = {0};
+    struct guidance guidance = {0};
+    struct field field = {.path = m->path, .predicts = (enum prediction)m->options.prediction};
+    struct sampling_report count = {0};
+    int64_t n = run->count * run->length;
+    double *x = NULL, w[BATCH_MAX];
+    int32_t label[BATCH_MAX];
+    enum status st;
+
+    split_items(run, label, w);
+    if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a batch of pictures", err)) ||
+        (st = network_predictor_init(&net, m, run->graph, label, run->count, err)) ||
+        (st = guidance_init(&guidance, predictor_of_network(&net), w, err)))
+        goto out;
+    for (int64_t i = 0; i < run->count; i++)
+        sampling_start(x + i * run->length, &m->path, run->r->items[run->first + i].seed, 0,
+                       run->length);
+    field.guidance = &guidance;
+    run->sampling.field = &field;
+    if ((st = sampling_run(x, &run->sampling, &count, err)))
+        goto out;
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (float)x[i];
+    run->evaluations += guidance.evaluations * run->count;
+out:
+    guidance_release(&guidance);
+    network_predictor_release(&net);
+    free(x);
+    return st;
+}
+
+static int64_t batch_size(const struct generate_request *r)
+{
+    const struct network_io *io = &r->model->network->io;
+    int64_t n = r->batch ? r->batch : BATCH_PIXELS / (io->height * io->width);
+
+    if (sampler_at(r->settings.sampler)->adaptive || n < 1)
+        return 1;
+    return n < BATCH_MAX ? n : BATCH_MAX;
+}
+
+enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
+                     struct error *err)
+{
+    const struct network_io *io = &r->model->network->io;
+    struct run *run = NULL;
+    int64_t batch = batch_size(r);
+    enum status st;
+
+    for (int64_t i = 0; i < r->n; i++)
+        if ((st = check_item(r->model, &r->items[i], i, err)))
+            return st;
+    if ((st = mem_new((void **)&run, 1, sizeof *run, "a run", err)))
+        return st;
+    run->r = r;
+    run->length = io->height * io->width * io->in_channels;
+    run->sampling.sampler = sampler_at(r->settings.sampler);
+    choice_defaults(run->sampling.values, &run->sampling.sampler->is);
+    run->sampling.times = run->times;
+    run->sampling.wants_preview = r->wants_preview;
+    run->sampling.progress = r->progress ? report : NULL;
+    run->sampling.self = run;
+    if ((st = make_times(run, err)) || (st = graph_new(&run->graph, GRAPH_FROZEN, r->threads, err)))
+        goto out;
+    for (; run->first < r->n && !st; run->first += batch) {
+        run->count = r->n - run->first < batch ? r->n - run->first : batch;
+        st = run_batch(run, out + run->first * run->length, err);
+    }
+    if (evaluations)
+        *evaluations = run->evaluations;
+out:
+    graph_free(run->graph);
+    free(run);
+    return st;
+}

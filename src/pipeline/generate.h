@@ -1,0 +1,50 @@
+/*
+ * generate.h - requests in, pictures out
+ */
+#ifndef IMGEN_PIPELINE_GENERATE_H
+#define IMGEN_PIPELINE_GENERATE_H
+
+#include "pipeline/model.h"
+
+/* One picture.  It is a function of these three, the model and the settings alone: not of its place
+ * in the list, of its neighbours, of the batch size or of the number of threads. */
+struct generate_item {
+    int32_t label; /* or the null label                        */
+    double w;      /* guidance scale                           */
+    uint64_t seed; /* of X_0                                   */
+};
+
+/* Called after each step of each batch; false stops with E_CANCELLED. */
+struct generate_progress {
+    int64_t first, count; /* the items of this batch                     */
+    int64_t n;            /* items in all                                */
+    int step, steps;      /* of this batch; steps 0: adaptive solver     */
+    double done;          /* share of everything, in (0, 1]              */
+    double t;
+    const double *x; /* [count, H, W, C]: the state at t            */
+    const double
+        *data; /* the same: what the finished pictures would be by now; NULL unless asked */
+};
+typedef bool generate_callback(const struct generate_progress *p, void *user);
+
+struct generate_request {
+    const struct model *model;
+    struct sample_defaults settings;
+    const double *times; /* [n_times], instead of schedule and steps; or NULL */
+    int n_times;
+    const struct generate_item *items; /* [n] */
+    int64_t n;
+    int64_t batch; /* at most so many at once; 0: chosen */
+    int threads;
+    bool wants_preview;
+    generate_callback *progress; /* may be NULL */
+    void *user;
+};
+
+/* out: [n, H, W, C], in the network's range.  E_ARG for labels, scales or steps out of range and
+ * for guidance that the network was not trained for; else as sampling_run. evaluations may be NULL.
+ */
+enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
+                     struct error *err);
+
+#endif

@@ -1,0 +1,388 @@
+/*
+ * model.c - a model: everything that one file holds and sampling needs
+ *
+ * The configuration goes through the same option tables as INI files and flags, so a model file can
+ * hold nothing that a person could not have typed, and reading one checks what typing would check.
+ */
+#include "pipeline/model.h"
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { FORMAT_VERSION = 1, LABELS_MAX = 1000000 };
+
+static const char *sampler_choice(int i)
+{
+    return sampler_at(i) ? sampler_at(i)->is.name : NULL;
+}
+
+static const char *grid_choice(int i)
+{
+    return grid_kind_at(i) ? grid_kind_at(i)->is.name : NULL;
+}
+
+static const char *network_choice(int i)
+{
+    return network_kind_at(i) ? network_kind_at(i)->name : NULL;
+}
+
+static const char *path_choice(int i)
+{
+    return path_kind_at(i) ? path_kind_at(i)->is.name : NULL;
+}
+
+const struct option sample_option_rows[] = {
+    {"sampling_method", "solver of the flow ODE", OPTION_CHOICE,
+     offsetof(struct sample_defaults, sampler), "heun", .choice = sampler_choice},
+    {"schedule", "how the times are spaced", OPTION_CHOICE,
+     offsetof(struct sample_defaults, schedule), "uniform", .choice = grid_choice},
+    {"shift", "of the shifted schedule: above 1, more steps near noise", OPTION_REAL,
+     offsetof(struct sample_defaults, shift), "3", .lo = 0.01, .hi = 100},
+    {"steps", "steps of the solver", OPTION_INT, offsetof(struct sample_defaults, steps), "25",
+     .lo = 1, .hi = STEPS_MAX},
+    {"cfg_scale", "guidance scale: 0 unguided, 1 as trained, above 1 strengthened", OPTION_REAL,
+     offsetof(struct sample_defaults, cfg_scale), "2", .lo = 0, .hi = 100},
+    {0},
+};
+
+const struct option model_option_rows[] = {
+    {"network", "architecture", OPTION_CHOICE, offsetof(struct model_options, network), "unet",
+     .choice = network_choice},
+    {"path", "from noise to data", OPTION_CHOICE, offsetof(struct model_options, path), "condot",
+     .choice = path_choice},
+    {"prediction", "what the network predicts", OPTION_CHOICE,
+     offsetof(struct model_options, prediction), "velocity",
+     .choices = (const char *const[]){"velocity", NULL}},
+    {"time_scale", "the network reads time_scale t, t in [0, 1]", OPTION_REAL,
+     offsetof(struct model_options, time_scale), "1000", .lo = 1e-3, .hi = 1e6},
+    {0},
+};
+
+enum status model_new(struct model **out, const struct model_options *options,
+                      const double *path_values, void *network_config, bool gradients,
+                      struct error *err)
+{
+    const struct network_kind *kind = network_kind_at(options->network);
+    struct model *m;
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_new((void **)&m, 1, sizeof *m, "a model", err)))
+        return st;
+    m->options = *options;
+    m->path.kind = path_kind_at(options->path);
+    memcpy(m->path.values, path_values, sizeof m->path.values);
+    if ((st = choice_check(m->path.values, &m->path.kind->is, err)) ||
+        (st = network_new(&m->network, kind, network_config, gradients, err))) {
+        model_free(m);
+        return st;
+    }
+    *out = m;
+    return OK;
+}
+
+void model_free(struct model *m)
+{
+    if (!m)
+        return;
+    for (int64_t i = 0; m->labels && i < m->network->io.n_classes; i++)
+        free(m->labels[i]);
+    free(m->labels);
+    free(m->about);
+    network_free(m->network);
+    free(m);
+}
+
+enum status model_set_labels(struct model *m, char *const *names, int64_t n, struct error *err)
+{
+    enum status st;
+
+    if (n != m->network->io.n_classes || n > LABELS_MAX)
+        return fail(err, E_ARG, "%" PRId64 " names for %" PRId64 " labels", n,
+                    m->network->io.n_classes);
+    if ((st = mem_new((void **)&m->labels, (uint64_t)n, sizeof *m->labels, "names of labels", err)))
+        return st;
+    for (int64_t i = 0; i < n; i++)
+        if ((st = mem_text(&m->labels[i], names[i], err)))
+            return st;
+    return OK;
+}
+
+static enum status unknown_label(const struct model *m, const char *word, struct error *err)
+{
+    int64_t n = m->network->io.n_classes;
+    const char *near =
+        m->labels ? text_nearest(word, (const char *const *)m->labels, (int)n) : NULL;
+
+    if (near)
+        return fail(err, E_ARG, "the model knows no label '%s'; did you mean '%s'?", word, near);
+    return fail(err, E_ARG, "the model knows no label '%s': labels are 0 to %" PRId64 "%s%s%s",
+                word, n - 1, m->labels ? " (" : "", m->labels ? m->labels[0] : "",
+                m->labels ? ", ...)" : "");
+}
+
+enum status model_find_label(const struct model *m, const char *word, int32_t *out,
+                             struct error *err)
+{
+    const struct network_io *io = &m->network->io;
+    int64_t number;
+
+    if (!*word || !strcasecmp(word, "none")) {
+        if (io->n_classes && io->null_label < 0)
+            return fail(err, E_ARG,
+                        "the model was trained without a null label: name one of its %" PRId64
+                        " labels",
+                        io->n_classes);
+        *out = io->null_label;
+        return OK;
+    }
+    if (!io->n_classes)
+        return fail(err, E_ARG, "the model is unconditional: it takes no label, and got '%s'",
+                    word);
+    for (int64_t i = 0; m->labels && i < io->n_classes; i++)
+        if (!strcasecmp(word, m->labels[i])) {
+            *out = (int32_t)i;
+            return OK;
+        }
+    if (!text_to_int(word, &number) || number < 0 || number >= io->n_classes)
+        return unknown_label(m, word, err);
+    *out = (int32_t)number;
+    return OK;
+}
+
+/* --- the description ----------------------------------------------------------------------------
+ */
+
+enum { SECTIONS = 4 };
+
+/* The option tables of a model, over its own structs: what is saved is what can be typed. */
+static struct option_set sections(const struct model *m, struct option_group group[SECTIONS])
+{
+    group[0] = (struct option_group){"model", model_option_rows, (void *)&m->options, NULL};
+    group[1] = choice_options(&m->path.kind->is, "path", (double *)m->path.values);
+    group[2] = (struct option_group){m->network->kind->name, m->network->kind->options,
+                                     (void *)(uintptr_t)m->network->config, NULL};
+    group[3] = (struct option_group){"sample", sample_option_rows, (void *)&m->sample, NULL};
+    return (struct option_set){group, SECTIONS};
+}
+
+static int add_labels(json_t *root, const struct model *m)
+{
+    json_t *list = json_array();
+
+    for (int64_t i = 0; m->labels && i < m->network->io.n_classes; i++)
+        if (json_array_append_new(list, json_string(m->labels[i])))
+            break;
+    return json_object_set_new(root, "labels", list);
+}
+
+enum status model_describe(const struct model *m, char **out, struct error *err)
+{
+    struct option_group group[SECTIONS];
+    struct option_set set = sections(m, group);
+    json_t *root = NULL;
+    enum status st;
+
+    *out = NULL;
+    if ((st = options_to_json(&set, &root, err)))
+        return st;
+    if (json_object_set_new(root, "format", json_integer(FORMAT_VERSION)) ||
+        json_object_set_new(root, "step", json_integer(m->step)) ||
+        (m->about && json_object_set_new(root, "about", json_string(m->about))) ||
+        add_labels(root, m))
+        st = fail(err, E_MEMORY, "no memory to describe a model");
+    else
+        st = config_dump(out, root, err);
+    json_decref(root);
+    return st;
+}
+
+/* Which network and path a description speaks of, before the tables that depend on it can be read.
+ */
+static enum status read_head(const json_t *root, struct model_options *head, struct error *err)
+{
+    struct option_group group = {"model", model_option_rows, head, NULL};
+    struct option_set set = {&group, 1};
+    json_t *only = json_object(), *model = json_object_get(root, "model");
+    enum status st;
+
+    if ((st = options_default(&set, err)))
+        goto out;
+    if (!only || json_object_set(only, "model", model ? model : only))
+        st = fail(err, model ? E_MEMORY : E_FORMAT, "the description has no section \"model\"");
+    else
+        st = options_from_json(&set, only, err);
+out:
+    json_decref(only);
+    return st;
+}
+
+static enum status read_labels(struct model *m, const json_t *root, struct error *err)
+{
+    json_t *list;
+    enum status st;
+    int64_t n;
+
+    if ((st = config_array(&list, root, "labels", err)))
+        return st;
+    n = (int64_t)json_array_size(list);
+    if (!n)
+        return OK;
+    if (n != m->network->io.n_classes)
+        return fail(err, E_FORMAT, "%" PRId64 " names for %" PRId64 " labels", n,
+                    m->network->io.n_classes);
+    if ((st = mem_new((void **)&m->labels, (uint64_t)n, sizeof *m->labels, "names of labels", err)))
+        return st;
+    for (int64_t i = 0; i < n; i++) {
+        const char *name = json_string_value(json_array_get(list, (size_t)i));
+
+        if (!name)
+            return fail(err, E_FORMAT, "name %" PRId64 " of the labels is no text", i);
+        if ((st = mem_text(&m->labels[i], name, err)))
+            return st;
+    }
+    return OK;
+}
+
+/* The sections alone: a copy of the root without what is no section. */
+static enum status read_sections(json_t *root, struct option_set set, struct error *err)
+{
+    static const char *const others[] = {"format", "step", "about", "labels"};
+    json_t *only = json_copy(root);
+    enum status st;
+
+    if (!only)
+        return fail(err, E_MEMORY, "no memory to read a description");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        json_object_del(only, others[i]);
+    st = options_from_json(&set, only, err);
+    json_decref(only);
+    return st;
+}
+
+static enum status read_model(struct model **out, json_t *root, bool gradients, struct error *err)
+{
+    struct model_options head;
+    struct sample_defaults sample;
+    double path_values[CHOICE_VALUES] = {0};
+    struct option_group group[SECTIONS];
+    struct option_set set = {group, SECTIONS};
+    void *config = NULL;
+    const char *about;
+    int64_t version, step;
+    enum status st;
+
+    if ((st = config_int(&version, root, "format", 0, 1, FORMAT_VERSION, err)) ||
+        (st = config_int(&step, root, "step", 0, 0, INT64_MAX, err)) ||
+        (st = config_text(&about, root, "about", NULL, err)) ||
+        (st = read_head(root, &head, err)) ||
+        (st = mem_new(&config, 1, network_kind_at(head.network)->config_bytes, "a configuration",
+                      err)))
+        return st;
+    group[0] = (struct option_group){"model", model_option_rows, &head, NULL};
+    group[1] = choice_options(&path_kind_at(head.path)->is, "path", path_values);
+    group[2] = (struct option_group){network_kind_at(head.network)->name,
+                                     network_kind_at(head.network)->options, config, NULL};
+    group[3] = (struct option_group){"sample", sample_option_rows, &sample, NULL};
+    if ((st = options_default(&set, err)) || (st = read_sections(root, set, err)) ||
+        (st = model_new(out, &head, path_values, config, gradients, err)))
+        goto out;
+    (*out)->sample = sample;
+    (*out)->step = step;
+    if ((about && (st = mem_text(&(*out)->about, about, err))) ||
+        (st = read_labels(*out, root, err))) {
+        model_free(*out);
+        *out = NULL;
+    }
+out:
+    options_release(&set);
+    free(config);
+    return st;
+}
+
+enum status model_from_text(struct model **out, const char *text, const char *name, bool gradients,
+                            struct error *err)
+{
+    json_t *root;
+    enum status st;
+
+    *out = NULL;
+    if ((st = config_parse(&root, text, strlen(text), CONFIG_BYTES, name, err)))
+        return st;
+    st = read_model(out, root, gradients, err);
+    if (st)
+        fail_under(err, "%s", name);
+    json_decref(root);
+    return st;
+}
+
+/* --- the file -----------------------------------------------------------------------------------
+ */
+
+enum status model_save(const struct model *m, const char *path, const float *values,
+                       struct error *err)
+{
+    struct params *params = m->network->params;
+    int64_t n;
+    struct save_tensor *tensors = NULL;
+    void *keep = NULL;
+    char *text = NULL;
+    enum status st;
+
+    if ((st = model_describe(m, &text, err)) ||
+        (st = mem_new((void **)&tensors, (uint64_t)params_count(params), sizeof *tensors,
+                      "a list of tensors", err)) ||
+        (st = params_describe(params, "", PARAMS_ALL, values, tensors, &n, &keep, err)))
+        goto out;
+    st = safetensors_save(path, tensors, n, (struct save_text[]){{"format", "pt"}, {"imgen", text}},
+                          2, err);
+out:
+    free(text);
+    free(tensors);
+    free(keep);
+    return st;
+}
+
+/* A checkpoint of a run is a model too: the averaged weights in it are. */
+static const char *weights_prefix(const struct safetensors *f)
+{
+    return safetensors_metadata(f, "imgen.train") ? "ema." : "";
+}
+
+enum status model_load(struct model **out, const char *path, struct error *err)
+{
+    struct safetensors *f = NULL;
+    struct model *m = NULL;
+    const char *text;
+    enum status st;
+
+    *out = NULL;
+    if ((st = safetensors_open(&f, path, err)))
+        return st;
+    text = safetensors_metadata(f, "imgen");
+    if (!text) {
+        st = fail(err, E_FORMAT,
+                  "%s: a safetensors file, but no model of imgen (no \"imgen\" in its "
+                  "metadata)",
+                  path);
+        goto out;
+    }
+    if ((st = model_from_text(&m, text, path, false, err)))
+        goto out;
+    if ((st = params_load(m->network->params, f, weights_prefix(f), PARAMS_ALL, NULL, err))) {
+        fail_under(err, "%s", path);
+        goto out;
+    }
+    *out = m;
+    m = NULL;
+out:
+    model_free(m);
+    safetensors_close(f);
+    return st;
+}

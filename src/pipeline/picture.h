@@ -1,0 +1,27 @@
+/*
+ * picture.h - numbers of a network to pictures for people
+ */
+#ifndef IMGEN_PIPELINE_PICTURE_H
+#define IMGEN_PIPELINE_PICTURE_H
+
+#include "io/image.h"
+
+/* x [height, width, channels], -1 black to 1 white, clipped, rounded to 8 bits.  channels 1 or 3.
+ * E_NOT_FINITE when a number is no number. */
+enum status picture_from_floats(struct image *out, const float *x, int64_t height, int64_t width,
+                                int64_t channels, struct error *err);
+
+/* The same for n numbers in a row. */
+enum status picture_levels(uint8_t *out, const float *x, int64_t n, struct error *err);
+
+/* x [rows * columns, height, width, channels] as a sheet with `gap` pixels of `ground` (0..255)
+ * around each, every pixel drawn `zoom` times. */
+struct sheet {
+    int64_t rows, columns, height, width, channels;
+    int64_t gap, zoom;
+    uint8_t ground;
+};
+enum status picture_sheet(struct image *out, const float *x, const struct sheet *s,
+                          struct error *err);
+
+#endif

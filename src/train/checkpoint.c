@@ -1,0 +1,238 @@
+/*
+ * checkpoint.c - a run's whole state in one file
+ *
+ * The order of writing is the whole safety: the new file is complete and synced before `latest`
+ * names it, and nothing old goes before that.  `latest` is a convenience for people and scripts;
+ * when it is missing or names something that does not open, the highest step that opens is taken.
+ *
+ * What a step needs beyond these arrays (shuffling, noise, times, dropped labels) is a function of
+ * the seed and the step, so that a resumed run is the uncut one.
+ */
+#include "train/checkpoint.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PARTS = 4 };
+
+struct part {
+    const char *prefix;
+    enum params_part which;
+    float *values;
+};
+
+static void parts_of(const struct train_state *s, struct part part[PARTS])
+{
+    part[0] = (struct part){"model.", PARAMS_ALL, params_values(s->model->network->params)};
+    part[1] = (struct part){"ema.", PARAMS_ALL, s->average};
+    part[2] = (struct part){"adam_m.", PARAMS_TRAINED, s->m};
+    part[3] = (struct part){"adam_v.", PARAMS_TRAINED, s->v};
+}
+
+enum status checkpoint_path(char out[CHECKPOINT_PATH], const char *folder, int64_t step,
+                            struct error *err)
+{
+    int n = snprintf(out, CHECKPOINT_PATH, "%s/checkpoint-%08" PRId64 ".safetensors", folder, step);
+
+    if (n >= CHECKPOINT_PATH)
+        return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
+    return OK;
+}
+
+/* The step a file's name speaks of, or -1. */
+static int64_t step_of(const char *name)
+{
+    int64_t step;
+    int end = 0;
+
+    if (sscanf(name, "checkpoint-%8" SCNd64 ".safetensors%n", &step, &end) != 1 || !end ||
+        name[end])
+        return -1;
+    return step;
+}
+
+static void remove_older(const char *folder, int64_t keep, int64_t newest)
+{
+    char path[CHECKPOINT_PATH];
+    int64_t step, n, lowest;
+    struct dirent *entry;
+    DIR *dir;
+
+    do {
+        if (!(dir = opendir(folder)))
+            return;
+        for (n = 0, lowest = INT64_MAX; (entry = readdir(dir));) {
+            step = step_of(entry->d_name);
+            n += step >= 0 && step <= newest;
+            if (step >= 0 && step < lowest)
+                lowest = step;
+        }
+        closedir(dir);
+    } while (n > keep && lowest < newest && !checkpoint_path(path, folder, lowest, NULL) &&
+             !unlink(path));
+}
+
+static enum status write_latest(const char *folder, const char *path, struct error *err)
+{
+    char latest[CHECKPOINT_PATH], line[128];
+    int n = snprintf(line, sizeof line, "%s\n", strrchr(path, '/') + 1);
+
+    if (snprintf(latest, sizeof latest, "%s/latest", folder) >= (int)sizeof latest)
+        return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
+    return file_write(latest, line, (uint64_t)n, err);
+}
+
+enum status checkpoint_save(const struct train_state *s, const char *folder, int64_t keep,
+                            struct error *err)
+{
+    struct params *params = s->model->network->params;
+    struct save_tensor *rows = NULL;
+    struct part part[PARTS];
+    void *names[PARTS] = {0};
+    char path[CHECKPOINT_PATH], *text = NULL;
+    int64_t n = 0, more;
+    enum status st;
+
+    parts_of(s, part);
+    if ((st = checkpoint_path(path, folder, s->model->step, err)) ||
+        (st = model_describe(s->model, &text, err)) ||
+        (st = mem_new((void **)&rows, (uint64_t)params_count(params) * PARTS, sizeof *rows,
+                      "a list of tensors", err)))
+        goto out;
+    for (int k = 0; k < PARTS; k++, n += more)
+        if ((st = params_describe(params, part[k].prefix, part[k].which, part[k].values, rows + n,
+                                  &more, &names[k], err)))
+            goto out;
+    st = safetensors_save(
+        path, rows, n,
+        (struct save_text[]){{"format", "pt"}, {"imgen", text}, {"imgen.train", s->config}}, 3,
+        err);
+    if (st || (st = write_latest(folder, path, err)))
+        goto out;
+    remove_older(folder, keep, s->model->step);
+out:
+    for (int k = 0; k < PARTS; k++)
+        free(names[k]);
+    free(rows);
+    free(text);
+    return st;
+}
+
+static bool opens(const char *path)
+{
+    struct safetensors *f = NULL;
+    bool good = !safetensors_open(&f, path, NULL) && safetensors_metadata(f, "imgen.train");
+
+    safetensors_close(f);
+    return good;
+}
+
+/* What `latest` says, if it says the name of a checkpoint. */
+static bool named(char out[CHECKPOINT_PATH], const char *folder)
+{
+    char latest[CHECKPOINT_PATH];
+    uint8_t *line = NULL;
+    uint64_t n;
+    int64_t step = -1;
+
+    if (snprintf(latest, sizeof latest, "%s/latest", folder) < (int)sizeof latest &&
+        !file_read(&line, &n, latest, 256, NULL)) {
+        line[strcspn((char *)line, "\r\n")] = 0;
+        step = step_of((char *)line);
+    }
+    free(line);
+    return step >= 0 && !checkpoint_path(out, folder, step, NULL) && opens(out);
+}
+
+/* The highest step below `below` in the folder, or -1. */
+static int64_t highest(const char *folder, int64_t below)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    int64_t best = -1;
+
+    while (dir && (entry = readdir(dir))) {
+        int64_t step = step_of(entry->d_name);
+
+        if (step < below && step > best)
+            best = step;
+    }
+    if (dir)
+        closedir(dir);
+    return best;
+}
+
+enum status checkpoint_find(char out[CHECKPOINT_PATH], const char *folder, struct error *err)
+{
+    if (named(out, folder))
+        return OK;
+    for (int64_t step = highest(folder, INT64_MAX); step >= 0; step = highest(folder, step))
+        if (!checkpoint_path(out, folder, step, NULL) && opens(out))
+            return OK;
+    return fail(err, E_IO, "%s: there is no checkpoint to go on from", folder);
+}
+
+bool checkpoint_exists(const char *folder)
+{
+    return highest(folder, INT64_MAX) >= 0;
+}
+
+static enum status read_step(struct train_state *s, const struct safetensors *f, const char *path,
+                             struct error *err)
+{
+    const char *text = safetensors_metadata(f, "imgen");
+    struct model *other = NULL;
+    enum status st;
+
+    if (!text || !safetensors_metadata(f, "imgen.train"))
+        return fail(err, E_FORMAT, "%s: no checkpoint of imgen", path);
+    if ((st = model_from_text(&other, text, path, false, err)))
+        return st;
+    if (other->network->kind != s->model->network->kind)
+        st = fail(err, E_FORMAT, "%s: holds a %s, not a %s", path, other->network->kind->name,
+                  s->model->network->kind->name);
+    s->model->step = other->step;
+    model_free(other);
+    return st;
+}
+
+enum status checkpoint_load(struct train_state *s, const char *path, struct error *err)
+{
+    struct safetensors *f = NULL;
+    struct part part[PARTS];
+    enum status st;
+
+    parts_of(s, part);
+    if ((st = safetensors_open(&f, path, err)) || (st = read_step(s, f, path, err)))
+        goto out;
+    for (int k = 0; k < PARTS && !st; k++)
+        st = params_load(s->model->network->params, f, part[k].prefix, part[k].which,
+                         part[k].values, err);
+    if (st)
+        fail_under(err, "%s", path);
+out:
+    safetensors_close(f);
+    return st;
+}
+
+void checkpoint_clean(const char *folder)
+{
+    char path[CHECKPOINT_PATH];
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (strstr(entry->d_name, FILE_TEMPORARY_MARK) &&
+            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < (int)sizeof path)
+            unlink(path);
+    if (dir)
+        closedir(dir);
+}

@@ -1,0 +1,285 @@
+/*
+ * experiment.c - the whole configuration of a training run
+ *
+ * Which keys exist depends on three of them: the network brings its own section, and so do the path
+ * and the time density.  The file is therefore read twice, first for those three, then for
+ * everything, so that their order in the file does not matter and an unknown key is still an error
+ * with its line.
+ */
+#include "train/experiment.h"
+
+#include "base/ini.h"
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *format_choice(int i)
+{
+    return dataset_format_at(i) ? dataset_format_at(i)->name : NULL;
+}
+
+static const char *time_choice(int i)
+{
+    return time_kind_at(i) ? time_kind_at(i)->is.name : NULL;
+}
+
+const struct option data_option_rows[] = {
+    {"format", "what kind of data set", OPTION_CHOICE, offsetof(struct data_options, format),
+     "shapes", .choice = format_choice},
+    {"path", "file or folder", OPTION_TEXT, offsetof(struct data_options, path), .value = "PATH"},
+    {"labels", "file of labels, when it is not found beside the pictures", OPTION_TEXT,
+     offsetof(struct data_options, labels), .value = "PATH"},
+    {"size", "height and width handed out; 0: as stored", OPTION_INT,
+     offsetof(struct data_options, size), "0", .lo = 0, .hi = 4096},
+    {"channels", "1 grey, 3 colour; 0: as stored", OPTION_INT,
+     offsetof(struct data_options, channels), "0", .lo = 0, .hi = 3},
+    {"limit", "use only the first so many pictures; 0: all", OPTION_INT,
+     offsetof(struct data_options, limit), "0", .lo = 0, .hi = 1e15},
+    {"background", "what shows through transparent pixels: grey, or red,green,blue", OPTION_INTS,
+     offsetof(struct data_options, background), "255", .lo = 0, .hi = 255},
+    {"seed", "of pictures that are drawn", OPTION_SEED, offsetof(struct data_options, seed),
+     .fallback = "0"},
+    {0},
+};
+
+const struct option train_option_rows[] = {
+    {"steps", "steps of the optimizer", OPTION_INT, offsetof(struct train_options, steps), "10000",
+     .lo = 1, .hi = 1e12},
+    {"batch", "pictures a step, times accumulate", OPTION_INT,
+     offsetof(struct train_options, batch), "64", .lo = 1, .hi = 65536},
+    {"accumulate", "batches whose gradients are averaged into one step", OPTION_INT,
+     offsetof(struct train_options, accumulate), "1", .lo = 1, .hi = 4096},
+    {"learning_rate", "of AdamW", OPTION_REAL, offsetof(struct train_options, learning_rate),
+     "0.001", .lo = 0, .hi = 10},
+    {"schedule", "of the learning rate, after the warm-up", OPTION_CHOICE,
+     offsetof(struct train_options, schedule), "cosine", .choice = rate_name},
+    {"warmup", "steps over which the learning rate rises from zero", OPTION_INT,
+     offsetof(struct train_options, warmup), "100", .lo = 0, .hi = 1e9},
+    {"final_rate", "where the cosine ends, over learning_rate", OPTION_REAL,
+     offsetof(struct train_options, final_rate), "0", .lo = 0, .hi = 1},
+    {"beta1", "decay of the first moment", OPTION_REAL, offsetof(struct train_options, beta1),
+     "0.9", .lo = 0, .hi = 0.999999},
+    {"beta2", "decay of the second moment", OPTION_REAL, offsetof(struct train_options, beta2),
+     "0.95", .lo = 0, .hi = 0.9999999},
+    {"adam_eps", "added to the root of the second moment", OPTION_REAL,
+     offsetof(struct train_options, adam_eps), "1e-8", .lo = 0, .hi = 1},
+    {"weight_decay", "decoupled", OPTION_REAL, offsetof(struct train_options, weight_decay), "0",
+     .lo = 0, .hi = 10},
+    {"clip", "largest norm of a step's gradient; 0: any", OPTION_REAL,
+     offsetof(struct train_options, clip), "1", .lo = 0, .hi = 1e9},
+    {"ema", "decay of the averaged weights; 0: no average", OPTION_REAL,
+     offsetof(struct train_options, ema), "0.999", .lo = 0, .hi = 0.9999999},
+    {"label_drop", "share of samples shown without their label", OPTION_REAL,
+     offsetof(struct train_options, label_drop), "0.1", .lo = 0, .hi = 1},
+    {"time", "law of the times that samples are shown at", OPTION_CHOICE,
+     offsetof(struct train_options, time), "uniform", .choice = time_choice},
+    {"flip", "mirror pictures at random, where the data set allows it", OPTION_BOOL,
+     offsetof(struct train_options, flip), "true", .lo = 0},
+    {"recompute", "forget activations and compute them again: less memory, a third more time",
+     OPTION_BOOL, offsetof(struct train_options, recompute), "false", .lo = 0},
+    {"seed", "of everything random", OPTION_SEED, offsetof(struct train_options, seed),
+     .fallback = "0"},
+    {"out", "folder of the run", OPTION_TEXT, offsetof(struct train_options, out), "run",
+     .value = "FOLDER"},
+    {"log_every", "steps between lines of the log", OPTION_INT,
+     offsetof(struct train_options, log_every), "50", .lo = 1, .hi = 1e9},
+    {"save_every", "steps between checkpoints; 0: at the end only", OPTION_INT,
+     offsetof(struct train_options, save_every), "1000", .lo = 0, .hi = 1e9},
+    {"keep", "checkpoints kept", OPTION_INT, offsetof(struct train_options, keep), "2", .lo = 1,
+     .hi = 1000000},
+    {"sample_every", "steps between sheets of sample pictures; 0: none", OPTION_INT,
+     offsetof(struct train_options, sample_every), "1000", .lo = 0, .hi = 1e9},
+    {"sample_count", "pictures of a sheet", OPTION_INT,
+     offsetof(struct train_options, sample_count), "16", .lo = 1, .hi = 1024},
+    {0},
+};
+
+struct option_set experiment_options(struct experiment *e,
+                                     struct option_group group[EXPERIMENT_SECTIONS])
+{
+    const struct network_kind *kind = network_kind_at(e->model.network);
+
+    group[0] = (struct option_group){"model", model_option_rows, &e->model, NULL};
+    group[1] = (struct option_group){"data", data_option_rows, &e->data, NULL};
+    group[2] = (struct option_group){"train", train_option_rows, &e->train, NULL};
+    group[3] = (struct option_group){"sample", sample_option_rows, &e->sample, NULL};
+    group[4] = choice_options(&path_kind_at(e->model.path)->is, "path", e->path_values);
+    group[5] = choice_options(&time_kind_at(e->train.time)->is, "time", e->time_values);
+    group[6] = (struct option_group){kind->name, kind->options, e->network, NULL};
+    return (struct option_set){group, e->network ? EXPERIMENT_SECTIONS : EXPERIMENT_SECTIONS - 1};
+}
+
+void experiment_release(struct experiment *e)
+{
+    struct option_group group[EXPERIMENT_SECTIONS];
+    struct option_set set = experiment_options(e, group);
+
+    options_release(&set);
+    free(e->network);
+    memset(e, 0, sizeof *e);
+}
+
+/* --- reading ------------------------------------------------------------------------------------
+ */
+
+struct source {
+    const char *path, *text; /* the file, or its text under the name `path` */
+    char *const *settings;
+    int n_settings;
+};
+
+static bool decides_sections(const char *key)
+{
+    return !strcmp(key, "model.network") || !strcmp(key, "model.path") ||
+           !strcmp(key, "train.time");
+}
+
+static enum status take_head(const char *key, const char *value, struct error *err, void *arg)
+{
+    return decides_sections(key) ? options_set(arg, key, value, err) : OK;
+}
+
+static enum status take_all(const char *key, const char *value, struct error *err, void *arg)
+{
+    return options_set(arg, key, value, err);
+}
+
+static enum status read_source(const struct source *from, ini_setting *take, struct option_set *set,
+                               struct error *err)
+{
+    if (from->text)
+        return ini_read_text(from->path, from->text, strlen(from->text), take, set, err);
+    return from->path ? ini_read(from->path, take, set, err) : OK;
+}
+
+static enum status read_head(struct experiment *e, const struct source *from, struct error *err)
+{
+    struct option_group group[EXPERIMENT_SECTIONS];
+    struct option_set set = experiment_options(e, group);
+    enum status st;
+
+    if ((st = options_default(&set, err)) || (st = read_source(from, take_head, &set, err)))
+        return st;
+    for (int i = 0; i < from->n_settings; i++)
+        if (!strncmp(from->settings[i], "model.", 6) ||
+            !strncmp(from->settings[i], "train.time", 10))
+            if ((st = options_assign(&set, from->settings[i], err)))
+                return st;
+    return mem_new(&e->network, 1, network_kind_at(e->model.network)->config_bytes,
+                   "a network's configuration", err);
+}
+
+/* The numbers of what the head chose get their defaults; the rest has its own already. */
+static enum status default_rest(struct experiment *e, struct error *err)
+{
+    struct option_group group[EXPERIMENT_SECTIONS];
+    struct option_set set = experiment_options(e, group);
+    struct option_set rest = {group + 4, set.n - 4};
+
+    memset(e->path_values, 0, sizeof e->path_values);
+    memset(e->time_values, 0, sizeof e->time_values);
+    return options_default(&rest, err);
+}
+
+static enum status read_experiment(struct experiment *e, const struct source *from,
+                                   struct error *err)
+{
+    struct option_group group[EXPERIMENT_SECTIONS];
+    struct option_set set;
+    enum status st;
+
+    memset(e, 0, sizeof *e);
+    if ((st = read_head(e, from, err)) || (st = default_rest(e, err)))
+        return st;
+    set = experiment_options(e, group);
+    if ((st = read_source(from, take_all, &set, err)))
+        return st;
+    for (int i = 0; i < from->n_settings; i++)
+        if ((st = options_assign(&set, from->settings[i], err)))
+            return st;
+    return OK;
+}
+
+enum status experiment_read(struct experiment *e, const char *path, char *const *settings,
+                            int n_settings, struct error *err)
+{
+    return read_experiment(e, &(struct source){path, NULL, settings, n_settings}, err);
+}
+
+enum status experiment_read_text(struct experiment *e, const char *name, const char *text,
+                                 char *const *settings, int n_settings, struct error *err)
+{
+    return read_experiment(e, &(struct source){name, text, settings, n_settings}, err);
+}
+
+/* --- what it describes --------------------------------------------------------------------------
+ */
+
+enum status experiment_data(const struct experiment *e, struct dataset **out, struct error *err)
+{
+    const struct data_options *d = &e->data;
+    struct dataset_config c = {
+        .format = dataset_format_at(d->format)->name,
+        .path = d->path,
+        .labels = d->labels,
+        .size = d->size,
+        .channels = d->channels,
+        .limit = d->limit,
+        .seed = d->seed,
+    };
+
+    *out = NULL;
+    if (d->background.n != 1 && d->background.n != 3)
+        return fail(err, E_ARG, "data.background: %d values, not one or three", d->background.n);
+    for (int k = 0; k < 3; k++)
+        c.background[k] = (uint8_t)d->background.at[d->background.n == 3 ? k : 0];
+    return dataset_open(out, &c, err);
+}
+
+static enum status fit_network(struct experiment *e, const struct dataset *d, struct error *err)
+{
+    const struct network_kind *kind = network_kind_at(e->model.network);
+    struct option_group group = {"", kind->options, e->network, NULL};
+    struct option_set set = {&group, 1};
+    const struct {
+        const char *key;
+        int64_t value;
+    } follows[] = {{"size", d->height}, {"channels", d->channels}, {"classes", d->n_classes}};
+    char text[32];
+    enum status st;
+
+    if (d->height != d->width)
+        return fail(err, E_ARG,
+                    "pictures of %" PRId64 " x %" PRId64 " are not square: set data.size",
+                    d->height, d->width);
+    for (size_t i = 0; i < sizeof follows / sizeof *follows; i++) {
+        snprintf(text, sizeof text, "%" PRId64, follows[i].value);
+        if ((st = options_set(&set, follows[i].key, text, err)))
+            return st;
+    }
+    return OK;
+}
+
+enum status experiment_model(struct experiment *e, const struct dataset *d, struct model **out,
+                             struct error *err)
+{
+    struct model *m = NULL;
+    enum status st;
+
+    *out = NULL;
+    if ((st = fit_network(e, d, err)) ||
+        (st = model_new(&m, &e->model, e->path_values, e->network, true, err)))
+        return st;
+    m->sample = e->sample;
+    if ((st = mem_text(&m->about, d->format->name, err)) ||
+        (d->n_classes && (st = model_set_labels(m, d->class_names, d->n_classes, err)))) {
+        model_free(m);
+        return st;
+    }
+    params_init(m->network->params, e->train.seed);
+    *out = m;
+    return OK;
+}

@@ -1,0 +1,77 @@
+/*
+ * experiment.h - the whole configuration of a training run
+ *
+ * Sections of the INI file (and of `--set section.key=value`):
+ *     [model]  network, path, prediction        [path]  the path's own numbers
+ *     [unet] or [dit]  the network's options    [data]  what to learn from
+ *     [train]  how                              [time]  the time density's own numbers
+ *     [sample]  how pictures are made by default
+ * Size, channels and classes of the network follow from the data and are not typed.
+ */
+#ifndef IMGEN_TRAIN_EXPERIMENT_H
+#define IMGEN_TRAIN_EXPERIMENT_H
+
+#include "base/option.h"
+#include "data/dataset.h"
+#include "diffusion/time.h"
+#include "pipeline/model.h"
+#include "train/rate.h"
+
+struct data_options {
+    int format; /* number, see dataset_format_at       */
+    char *path, *labels;
+    int64_t size, channels, limit;
+    struct int_list background; /* one or three values 0..255 */
+    uint64_t seed;
+};
+extern const struct option data_option_rows[];
+
+struct train_options {
+    int64_t steps, batch, accumulate;
+    double learning_rate;
+    int schedule; /* enum rate_kind */
+    int64_t warmup;
+    double final_rate; /* of the cosine, over learning_rate */
+    double beta1, beta2, adam_eps, weight_decay, clip, ema;
+    double label_drop; /* eta */
+    int time;          /* number, see time_kind_at */
+    bool flip;
+    bool recompute; /* forget activations inside blocks and compute them again */
+    uint64_t seed;
+    char *out;
+    int64_t log_every, save_every, keep, sample_every, sample_count;
+};
+extern const struct option train_option_rows[];
+
+struct experiment {
+    struct model_options model;
+    double path_values[CHOICE_VALUES], time_values[CHOICE_VALUES];
+    void *network; /* the kind's configuration, heap */
+    struct data_options data;
+    struct train_options train;
+    struct sample_defaults sample;
+};
+
+/* Read an INI file (path NULL: defaults only), then "section.key=value" settings over it.  Release
+ * also after a failure.  E_ARG, E_FORMAT, E_IO with file and line. */
+enum status experiment_read(struct experiment *e, const char *path, char *const *settings,
+                            int n_settings, struct error *err);
+/* The same from a text; name stands for the path in messages. */
+enum status experiment_read_text(struct experiment *e, const char *name, const char *text,
+                                 char *const *settings, int n_settings, struct error *err);
+void experiment_release(struct experiment *e);
+
+/* All sections as one option set, over e itself. */
+enum { EXPERIMENT_SECTIONS = 7 };
+struct option_set experiment_options(struct experiment *e,
+                                     struct option_group group[EXPERIMENT_SECTIONS]);
+
+/* Open the data set it names. */
+enum status experiment_data(const struct experiment *e, struct dataset **out, struct error *err);
+
+/* Build the untrained model for pictures of this set, labelled as it is, initialised from
+ * train.seed. The network's configuration is moved out of e. */
+enum status experiment_model(struct experiment *e, const struct dataset *d, struct model **out,
+                             struct error *err);
+
+#endif

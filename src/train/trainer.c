@@ -1,0 +1,513 @@
+/*
+ * trainer.c - a training run
+ *
+ *     batch from the loader -> times, noise, dropped labels -> x_t and target    (host, by sample
+ * number) network forward, mean squared error, adjoints                              (one tape)
+ *     norm, clip, AdamW, average                                                  (flat arrays)
+ *
+ * Sample k of a run is the k-th ever drawn, and everything random about it is a function of the
+ * seed and k.  A run's state is therefore four arrays and the step, and a resumed run continues
+ * with the bits of the uncut one.
+ *
+ * theory.md 1.5 and 3.6; Lipman et al. 2023, "Flow matching for generative modeling"; Ho and
+ * Salimans 2022, "Classifier-free diffusion guidance".
+ */
+#include "train/trainer.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "data/loader.h"
+#include "diffusion/loss.h"
+#include "ops/basic.h"
+#include "train/adamw.h"
+#include "train/checkpoint.h"
+#include "train/log.h"
+#include "train/sheet.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Seconds by part, for the log. */
+struct clock_parts {
+    double data, network, update, start;
+};
+
+struct trainer {
+    const struct train_request *r;
+    struct train_options options;
+    struct dataset *data;
+    struct loader *loader;
+    struct graph *graph;
+    struct flow_task task;
+    struct flow_batch batch;
+    struct train_state state;
+    char *config;
+    float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
+    struct train_log log;
+    struct clock_parts parts;
+    double loss, gradient_norm, mean_loss, logged_loss;
+    int64_t logged_steps, first_step;
+    double began;
+};
+
+/* --- setting up ---------------------------------------------------------------------------------
+ */
+
+static enum status describe_config(struct trainer *t, struct error *err)
+{
+    struct option_group group[EXPERIMENT_SECTIONS];
+    struct option_set set = experiment_options(t->r->experiment, group);
+    json_t *root = NULL;
+    enum status st;
+
+    if ((st = options_to_json(&set, &root, err)))
+        return st;
+    t->config = json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    return t->config ? OK : fail(err, E_MEMORY, "no memory to describe a run");
+}
+
+static enum status make_task(struct trainer *t, struct error *err)
+{
+    const struct experiment *e = t->r->experiment;
+    const struct model *m = t->state.model;
+
+    t->task = (struct flow_task){
+        .path = m->path,
+        .time = {.kind = time_kind_at(e->train.time)},
+        .predicts = (enum prediction)m->options.prediction,
+        .eta = m->network->io.null_label >= 0 ? e->train.label_drop : 0,
+        .null_label = m->network->io.null_label,
+        .seed = e->train.seed,
+    };
+    memcpy(t->task.time.values, e->time_values, sizeof t->task.time.values);
+    return flow_task_check(&t->task, err);
+}
+
+static enum status check_labels(const struct trainer *t, struct error *err)
+{
+    const struct network_io *io = &t->state.model->network->io;
+
+    if (io->n_classes && io->null_label < 0 && t->r->experiment->train.label_drop > 0)
+        return fail(err, E_ARG,
+                    "train.label_drop: labels are dropped with probability %g, but the network has "
+                    "no null class",
+                    t->r->experiment->train.label_drop);
+    return OK;
+}
+
+static enum status make_arrays(struct trainer *t, struct error *err)
+{
+    const struct network *net = t->state.model->network;
+    uint64_t n = (uint64_t)params_n_values(net->params);
+    int64_t length = net->io.height * net->io.width * net->io.in_channels;
+    enum status st;
+
+    if ((st = mem_new((void **)&t->state.average, n, sizeof(float), "averaged weights", err)) ||
+        (st = mem_new((void **)&t->state.m, n, sizeof(float), "first moments", err)) ||
+        (st = mem_new((void **)&t->state.v, n, sizeof(float), "second moments", err)) ||
+        (st = flow_batch_init(&t->batch, t->options.batch, length, err)))
+        return st;
+    if (t->options.accumulate > 1 &&
+        (st = mem_new((void **)&t->total, (uint64_t)params_n_trained(net->params), sizeof(float),
+                      "summed gradients", err)))
+        return st;
+    memcpy(t->state.average, params_values(net->params), n * sizeof(float));
+    return OK;
+}
+
+static enum status set_up(struct trainer *t, const struct train_request *r, struct error *err)
+{
+    struct experiment *e = r->experiment;
+    enum status st;
+
+    t->r = r;
+    t->options = e->train;
+    if ((st = experiment_data(e, &t->data, err)) || (st = describe_config(t, err)) ||
+        (st = experiment_model(e, t->data, &t->state.model, err)) || (st = check_labels(t, err)) ||
+        (st = make_task(t, err)) || (st = make_arrays(t, err)))
+        return st;
+    t->state.config = t->config;
+    return graph_new(&t->graph, e->train.recompute ? GRAPH_CHECKPOINT : 0, r->threads, err);
+}
+
+static enum status start_loader(struct trainer *t, struct error *err)
+{
+    int64_t per_step = t->options.batch * t->options.accumulate;
+
+    return loader_new(&t->loader, t->data, t->options.batch, t->options.seed,
+                      t->state.model->step * per_step, t->options.flip && t->data->flips, err);
+}
+
+static void tear_down(struct trainer *t)
+{
+    loader_free(t->loader);
+    dataset_close(t->data);
+    graph_free(t->graph);
+    flow_batch_release(&t->batch);
+    log_close(&t->log);
+    model_free(t->state.model);
+    free(t->state.average);
+    free(t->state.m);
+    free(t->state.v);
+    free(t->total);
+    free(t->config);
+    free(t);
+}
+
+/* --- a step -------------------------------------------------------------------------------------
+ */
+
+/* Record the loss of the batch and its adjoints.  A network that learns a variance has more
+ * channels than the target; the flow objective reads the first ones. */
+static struct tensor *record_loss(struct trainer *t)
+{
+    const struct network *net = t->state.model->network;
+    struct shape shape = SHAPE(t->batch.rows, net->io.height, net->io.width, net->io.in_channels);
+    struct graph *g = t->graph;
+    struct network_input in = {0};
+    struct tensor *y, *loss;
+
+    graph_reset(g);
+    in.x = graph_input(g, shape, t->batch.x);
+    in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.t);
+    in.y = net->io.n_labels ? graph_input_i32(g, SHAPE(t->batch.rows), t->batch.label) : NULL;
+    y = network_forward(g, net, in);
+    if (net->io.out_channels != net->io.in_channels)
+        y = op_slice(g, y, 0, net->io.in_channels);
+    loss = op_mse(g, y, graph_input(g, shape, t->batch.target));
+    graph_backward(g, loss);
+    graph_keep(g, loss);
+    return loss;
+}
+
+static enum status draw_batch(struct trainer *t, struct error *err)
+{
+    struct batch b;
+    double start = clock_seconds();
+    enum status st;
+
+    if ((st = loader_next(t->loader, &b, err)))
+        return st;
+    st = flow_batch_draw(&t->batch, &t->task, b.pixels, b.labels, (uint64_t)b.first_sample, err);
+    for (int64_t i = 0; i < t->batch.rows; i++)
+        t->batch.t[i] *= (float)t->state.model->options.time_scale;
+    t->parts.data += clock_seconds() - start;
+    return st;
+}
+
+/* One batch: its loss is added to *loss, its gradients lie in the parameters' own array. */
+static enum status run_batch(struct trainer *t, double *loss, struct error *err)
+{
+    struct tensor *value;
+    double start;
+    float one;
+    enum status st;
+
+    if ((st = draw_batch(t, err)))
+        return st;
+    start = clock_seconds();
+    value = record_loss(t);
+    if ((st = graph_run(t->graph, err)))
+        return st;
+    graph_read(t->graph, value, &one);
+    *loss += (double)one / (double)t->options.accumulate;
+    t->parts.network += clock_seconds() - start;
+    return OK;
+}
+
+static void add_gradients(float *total, const float *g, int64_t n, float scale, bool first)
+{
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        total[i] = (first ? 0 : total[i]) + scale * g[i];
+}
+
+static enum status check_finite(const struct trainer *t, struct error *err)
+{
+    if (isfinite(t->loss) && isfinite(t->gradient_norm))
+        return OK;
+    return fail(err, E_NOT_FINITE,
+                "step %" PRId64 ": the loss is %g and the gradient's norm %g; the weights of step "
+                "%" PRId64 " were the last good ones (a smaller train.learning_rate may help)",
+                t->state.model->step + 1, t->loss, t->gradient_norm, t->state.model->step);
+}
+
+static struct adamw constants(const struct trainer *t)
+{
+    const struct train_options *o = &t->options;
+    int64_t s = t->state.model->step;
+
+    return (struct adamw){
+        .lr = o->learning_rate *
+              rate_at((enum rate_kind)o->schedule, s, o->steps, o->warmup, o->final_rate),
+        .beta1 = o->beta1,
+        .beta2 = o->beta2,
+        .eps = o->adam_eps,
+        .weight_decay = o->weight_decay,
+        .clip = o->clip,
+        .ema = ema_decay(o->ema, s),
+        .step = s + 1,
+    };
+}
+
+static enum status take_step(struct trainer *t, struct error *err)
+{
+    struct params *params = t->state.model->network->params;
+    int64_t n = params_n_trained(params);
+    float *gradient = t->total ? t->total : params_grads(params);
+    struct adamw a = constants(t);
+    double start;
+    enum status st;
+
+    t->loss = 0;
+    for (int64_t k = 0; k < t->options.accumulate; k++) {
+        if ((st = run_batch(t, &t->loss, err)))
+            return st;
+        if (t->total)
+            add_gradients(t->total, params_grads(params), n, 1 / (float)t->options.accumulate, !k);
+    }
+    start = clock_seconds();
+    t->gradient_norm = gradient_norm(gradient, n);
+    if ((st = check_finite(t, err)))
+        return st;
+    adamw_step(params_values(params), t->state.m, t->state.v, t->state.average, gradient, n,
+               t->gradient_norm, &a);
+    t->state.model->step++;
+    t->parts.update += clock_seconds() - start;
+    return OK;
+}
+
+/* --- around the steps ---------------------------------------------------------------------------
+ */
+
+static bool tell(struct trainer *t, enum train_event_kind kind, const char *path)
+{
+    int64_t done = t->state.model->step - t->first_step;
+    double rate = done ? (double)done / (clock_seconds() - t->began) : 0;
+    struct train_event e = {
+        .kind = kind,
+        .step = t->state.model->step,
+        .steps = t->options.steps,
+        .loss = t->loss,
+        .mean_loss = t->mean_loss,
+        .gradient_norm = t->gradient_norm,
+        .learning_rate = constants(t).lr,
+        .steps_per_s = rate,
+        .seconds_left = rate > 0 ? (double)(t->options.steps - t->state.model->step) / rate : 0,
+        .path = path,
+    };
+
+    return t->r->callback ? t->r->callback(&e, t->r->user) : true;
+}
+
+static enum status write_log(struct trainer *t, struct error *err)
+{
+    double n = (double)t->logged_steps, all = clock_seconds() - t->parts.start;
+    struct log_row row = {
+        .step = t->state.model->step,
+        .loss = t->logged_loss / n,
+        .gradient_norm = t->gradient_norm,
+        .learning_rate = constants(t).lr,
+        .steps_per_s = n / all,
+        .data_s = t->parts.data / n,
+        .network_s = t->parts.network / n,
+        .update_s = t->parts.update / n,
+        .other_s = (all - t->parts.data - t->parts.network - t->parts.update) / n,
+    };
+
+    t->parts = (struct clock_parts){.start = clock_seconds()};
+    t->logged_loss = 0;
+    t->logged_steps = 0;
+    return log_write(&t->log, &row, err);
+}
+
+static enum status save(struct trainer *t, struct error *err)
+{
+    char path[CHECKPOINT_PATH];
+    enum status st;
+
+    if ((st = checkpoint_save(&t->state, t->options.out, t->options.keep, err)) ||
+        (st = checkpoint_path(path, t->options.out, t->state.model->step, err)))
+        return st;
+    tell(t, TRAIN_SAVED, path);
+    return OK;
+}
+
+static enum status draw_sheet(struct trainer *t, struct error *err)
+{
+    char path[CHECKPOINT_PATH];
+    enum status st;
+
+    if (snprintf(path, sizeof path, "%s/samples-%08" PRId64 ".png", t->options.out,
+                 t->state.model->step) >= (int)sizeof path)
+        return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
+    if ((st = sheet_write(path, t->state.model, t->state.average, t->options.sample_count,
+                          t->r->threads, err)))
+        return st;
+    tell(t, TRAIN_SAMPLED, path);
+    return OK;
+}
+
+static bool due(int64_t step, int64_t every)
+{
+    return every && step % every == 0;
+}
+
+static enum status after_step(struct trainer *t, struct error *err)
+{
+    int64_t step = t->state.model->step;
+    bool last = step == t->options.steps;
+    enum status st;
+
+    t->mean_loss += (t->loss - t->mean_loss) /
+                    (double)(step - t->first_step < 100 ? step - t->first_step : 100);
+    t->logged_loss += t->loss;
+    t->logged_steps++;
+    if ((due(step, t->options.log_every) || last) && (st = write_log(t, err)))
+        return st;
+    if ((due(step, t->options.save_every) || last) && (st = save(t, err)))
+        return st;
+    if ((due(step, t->options.sample_every) || (last && t->options.sample_every)) &&
+        (st = draw_sheet(t, err)))
+        return st;
+    if (tell(t, TRAIN_STEP, NULL) || last)
+        return OK;
+    if (!due(step, t->options.save_every) && (st = save(t, err)))
+        return st;
+    return fail(err, E_CANCELLED, "stopped after step %" PRId64 " of %" PRId64, step,
+                t->options.steps);
+}
+
+static enum status make_folder(const char *path, struct error *err)
+{
+    if (mkdir(path, 0777) && errno != EEXIST)
+        return fail_errno(err, E_IO, "%s: the folder cannot be made", path);
+    return OK;
+}
+
+static enum status resume_or_refuse(struct trainer *t, struct error *err)
+{
+    char path[CHECKPOINT_PATH];
+    const char *from = NULL;
+    enum status st;
+
+    if (t->r->resume && checkpoint_exists(t->options.out)) {
+        if ((st = checkpoint_find(path, t->options.out, err)) ||
+            (st = checkpoint_load(&t->state, path, err)))
+            return st;
+        from = path;
+    } else if (checkpoint_exists(t->options.out)) {
+        return fail(err, E_ARG, "%s already holds a run: resume it, or choose another train.out",
+                    t->options.out);
+    }
+    if (t->state.model->step > t->options.steps)
+        return fail(err, E_ARG, "%s: step %" PRId64 " is past train.steps, %" PRId64, path,
+                    t->state.model->step, t->options.steps);
+    t->first_step = t->state.model->step;
+    t->began = t->parts.start = clock_seconds();
+    tell(t, TRAIN_STARTED, from);
+    return OK;
+}
+
+static enum status finish(struct trainer *t, struct error *err)
+{
+    char path[CHECKPOINT_PATH];
+    enum status st;
+
+    if (snprintf(path, sizeof path, "%s/model.safetensors", t->options.out) >= (int)sizeof path)
+        return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
+    if ((st = model_save(t->state.model, path, t->state.average, err)))
+        return st;
+    tell(t, TRAIN_DONE, path);
+    return OK;
+}
+
+static enum status run_steps(struct trainer *t, struct error *err)
+{
+    enum status st;
+
+    if ((st = make_folder(t->options.out, err)))
+        return st;
+    checkpoint_clean(t->options.out);
+    if ((st = resume_or_refuse(t, err)) ||
+        (st = log_open(&t->log, t->options.out, t->state.model->step, err)) ||
+        (st = start_loader(t, err)))
+        return st;
+    while (t->state.model->step < t->options.steps)
+        if ((st = take_step(t, err)) || (st = after_step(t, err)))
+            return st;
+    return finish(t, err);
+}
+
+enum status train_run(const struct train_request *r, struct error *err)
+{
+    int before = omp_get_max_threads();
+    struct trainer *t;
+    enum status st;
+
+    if ((st = mem_new((void **)&t, 1, sizeof *t, "a trainer", err)))
+        return st;
+    omp_set_num_threads(r->threads);
+    if (!(st = set_up(t, r, err)))
+        st = run_steps(t, err);
+    tear_down(t);
+    omp_set_num_threads(before);
+    return st;
+}
+
+/* --- what it would take -------------------------------------------------------------------------
+ */
+
+static enum status probe(struct trainer *t, struct train_plan *out, struct error *err)
+{
+    struct graph_stats stats;
+    double second[3], start, high;
+    enum status st;
+
+    for (int k = 0; k < 3; k++) {
+        start = clock_seconds();
+        if ((st = take_step(t, err)))
+            return st;
+        second[k] = clock_seconds() - start;
+    }
+    if ((st = graph_measure(t->graph, &stats, err)))
+        return st;
+    high = fmax(second[0], fmax(second[1], second[2]));
+    out->step_seconds =
+        fmax(fmin(second[0], second[1]),
+             fmin(high, fmax(fmin(second[0], second[2]), fmin(second[1], second[2]))));
+    out->step_bytes = stats.arena_bytes + stats.scratch_bytes;
+    out->step_flops = stats.flops * (double)t->options.accumulate;
+    return OK;
+}
+
+enum status train_measure(const struct train_request *r, struct train_plan *out, struct error *err)
+{
+    int before = omp_get_max_threads();
+    struct trainer *t;
+    enum status st;
+
+    memset(out, 0, sizeof *out);
+    if ((st = mem_new((void **)&t, 1, sizeof *t, "a trainer", err)))
+        return st;
+    omp_set_num_threads(r->threads);
+    if ((st = set_up(t, r, err)) || (st = start_loader(t, err)) || (st = probe(t, out, err)))
+        goto out;
+    out->weights = params_weights(t->state.model->network->params);
+    out->state_bytes = (int64_t)sizeof(float) *
+                       (4 * params_n_values(t->state.model->network->params) +
+                        (t->total ? 2 : 1) * params_n_trained(t->state.model->network->params));
+    out->total_seconds = out->step_seconds * (double)t->options.steps;
+    out->pictures = t->data->count;
+out:
+    tear_down(t);
+    omp_set_num_threads(before);
+    return st;
+}

@@ -1,0 +1,58 @@
+/*
+ * trainer.h - a training run, from a configuration to a model file
+ */
+#ifndef IMGEN_TRAIN_TRAINER_H
+#define IMGEN_TRAIN_TRAINER_H
+
+#include "train/experiment.h"
+
+enum train_event_kind {
+    TRAIN_STARTED, /* path: the checkpoint resumed from, or NULL        */
+    TRAIN_STEP,    /* after each step                                    */
+    TRAIN_SAVED,   /* path: a checkpoint                                 */
+    TRAIN_SAMPLED, /* path: a sheet of pictures                          */
+    TRAIN_DONE,    /* path: the model                                    */
+};
+
+/* What the callback sees; valid during the call. */
+struct train_event {
+    enum train_event_kind kind;
+    int64_t step, steps; /* taken, in all                                        */
+    double loss;         /* of this step                                         */
+    double mean_loss;    /* over the last hundred steps or so                    */
+    double gradient_norm, learning_rate;
+    double steps_per_s, seconds_left;
+    const char *path;
+};
+
+/* Return false to stop: the step is finished, a checkpoint is written, and train_run fails with
+ * E_CANCELLED. */
+typedef bool train_callback(const struct train_event *e, void *user);
+
+struct train_request {
+    struct experiment *experiment; /* its network configuration is moved into the model */
+    int threads;
+    bool resume;              /* go on from the newest checkpoint of train.out  */
+    train_callback *callback; /* may be NULL                                     */
+    void *user;
+};
+
+/* Train to the end.  Writes under train.out: checkpoints, latest, log.jsonl, log.csv, samples-*.png
+ * and model.safetensors.  E_ARG when the folder already holds a run and resume is not asked for;
+ * E_NOT_FINITE naming the step; E_CANCELLED; what files and memory say.  The last checkpoint stays
+ * intact whatever happens. */
+enum status train_run(const struct train_request *r, struct error *err);
+
+/* What a run would take. */
+struct train_plan {
+    int64_t weights;     /* trained numbers                                  */
+    int64_t state_bytes; /* weights, gradients, moments, averages            */
+    int64_t step_bytes;  /* activations and scratch of a step                */
+    double step_flops;
+    double step_seconds; /* median of three steps                            */
+    double total_seconds;
+    int64_t pictures; /* in the data set; INT64_MAX: endless              */
+};
+enum status train_measure(const struct train_request *r, struct train_plan *out, struct error *err);
+
+#endif

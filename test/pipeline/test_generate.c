@@ -1,0 +1,350 @@
+/*
+ * test_generate.c - a picture is a function of its own request
+ *
+ * Random weights everywhere (also where training starts from zero), so that every layer counts.
+ */
+#include "pipeline/generate.h"
+#include "pipeline/picture.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "support/temp.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIDE = 16, LENGTH = SIDE * SIDE * 3, LABELS = 4, ITEMS = 5 };
+
+static void randomise(struct model *m)
+{
+    struct rng r = rng_stream(5, RNG_TEST, 0);
+
+    for (int64_t i = 0; i < params_count(m->network->params); i++) {
+        struct param *p = params_at(m->network->params, i);
+        int64_t n = shape_count(p->shape);
+
+        for (int64_t k = 0; k < n && p->trained; k++)
+            p->value[k] += (float)(0.05 * rng_normal(&r));
+    }
+}
+
+static struct model *make(const char *kind_name, const char *const *settings)
+{
+    struct model_options options = {.time_scale = 1000};
+    double path_values[CHOICE_VALUES] = {0};
+    const struct network_kind *kind;
+    struct option_group group = {.section = ""};
+    struct option_set set = {&group, 1};
+    struct model *m;
+    void *config;
+
+    assert_int_equal(network_kind_find(&kind, kind_name, NULL), OK);
+    while (network_kind_at(options.network) != kind)
+        options.network++;
+    choice_defaults(path_values, &path_kind_at(0)->is);
+    assert_int_equal(mem_new(&config, 1, kind->config_bytes, "c", NULL), OK);
+    group.rows = kind->options;
+    group.config = config;
+    assert_int_equal(options_default(&set, NULL), OK);
+    for (; *settings; settings++)
+        assert_int_equal(options_assign(&set, *settings, NULL), OK);
+    assert_int_equal(model_new(&m, &options, path_values, config, false, NULL), OK);
+    free(config);
+    params_init(m->network->params, 3);
+    randomise(m);
+    m->sample = (struct sample_defaults){.shift = 3, .steps = 4, .cfg_scale = 2};
+    return m;
+}
+
+static struct model *make_unet(void)
+{
+    const char *const settings[] = {"size=16",     "classes=4", "width=16", "mult=1,2", "blocks=1",
+                                    "attention=2", "groups=4",  "heads=2",  NULL};
+
+    return make("unet", settings);
+}
+
+static struct model *make_dit(void)
+{
+    const char *const settings[] = {"size=16", "classes=4", "patch=4", "width=32",
+                                    "depth=2", "heads=2",   NULL};
+
+    return make("dit", settings);
+}
+
+static const struct generate_item items[ITEMS] = {
+    {0, 2, 10}, {1, 0, 11}, {2, 1, 12}, {LABELS, 3, 13}, {3, 7.5, 14}};
+
+static void draw(float *out, const struct model *m, const struct generate_item *which, int64_t n,
+                 int64_t batch, int threads, int sampler)
+{
+    struct generate_request r = {.model = m,
+                                 .settings = m->sample,
+                                 .items = which,
+                                 .n = n,
+                                 .batch = batch,
+                                 .threads = threads};
+
+    r.settings.sampler = sampler;
+    assert_int_equal(generate(out, &r, NULL, NULL), OK);
+}
+
+static void check_own_request(struct model *m, int sampler)
+{
+    static float want[ITEMS * LENGTH], got[ITEMS * LENGTH];
+
+    draw(want, m, items, ITEMS, 0, 1, sampler);
+    assert_true(want[0] != want[LENGTH]);
+    for (int threads = 2; threads <= 4; threads++) {
+        draw(got, m, items, ITEMS, 0, threads, sampler);
+        assert_memory_equal(want, got, sizeof want);
+    }
+    draw(got, m, items, ITEMS, 2, 2, sampler);
+    assert_memory_equal(want, got, sizeof want);
+    for (int i = 0; i < ITEMS; i++) {
+        draw(got, m, &items[i], 1, 0, 2, sampler);
+        assert_memory_equal(want + i * LENGTH, got, LENGTH * sizeof *got);
+    }
+    model_free(m);
+}
+
+static void test_unet_pictures(void **state)
+{
+    (void)state;
+    for (int s = 0; sampler_at(s); s++)
+        check_own_request(make_unet(), s);
+}
+
+static void test_dit_pictures(void **state)
+{
+    (void)state;
+    for (int s = 0; sampler_at(s); s++)
+        check_own_request(make_dit(), s);
+}
+
+/* w = 0 and w = 1 ask the network once a slope, other scales twice. */
+static void test_evaluations(void **state)
+{
+    const double w[] = {0, 1, 2};
+    const int64_t want[] = {4, 4, 8};
+    static float out[LENGTH];
+    struct model *m = make_unet();
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct generate_item item = {1, w[k], 1};
+        struct generate_request r = {
+            .model = m, .settings = m->sample, .items = &item, .n = 1, .threads = 1};
+        int64_t evaluations;
+
+        while (strcmp(sampler_at(r.settings.sampler)->is.name, "euler"))
+            r.settings.sampler++;
+        assert_int_equal(generate(out, &r, &evaluations, NULL), OK);
+        assert_int_equal(evaluations, want[k]);
+    }
+    model_free(m);
+}
+
+/* Without a request any scale is the unguided field; the label changes nothing of the noise. */
+static void test_null_label(void **state)
+{
+    const struct generate_item none[] = {{LABELS, 4, 1}, {2, 0, 1}};
+    static float out[2 * LENGTH];
+    struct model *m = make_unet();
+
+    (void)state;
+    draw(out, m, none, 2, 0, 1, 0);
+    for (int i = 0; i < LENGTH; i++)
+        assert_float_equal(out[i], out[LENGTH + i], 1e-5);
+    model_free(m);
+}
+
+static void expect(const struct generate_request *r, enum status want, const char *word)
+{
+    static float out[LENGTH];
+    struct error err = {0};
+
+    assert_int_equal(generate(out, r, NULL, &err), want);
+    assert_non_null(strstr(err.text, word));
+}
+
+static void test_refusals(void **state)
+{
+    const double bad_times[] = {0, 0.5, 0.4, 1};
+    struct model *m = make_unet();
+    struct generate_item item = {0, 1, 1};
+    const struct generate_request good = {
+        .model = m, .settings = m->sample, .items = &item, .n = 1, .threads = 1};
+    struct generate_request r = good;
+
+    (void)state;
+    item.label = LABELS + 1;
+    expect(&r, E_ARG, "label 5");
+    item = (struct generate_item){0, -1, 1};
+    expect(&r, E_ARG, "-1");
+    item.w = NAN;
+    expect(&r, E_ARG, "guidance scale");
+    item.w = 1;
+    r.settings.steps = 0;
+    expect(&r, E_ARG, "0 steps");
+    r.settings.steps = STEPS_MAX + 1;
+    expect(&r, E_ARG, "1001 steps");
+    r = good;
+    r.times = bad_times;
+    r.n_times = 4;
+    expect(&r, E_ARG, "0.4");
+    model_free(m);
+}
+
+static bool stop_at_second(const struct generate_progress *p, void *user)
+{
+    int *calls = user;
+
+    assert_true(p->done > 0 && p->done <= 1);
+    return ++*calls < 2;
+}
+
+static void test_cancel(void **state)
+{
+    struct model *m = make_unet();
+    int calls = 0;
+    struct generate_request r = {.model = m,
+                                 .settings = m->sample,
+                                 .items = items,
+                                 .n = 1,
+                                 .threads = 1,
+                                 .progress = stop_at_second,
+                                 .user = &calls};
+    static float out[LENGTH];
+
+    (void)state;
+    assert_int_equal(generate(out, &r, NULL, NULL), E_CANCELLED);
+    assert_int_equal(calls, 2);
+    model_free(m);
+}
+
+/* --- model files --------------------------------------------------------------------------------
+ */
+
+static void test_model_file(void **state)
+{
+    char dir[TEMP_PATH], path[TEMP_PATH], *a, *b;
+    char *const names[LABELS] = {(char *)"zero", (char *)"one", (char *)"Two words", (char *)"3"};
+    static float want[LENGTH], got[LENGTH];
+    struct model *m = make_unet(), *n;
+    int32_t label;
+
+    (void)state;
+    temp_dir_new(dir);
+    temp_path(path, dir, "m.safetensors");
+    assert_int_equal(model_set_labels(m, names, LABELS, NULL), OK);
+    m->step = 77;
+    assert_int_equal(model_save(m, path, NULL, NULL), OK);
+    assert_int_equal(model_load(&n, path, NULL), OK);
+    assert_int_equal(n->step, 77);
+    assert_int_equal(model_describe(m, &a, NULL), OK);
+    assert_int_equal(model_describe(n, &b, NULL), OK);
+    assert_string_equal(a, b);
+    draw(want, m, items, 1, 0, 1, 0);
+    draw(got, n, items, 1, 0, 1, 0);
+    assert_memory_equal(want, got, sizeof want);
+    assert_int_equal(model_find_label(n, "two WORDS", &label, NULL), OK);
+    assert_int_equal(label, 2);
+    assert_int_equal(model_find_label(n, "none", &label, NULL), OK);
+    assert_int_equal(label, LABELS);
+    assert_int_equal(model_find_label(n, "two world", &label, NULL), E_ARG);
+    assert_int_equal(model_find_label(n, "4", &label, NULL), E_ARG);
+    free(a);
+    free(b);
+    model_free(m);
+    model_free(n);
+    temp_dir_remove(dir);
+}
+
+/* The description is checked like typed options: each damage is told, none is built. */
+static void test_hostile_description(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"format\": 2}",
+        "{\"format\": 1, \"model\": {\"network\": \"unit\"}}",
+        "{\"format\": 1, \"model\": {\"network\": \"unet\"}, \"unet\": {\"width\": -5}}",
+        "{\"format\": 1, \"model\": {\"network\": \"unet\"}, \"unet\": {\"wydth\": 32}}",
+        "{\"format\": 1, \"model\": {\"network\": \"unet\"}, \"unet\": {\"mult\": []}}",
+        "{\"format\": 1, \"model\": {\"network\": \"unet\"}, \"unet\": {\"size\": 33}}",
+        "{\"format\": 1, \"model\": {\"network\": \"dit\"}, \"dit\": {\"patch\": 5}}",
+        "{\"format\": 1, \"model\": {\"network\": \"dit\"}, \"dit\": {\"heads\": 7}}",
+        "{\"format\": 1, \"model\": {\"network\": \"dit\"}, \"labels\": [\"one too many\"]}",
+        "{\"format\": 1, \"model\": {\"network\": \"dit\"}, \"step\": -1}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct error err = {0};
+        struct model *m = NULL;
+
+        assert_int_not_equal(model_from_text(&m, bad[i], "bad", false, &err), OK);
+        assert_null(m);
+        assert_true(strlen(err.text) > 5);
+    }
+}
+
+static void test_foreign_file(void **state)
+{
+    char dir[TEMP_PATH], path[TEMP_PATH];
+    float x[2] = {1, 2};
+    struct save_tensor t = {"x", FILE_F32, 1, {2}, x};
+    struct error err = {0};
+    struct model *m;
+
+    (void)state;
+    temp_dir_new(dir);
+    temp_path(path, dir, "other.safetensors");
+    assert_int_equal(safetensors_save(path, &t, 1, NULL, 0, NULL), OK);
+    assert_int_equal(model_load(&m, path, &err), E_FORMAT);
+    assert_non_null(strstr(err.text, "no model of imgen"));
+    temp_dir_remove(dir);
+}
+
+static void test_sheet(void **state)
+{
+    const float x[4] = {-1, 1, 0, -3};
+    struct sheet s = {1, 2, 1, 2, 1, 1, 2, 9};
+    const float broken[4] = {0, NAN, 0, 0};
+    struct image im = {0};
+
+    (void)state;
+    assert_int_equal(picture_sheet(&im, x, &s, NULL), OK);
+    assert_int_equal(im.height, 4);
+    assert_int_equal(im.width, 11);
+    assert_int_equal(im.pixels[0], 9);
+    assert_int_equal(im.pixels[11 + 1], 0);
+    assert_int_equal(im.pixels[11 + 3], 255);
+    assert_int_equal(im.pixels[2 * 11 + 6], 128);
+    assert_int_equal(im.pixels[2 * 11 + 8], 0);
+    image_release(&im);
+    assert_int_equal(picture_sheet(&im, broken, &s, NULL), E_NOT_FINITE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unet_pictures), cmocka_unit_test(test_dit_pictures),
+        cmocka_unit_test(test_evaluations),   cmocka_unit_test(test_null_label),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_model_file),    cmocka_unit_test(test_hostile_description),
+        cmocka_unit_test(test_foreign_file),  cmocka_unit_test(test_sheet),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,387 @@
+/*
+ * test_run.c - whole training runs: cut, killed, resumed, broken
+ *
+ * IMGEN_KILLS and IMGEN_CUTS raise the number of kills and cuts of the two long tests above what a
+ * quick run of the suite takes.
+ */
+#include "train/checkpoint.h"
+#include "train/trainer.h"
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "support/temp.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Small enough that a step takes milliseconds, large enough to have every kind of layer. */
+static const char tiny[] = "[data]\nformat = anchor-shapes\n"
+                           "[unet]\nwidth = 8\nmult = 1,2\nblocks = 1\nattention = 2\ngroups = 4\n"
+                           "[train]\nbatch = 4\nwarmup = 5\nlog_every = 1\nsample_every = 0\n"
+                           "flip = false\n";
+
+static int from_environment(const char *name, int otherwise)
+{
+    const char *text = getenv(name);
+
+    return text ? atoi(text) : otherwise;
+}
+
+struct stop {
+    int64_t at; /* the step to stop after, or 0 */
+};
+
+static bool stop_at(const struct train_event *e, void *user)
+{
+    const struct stop *s = user;
+
+    return e->kind != TRAIN_STEP || e->step != s->at;
+}
+
+/* Train in `folder`; settings end with NULL. */
+static enum status train(const char *folder, int64_t steps, int64_t stop, bool resume,
+                         const char *const *more, struct error *err)
+{
+    char out[600], count[64], *settings[16] = {out, count};
+    struct stop s = {stop};
+    struct experiment e = {0};
+    struct train_request r = {
+        .experiment = &e, .threads = 2, .resume = resume, .callback = stop_at, .user = &s};
+    int n = 2;
+    enum status st;
+
+    snprintf(out, sizeof out, "train.out=%s", folder);
+    snprintf(count, sizeof count, "train.steps=%d", (int)steps);
+    for (; more && more[n - 2]; n++)
+        settings[n] = (char *)(uintptr_t)more[n - 2];
+    st = experiment_read_text(&e, "tiny", tiny, settings, n, err);
+    if (!st)
+        st = train_run(&r, err);
+    experiment_release(&e);
+    return st;
+}
+
+static void assert_same_tensors(const char *a, const char *b)
+{
+    struct safetensors *f, *g;
+
+    assert_int_equal(safetensors_open(&f, a, NULL), OK);
+    assert_int_equal(safetensors_open(&g, b, NULL), OK);
+    assert_true(safetensors_count(f) > 0);
+    assert_int_equal(safetensors_count(f), safetensors_count(g));
+    for (int64_t i = 0; i < safetensors_count(f); i++) {
+        const struct file_tensor *t = safetensors_at(f, i);
+        const struct file_tensor *u = safetensors_find(g, t->name);
+
+        assert_non_null(u);
+        assert_int_equal(t->n_bytes, u->n_bytes);
+        assert_memory_equal(t->bytes, u->bytes, t->n_bytes);
+    }
+    safetensors_close(f);
+    safetensors_close(g);
+}
+
+/* The losses of steps 1 .. n in a log. */
+static void read_losses(const char *folder, char losses[][32], int n)
+{
+    char path[700], line[1024];
+    FILE *f;
+    int i = 0;
+
+    snprintf(path, sizeof path, "%s/log.csv", folder);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    while (fgets(line, sizeof line, f)) {
+        int step;
+
+        assert_true(i < n);
+        assert_int_equal(sscanf(line, "%d,%31[^,]", &step, losses[i]), 2);
+        assert_int_equal(step, ++i);
+    }
+    assert_int_equal(i, n);
+    fclose(f);
+}
+
+/* Resuming equals never having stopped: parameters, averages, moments, and every loss. */
+static void test_resume(void **state)
+{
+    enum { STEPS = 30 };
+    char whole[TEMP_PATH], a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
+    static char want[STEPS][32], got[STEPS][32];
+    struct rng r = rng_stream(11, RNG_TEST, 0);
+    int cuts = from_environment("IMGEN_CUTS", 3);
+
+    (void)state;
+    temp_dir_new(whole);
+    assert_int_equal(train(whole, STEPS, 0, false, NULL, NULL), OK);
+    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
+    read_losses(whole, want, STEPS);
+    for (int k = 0; k < cuts; k++) {
+        int64_t cut = 1 + (int64_t)rng_below(&r, STEPS - 1);
+        char part[TEMP_PATH];
+
+        temp_dir_new(part);
+        assert_int_equal(train(part, STEPS, cut, false, NULL, NULL), E_CANCELLED);
+        assert_int_equal(train(part, STEPS, 0, true, NULL, NULL), OK);
+        assert_int_equal(checkpoint_find(b, part, NULL), OK);
+        assert_same_tensors(a, b);
+        read_losses(part, got, STEPS);
+        for (int i = 0; i < STEPS; i++)
+            assert_string_equal(want[i], got[i]);
+        temp_dir_remove(part);
+    }
+    temp_dir_remove(whole);
+}
+
+/* --- kill -9 ------------------------------------------------------------------------------------
+ */
+
+static pid_t start_child(const char *folder)
+{
+    char self[] = "/proc/self/exe", word[] = "child", path[TEMP_PATH];
+    char *argv[] = {self, word, path, NULL};
+    pid_t pid;
+
+    snprintf(path, sizeof path, "%s", folder);
+    assert_int_equal(posix_spawn(&pid, self, NULL, NULL, argv, environ), 0);
+    return pid;
+}
+
+static void sleep_for(double seconds)
+{
+    struct timespec t = {(time_t)seconds, (long)(1e9 * (seconds - floor(seconds)))};
+
+    nanosleep(&t, NULL);
+}
+
+/* A killed run leaves a newest checkpoint that opens and from which training goes on, and never
+ * goes back to an older one than it had. */
+static void test_kill(void **state)
+{
+    int kills = from_environment("IMGEN_KILLS", 6), seen = 0;
+    struct rng r = rng_stream(12, RNG_TEST, 0);
+    char folder[TEMP_PATH], path[CHECKPOINT_PATH];
+    int64_t last = 0;
+
+    (void)state;
+    temp_dir_new(folder);
+    for (int k = 0; k < kills; k++) {
+        pid_t pid = start_child(folder);
+        struct model *m;
+
+        sleep_for(0.15 + 0.35 * rng_uniform(&r));
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        if (!checkpoint_exists(folder) && !seen)
+            continue;
+        assert_int_equal(checkpoint_find(path, folder, NULL), OK);
+        assert_int_equal(model_load(&m, path, NULL), OK);
+        assert_true(m->step >= last);
+        last = m->step;
+        model_free(m);
+        seen++;
+    }
+    assert_true(kills < 3 || seen > 0);
+    printf("killed %d times, %d times with a checkpoint, all readable; step %d reached\n", kills,
+           seen, (int)last);
+    assert_int_equal(train(folder, last + 3, 0, true, NULL, NULL), OK);
+    temp_dir_remove(folder);
+}
+
+static int child(const char *folder)
+{
+    const char *more[] = {"train.save_every=1", "train.keep=2", NULL};
+
+    return train(folder, 1000000, 0, true, more, NULL) ? 1 : 0;
+}
+
+/* --- what goes wrong ----------------------------------------------------------------------------
+ */
+
+static void test_not_finite(void **state)
+{
+    const char *more[] = {"train.learning_rate=10",
+                          "train.clip=0",
+                          "train.warmup=0",
+                          "train.save_every=1",
+                          "train.adam_eps=0",
+                          "train.weight_decay=10",
+                          NULL};
+    char folder[TEMP_PATH], path[CHECKPOINT_PATH];
+    struct error err = {0};
+    struct model *m;
+
+    (void)state;
+    temp_dir_new(folder);
+    assert_int_equal(train(folder, 400, 0, false, more, &err), E_NOT_FINITE);
+    assert_non_null(strstr(err.text, "step "));
+    assert_int_equal(checkpoint_find(path, folder, NULL), OK);
+    assert_int_equal(model_load(&m, path, NULL), OK);
+    model_free(m);
+    temp_dir_remove(folder);
+}
+
+static void test_folder_in_use(void **state)
+{
+    char folder[TEMP_PATH];
+    struct error err = {0};
+
+    (void)state;
+    temp_dir_new(folder);
+    assert_int_equal(train(folder, 2, 0, false, NULL, NULL), OK);
+    assert_int_equal(train(folder, 2, 0, false, NULL, &err), E_ARG);
+    assert_non_null(strstr(err.text, folder));
+    assert_int_equal(train(folder, 1, 0, true, NULL, &err), E_ARG);
+    temp_dir_remove(folder);
+}
+
+static void test_another_network(void **state)
+{
+    const char *wider[] = {"unet.width=16", NULL},
+               *dit[] = {"model.network=dit", "data.size=16", NULL};
+    char folder[TEMP_PATH];
+    struct error err = {0};
+
+    (void)state;
+    temp_dir_new(folder);
+    assert_int_equal(train(folder, 2, 0, false, NULL, NULL), OK);
+    assert_int_equal(train(folder, 4, 0, true, wider, &err), E_FORMAT);
+    assert_non_null(strstr(err.text, "of another shape"));
+    assert_int_not_equal(train(folder, 4, 0, true, dit, &err), OK);
+    temp_dir_remove(folder);
+}
+
+static void write_text(const char *folder, const char *name, const char *text)
+{
+    char path[TEMP_PATH];
+
+    temp_path(path, folder, name);
+    assert_int_equal(file_write(path, text, strlen(text), NULL), OK);
+}
+
+/* A newest checkpoint that does not open is passed over, whatever `latest` says. */
+static void test_broken_newest(void **state)
+{
+    const char *more[] = {"train.save_every=1", "train.keep=3", NULL};
+    char folder[TEMP_PATH], path[CHECKPOINT_PATH];
+
+    (void)state;
+    temp_dir_new(folder);
+    assert_int_equal(train(folder, 3, 0, false, more, NULL), OK);
+    write_text(folder, "checkpoint-00000009.safetensors", "torn");
+    write_text(folder, "latest", "checkpoint-00000009.safetensors\n");
+    assert_int_equal(checkpoint_find(path, folder, NULL), OK);
+    assert_non_null(strstr(path, "checkpoint-00000003"));
+    assert_int_equal(train(folder, 5, 0, true, more, NULL), OK);
+    temp_dir_remove(folder);
+}
+
+static void test_keeps_the_last(void **state)
+{
+    const char *more[] = {"train.save_every=1", "train.keep=2", NULL};
+    char folder[TEMP_PATH], path[TEMP_PATH];
+
+    (void)state;
+    temp_dir_new(folder);
+    assert_int_equal(train(folder, 5, 0, false, more, NULL), OK);
+    assert_int_not_equal(access(temp_path(path, folder, "checkpoint-00000003.safetensors"), F_OK),
+                         0);
+    assert_int_equal(access(temp_path(path, folder, "checkpoint-00000004.safetensors"), F_OK), 0);
+    assert_int_equal(access(temp_path(path, folder, "checkpoint-00000005.safetensors"), F_OK), 0);
+    assert_int_equal(access(temp_path(path, folder, "model.safetensors"), F_OK), 0);
+    temp_dir_remove(folder);
+}
+
+/* One batch of four or two of two: the same samples, the same mean, to rounding. */
+static void test_accumulation(void **state)
+{
+    const char *two[] = {"train.batch=2", "train.accumulate=2", NULL};
+    char a[TEMP_PATH], b[TEMP_PATH];
+    static char want[3][32], got[3][32];
+
+    (void)state;
+    temp_dir_new(a);
+    temp_dir_new(b);
+    assert_int_equal(train(a, 3, 0, false, NULL, NULL), OK);
+    assert_int_equal(train(b, 3, 0, false, two, NULL), OK);
+    read_losses(a, want, 3);
+    read_losses(b, got, 3);
+    for (int i = 0; i < 3; i++)
+        assert_float_equal(atof(want[i]), atof(got[i]), 1e-4);
+    temp_dir_remove(a);
+    temp_dir_remove(b);
+}
+
+static void test_recompute_gives_the_same_run(void **state)
+{
+    const char *more[] = {"train.recompute=true", NULL};
+    char a[TEMP_PATH], b[TEMP_PATH], p[CHECKPOINT_PATH], q[CHECKPOINT_PATH];
+
+    (void)state;
+    temp_dir_new(a);
+    temp_dir_new(b);
+    assert_int_equal(train(a, 4, 0, false, NULL, NULL), OK);
+    assert_int_equal(train(b, 4, 0, false, more, NULL), OK);
+    assert_int_equal(checkpoint_find(p, a, NULL), OK);
+    assert_int_equal(checkpoint_find(q, b, NULL), OK);
+    assert_same_tensors(p, q);
+    temp_dir_remove(a);
+    temp_dir_remove(b);
+}
+
+/* A small network learns: the loss of the last steps is far below that of the first. */
+static void test_learns(void **state)
+{
+    const char *more[] = {"train.batch=16", "train.learning_rate=0.003", NULL};
+    enum { STEPS = 120 };
+    char folder[TEMP_PATH];
+    static char losses[STEPS][32];
+    double first = 0, last = 0;
+
+    (void)state;
+    temp_dir_new(folder);
+    assert_int_equal(train(folder, STEPS, 0, false, more, NULL), OK);
+    read_losses(folder, losses, STEPS);
+    for (int i = 0; i < 10; i++) {
+        first += atof(losses[i]) / 10;
+        last += atof(losses[STEPS - 1 - i]) / 10;
+    }
+    assert_true(last < 0.4 * first);
+    temp_dir_remove(folder);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_folder_in_use),
+        cmocka_unit_test(test_another_network),
+        cmocka_unit_test(test_broken_newest),
+        cmocka_unit_test(test_keeps_the_last),
+        cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_recompute_gives_the_same_run),
+        cmocka_unit_test(test_learns),
+    };
+
+    if (argc == 3 && !strcmp(argv[1], "child"))
+        return child(argv[2]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
