@@ -1,0 +1,28 @@
+/*
+ * field.h - what a solver integrates: a predictor under guidance, read through a path
+ *
+ * The four axes meet here and nowhere else: a solver asks for the velocity (or the score, noise,
+ * data) and need not know what the network predicts, on which path, or with how much guidance.
+ */
+#ifndef IMGEN_DIFFUSION_FIELD_H
+#define IMGEN_DIFFUSION_FIELD_H
+
+#include "diffusion/guidance.h"
+#include "diffusion/path.h"
+
+/* The caller fills it; it owns nothing. */
+struct field {
+    struct path path;
+    enum prediction predicts; /* what the predictor hands out */
+    struct guidance *guidance;
+};
+
+/* out = `want` at (x, t).  [rows, length], not overlapping.  One guided prediction and one
+ * conversion. E_ARG where table 2.4 has no value, else what the predictor says. */
+enum status field_predict(struct field *f, enum prediction want, double *out, const double *x,
+                          double t, struct error *err);
+
+/* Whether `want` can be had at t: false where the conversion divides by alpha = 0 or beta = 0. */
+bool field_has(const struct field *f, enum prediction want, double t);
+
+#endif

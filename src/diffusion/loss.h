@@ -1,0 +1,47 @@
+/*
+ * loss.h - the data side of a training step: times, noise, noisy points and targets
+ *
+ * Loss = mean |f(x_t, t | y') - target|^2 with y' = none with probability eta.  theory.md (1.7),
+ * (3.11), (3.12).  The network and the mean are the trainer's; what is drawn is drawn here.
+ */
+#ifndef IMGEN_DIFFUSION_LOSS_H
+#define IMGEN_DIFFUSION_LOSS_H
+
+#include "diffusion/path.h"
+#include "diffusion/time.h"
+
+/* What is trained. */
+struct flow_task {
+    struct path path;
+    struct time_density time;
+    enum prediction predicts;
+    double eta;         /* probability of dropping a label, in [0, 1]  */
+    int32_t null_label; /* what a dropped label becomes                */
+    uint64_t seed;
+};
+
+/* One batch.  Arrays are the batch's own; rows and length are fixed at init. */
+struct flow_batch {
+    int64_t rows, length;
+    float *x;       /* [rows, length]: x_t = alpha z + beta eps          */
+    float *target;  /* [rows, length]: dalpha z + dbeta eps for velocity */
+    float *t;       /* [rows]                                            */
+    int32_t *label; /* [rows]: y or null_label                           */
+};
+
+/* rows, length > 0.  E_MEMORY.  Release also after a failure. */
+enum status flow_batch_init(struct flow_batch *b, int64_t rows, int64_t length, struct error *err);
+void flow_batch_release(struct flow_batch *b);
+
+/* E_ARG when eta is not in [0, 1] or the time density contradicts itself.  Call once before
+ * training. */
+enum status flow_task_check(const struct flow_task *task, struct error *err);
+
+/* Fill the batch from z [rows, length] and label [rows] (NULL: unlabelled, all null_label).  Row i
+ * is the (first + i)-th sample ever drawn, and all its randomness (time, noise, drop) is a function
+ * of (task->seed, first + i): batch size, resuming and the number of threads change nothing.  E_ARG
+ * where the target is infinite. */
+enum status flow_batch_draw(struct flow_batch *b, const struct flow_task *task, const float *z,
+                            const int32_t *label, uint64_t first, struct error *err);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * grid.h - the times at which a fixed-step solver stops
+ */
+#ifndef IMGEN_SAMPLER_GRID_H
+#define IMGEN_SAMPLER_GRID_H
+
+#include "diffusion/choice.h"
+
+enum { STEPS_MAX = 1000 };
+
+struct grid_kind {
+    struct choice is;
+    /* t[0..n] from exactly 0 to exactly 1, increasing. */
+    void (*fill)(double *t, int n, const double *values);
+    /* E_ARG when the numbers do not suit n steps; may be NULL. */
+    enum status (*check)(int n, const double *values, struct error *err);
+};
+
+struct grid {
+    const struct grid_kind *kind;
+    double values[CHOICE_VALUES];
+};
+
+const struct grid_kind *grid_kind_at(int i); /* NULL past the last */
+
+/* "uniform", "shift", "linear_quadratic", with default numbers.  E_ARG when unknown. */
+enum status grid_init(struct grid *g, const char *name, struct error *err);
+enum status grid_set(struct grid *g, const char *param, double value, struct error *err);
+
+/* t[0..n] from t0 to t1, the unit grid stretched.  1 <= n <= STEPS_MAX, 0 <= t0 < t1 <= 1 (E_ARG).
+ */
+enum status grid_fill(double *t, const struct grid *g, int n, double t0, double t1,
+                      struct error *err);
+
+/* A grid given by a person: at least two times, increasing, inside [0, 1] (E_ARG naming the entry).
+ */
+enum status grid_check(const double *t, int n, struct error *err);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * sampler.c - from noise to data: one loop for every solver
+ *
+ * Solvers differ in how they make a step; nothing else about sampling is theirs.  So the loop here
+ * owns what every run needs (the state, its work arrays, the times, counting, the callback that may
+ * stop it, the test for numbers that are no numbers), and a solver is a function from t to the next
+ * time.  An adaptive solver fits the same shape: it is offered the end of the interval and says how
+ * far it came.
+ *
+ * The preview shown to the callback is the data prediction that the first slope of the step
+ * implied; it is a by-product, never another evaluation.  theory.md 1.6.
+ */
+#include "sampler/sampler.h"
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "sampler/vec.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The list of solvers: a new one is one file and one name here. */
+#define SAMPLERS(X) X(euler) X(midpoint) X(heun) X(rk4) X(dopri5)
+
+#define DECLARE(name) extern const struct sampler sampler_##name;
+SAMPLERS(DECLARE)
+#undef DECLARE
+
+/* An adaptive solver that needs more steps than this is not converging. */
+enum { ADAPTIVE_STEPS_MAX = 100000 };
+
+const struct sampler *sampler_at(int i)
+{
+#define ADDRESS(name) &sampler_##name,
+    static const struct sampler *const all[] = {SAMPLERS(ADDRESS)};
+#undef ADDRESS
+
+    return i >= 0 && i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
+}
+
+static const struct choice *sampler_choice_at(int i)
+{
+    const struct sampler *s = sampler_at(i);
+
+    return s ? &s->is : NULL;
+}
+
+enum status sampler_find(const struct sampler **out, const char *name, struct error *err)
+{
+    enum status st;
+    int i;
+
+    if ((st = choice_find(&i, "sampling method", name, sampler_choice_at, err)))
+        return st;
+    *out = sampler_at(i);
+    return OK;
+}
+
+void sampling_start(double *x, const struct path *path, uint64_t seed, uint64_t picture,
+                    int64_t length)
+{
+    struct rng r = rng_stream(seed, RNG_START, picture);
+    double scale = path->kind->variance_exploding ? path_at(path, 0).beta : 1;
+
+    for (int64_t i = 0; i < length; i++)
+        x[i] = scale * rng_normal(&r);
+}
+
+/* ---- For solvers ---- */
+
+enum status sampling_slope(struct sampling *s, double *out, const double *x, double t,
+                           struct error *err)
+{
+    enum status st;
+
+    s->count.evaluations++;
+    if ((st = field_predict(s->request->field, PREDICT_VELOCITY, out, x, t, err)))
+        return st;
+    if (s->seen_x && !s->seen) {
+        vec_copy(s->seen_x, x, s->n);
+        vec_copy(s->seen_u, out, s->n);
+        s->seen_t = t;
+        s->seen = true;
+    }
+    return OK;
+}
+
+bool sampling_has_slope(const struct sampling *s, double t)
+{
+    return field_has(s->request->field, PREDICT_VELOCITY, t);
+}
+
+/* ---- The loop ---- */
+
+static enum status request_check(const struct sampling_request *r, struct error *err)
+{
+    const struct sampler *kind = r->sampler;
+    enum status st;
+
+    if ((st = grid_check(r->times, r->steps, err)) ||
+        (st = choice_check(r->values, &kind->is, err)))
+        return st;
+    if (!field_has(r->field, PREDICT_VELOCITY, r->times[0]))
+        return fail(
+            err, E_ARG,
+            "the velocity has no value at t = %g, where sampling is to start: a network that "
+            "predicts %s on the path %s needs a later start",
+            r->times[0], prediction_at((int)r->field->predicts)->name,
+            r->field->path.kind->is.name);
+    return OK;
+}
+
+static enum status sampling_init(struct sampling *s, double *x, const struct sampling_request *r,
+                                 struct error *err)
+{
+    const struct sampler *kind = r->sampler;
+    enum status st;
+
+    s->values = r->values;
+    s->request = r;
+    s->x = x;
+    s->rows = r->field->guidance->of.rows;
+    s->n = s->rows * r->field->guidance->of.length;
+    MUST(kind->work <= SAMPLER_WORK, "%s wants %d arrays", kind->is.name, kind->work);
+    for (int i = 0; i < kind->work; i++)
+        if ((st =
+                 mem_new((void **)&s->work[i], (uint64_t)s->n, sizeof(double), kind->is.name, err)))
+            return st;
+    if (kind->memory && (st = mem_new(&s->memory, 1, kind->memory, kind->is.name, err)))
+        return st;
+    if (r->progress && r->wants_preview &&
+        ((st = mem_new((void **)&s->seen_x, (uint64_t)s->n, sizeof(double), "preview", err)) ||
+         (st = mem_new((void **)&s->seen_u, (uint64_t)s->n, sizeof(double), "preview", err))))
+        return st;
+    return OK;
+}
+
+static void sampling_release(struct sampling *s)
+{
+    for (int i = 0; i < SAMPLER_WORK; i++)
+        free(s->work[i]);
+    free(s->memory);
+    free(s->seen_x);
+    free(s->seen_u);
+}
+
+/* E[z | x] where the step began, written over the slope that told it; NULL when nothing was seen or
+ * the path cannot tell. */
+static const double *preview(struct sampling *s)
+{
+    struct path_coefs c;
+
+    if (!s->seen)
+        return NULL;
+    c = path_at(&s->request->field->path, s->seen_t);
+    if (prediction_convert(s->seen_u, PREDICT_DATA, s->seen_u, PREDICT_VELOCITY, s->seen_x, &c,
+                           s->n, NULL))
+        return NULL;
+    return s->seen_u;
+}
+
+static enum status report_step(struct sampling *s, struct error *err)
+{
+    const struct sampling_request *r = s->request;
+    double begin = r->times[0], end = r->times[r->steps];
+    struct sampling_progress p = {
+        .step = (int)s->count.accepted,
+        .steps = r->sampler->adaptive ? 0 : r->steps,
+        .t = s->t,
+        .done = (s->t - begin) / (end - begin),
+        .evaluations = s->count.evaluations,
+        .x = s->x,
+        .data = preview(s),
+    };
+
+    if (r->progress && !r->progress(r->self, &p))
+        return fail(err, E_CANCELLED, "sampling was stopped after step %d, at t = %g", p.step, p.t);
+    return OK;
+}
+
+/* One step from t, reported; s->t is where it came to. */
+static enum status loop_step(struct sampling *s, double t, double next, struct error *err)
+{
+    enum status st;
+
+    s->seen = false;
+    s->t = next;
+    if ((st = s->request->sampler->step(s, t, next, err))) {
+        fail_under(err, "step %lld, t = %g", (long long)s->count.accepted + 1, t);
+        return st;
+    }
+    s->count.accepted++;
+    if (!vec_finite(s->x, s->n))
+        return fail(err, E_NOT_FINITE, "step %lld of %s from t = %g to %g gave a value not finite",
+                    (long long)s->count.accepted, s->request->sampler->is.name, t, s->t);
+    return report_step(s, err);
+}
+
+static enum status loop(struct sampling *s, struct error *err)
+{
+    const struct sampling_request *r = s->request;
+    double t = r->times[0], end = r->times[r->steps];
+    enum status st;
+
+    for (int64_t i = 0; t < end; i++) {
+        if (i == ADAPTIVE_STEPS_MAX)
+            return fail(err, E_NOT_FINITE, "%s took %d steps and is only at t = %g",
+                        r->sampler->is.name, ADAPTIVE_STEPS_MAX, t);
+        if ((st = loop_step(s, t, r->sampler->adaptive ? end : r->times[i + 1], err)))
+            return st;
+        t = s->t;
+    }
+    return OK;
+}
+
+enum status sampling_run(double *x, const struct sampling_request *request,
+                         struct sampling_report *report, struct error *err)
+{
+    struct sampling s = {0};
+    enum status st;
+
+    if ((st = request_check(request, err)))
+        return st;
+    if (!(st = sampling_init(&s, x, request, err)))
+        st = loop(&s, err);
+    if (report)
+        *report = s.count;
+    sampling_release(&s);
+    return st;
+}

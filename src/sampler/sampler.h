@@ -1,0 +1,103 @@
+/*
+ * sampler.h - from noise to data: one loop for every solver
+ *
+ * A solver is a file with a step and a descriptor; the loop owns the state, the time, the counters,
+ * the callback and the failure.  The state lives on the host in double: beside a network it costs
+ * nothing, and solvers then differ from their formulas by rounding alone.
+ */
+#ifndef IMGEN_SAMPLER_SAMPLER_H
+#define IMGEN_SAMPLER_SAMPLER_H
+
+#include "diffusion/field.h"
+#include "sampler/grid.h"
+
+#include <stddef.h>
+
+enum { SAMPLER_WORK = 8 };
+
+struct sampling;
+
+struct sampler {
+    struct choice is;
+    int order;       /* of the global error                                                 */
+    int evaluations; /* slopes a step costs (adaptive: a step that is tried)                */
+    bool adaptive;   /* chooses its own times, one size for the whole state: run one picture
+                        at a time, for a picture must not depend on its batch mates         */
+    int work;        /* arrays of the state's size, at most SAMPLER_WORK                    */
+    size_t memory;   /* bytes kept from step to step, zeroed at the start                   */
+    /* Advance s->x from t to `next`.  An adaptive solver goes as far as it sees fit, at most to
+     * next, and writes where it came to into s->t (the loop has put `next` there). */
+    enum status (*step)(struct sampling *s, double t, double next, struct error *err);
+};
+
+/* What the callback sees, after each step.  Valid during the call. */
+struct sampling_progress {
+    int step;            /* steps done, from 1                     */
+    int steps;           /* steps in all; 0 when adaptive          */
+    double t;            /* time reached                           */
+    double done;         /* share of [t0, t1] passed, in (0, 1]    */
+    int64_t evaluations; /* slopes so far                          */
+    const double *x;     /* [rows, length]: the state at t         */
+    const double *data;  /* [rows, length]: E[z | x] at the start of this step, the preview; NULL
+                            unless asked for; costs no evaluation  */
+};
+
+/* Return false to stop: sampling_run then fails with E_CANCELLED. */
+typedef bool sampling_callback(void *self, const struct sampling_progress *p);
+
+/* What to run.  Belongs to the caller. */
+struct sampling_request {
+    const struct sampler *sampler;
+    double values[CHOICE_VALUES]; /* the sampler's numbers: choice_defaults, then choice_set  */
+    const double *times;          /* [steps + 1], increasing; adaptive: the two ends are used */
+    int steps;
+    struct field *field;
+    sampling_callback *progress; /* may be NULL */
+    void *self;
+    bool wants_preview; /* fill sampling_progress.data */
+};
+
+struct sampling_report {
+    int64_t evaluations; /* slopes asked for                    */
+    int64_t accepted;    /* steps taken                         */
+    int64_t rejected;    /* steps tried in vain (adaptive only) */
+};
+
+/* A run, as solvers see it. */
+struct sampling {
+    const double *values; /* of the request                                          */
+    double *x;            /* [n], the state                                          */
+    double *work[SAMPLER_WORK];
+    void *memory;
+    int64_t n; /* rows * length                                           */
+    int64_t rows;
+    double t; /* where the step ends; see sampler.step                   */
+    struct sampling_report count;
+    const struct sampling_request *request;
+    double *seen_x, *seen_u; /* [n]: the first slope of this step, for the preview */
+    double seen_t;
+    bool seen;
+};
+
+const struct sampler *sampler_at(int i); /* NULL past the last */
+/* By name or alias; E_ARG naming the nearest. */
+enum status sampler_find(const struct sampler **out, const char *name, struct error *err);
+
+/* x[0..length-1] = X_0 of one picture from stream (seed, RNG_START, picture): N(0, I), and on
+ * variance exploding paths N(0, beta_0^2 I).  The label, w, solver and batch change nothing. */
+void sampling_start(double *x, const struct path *path, uint64_t seed, uint64_t picture,
+                    int64_t length);
+
+/* x: [rows, length] of the field's predictor, at times[0] before and at times[steps] after.  report
+ * may be NULL.  Fails with E_ARG (steps, times, a solver that cannot serve), E_MEMORY, E_CANCELLED,
+ * E_NOT_FINITE naming the step, and what the predictor says; x is then where the run stood. */
+enum status sampling_run(double *x, const struct sampling_request *request,
+                         struct sampling_report *report, struct error *err);
+
+/* For solvers.  out = u(x, t), counted. */
+enum status sampling_slope(struct sampling *s, double *out, const double *x, double t,
+                           struct error *err);
+/* Whether the velocity can be had at t. */
+bool sampling_has_slope(const struct sampling *s, double t);
+
+#endif

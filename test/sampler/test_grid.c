@@ -1,0 +1,151 @@
+/*
+ * test_grid.c - time grids: their formulas, their ends, and what is refused
+ */
+#include "sampler/grid.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct grid grid_named(const char *name)
+{
+    struct grid g;
+
+    assert_int_equal(grid_init(&g, name, NULL), OK);
+    return g;
+}
+
+static void every_grid_rises_from_end_to_end(void **state)
+{
+    static const int counts[] = {1, 2, 3, 7, 50, STEPS_MAX};
+    double t[STEPS_MAX + 1];
+
+    (void)state;
+    for (int i = 0; grid_kind_at(i); i++)
+        for (int j = 0; j < 6; j++) {
+            struct grid g = grid_named(grid_kind_at(i)->is.name);
+
+            if (counts[j] > 250 && g.kind->check)
+                assert_int_equal(grid_set(&g, "emulated", 2000, NULL), OK);
+            assert_int_equal(grid_fill(t, &g, counts[j], 0, 1, NULL), OK);
+            assert_true(t[0] == 0 && t[counts[j]] == 1);
+            assert_int_equal(grid_fill(t, &g, counts[j], 0.02, 0.98, NULL), OK);
+            assert_true(t[0] == 0.02 && t[counts[j]] == 0.98);
+        }
+}
+
+static void uniform_is_equal_steps(void **state)
+{
+    struct grid g = grid_named("uniform");
+    double t[5];
+
+    (void)state;
+    assert_int_equal(grid_fill(t, &g, 4, 0, 1, NULL), OK);
+    for (int i = 0; i <= 4; i++)
+        assert_true(t[i] == i / 4.0);
+}
+
+/* Shifting by k multiplies (1 - t) / t by k. */
+static void shift_multiplies_the_noise(void **state)
+{
+    struct grid g = grid_named("shift");
+    double t[11];
+
+    (void)state;
+    assert_int_equal(grid_set(&g, "shift", 3, NULL), OK);
+    assert_int_equal(grid_fill(t, &g, 10, 0, 1, NULL), OK);
+    for (int i = 1; i < 10; i++) {
+        double plain = i / 10.0;
+
+        assert_true(fabs((1 - t[i]) / t[i] - 3 * (1 - plain) / plain) < 1e-12);
+    }
+    assert_int_equal(grid_set(&g, "shift", 1, NULL), OK);
+    assert_int_equal(grid_fill(t, &g, 10, 0, 1, NULL), OK);
+    for (int i = 0; i <= 10; i++)
+        assert_true(fabs(t[i] - i / 10.0) < 1e-15);
+}
+
+/* 50 steps emulating 250: the first 25 are those of the long grid, and the slope does not jump. */
+static void linear_quadratic_begins_like_the_long_grid(void **state)
+{
+    struct grid g = grid_named("linear_quadratic");
+    double t[51];
+
+    (void)state;
+    assert_int_equal(grid_fill(t, &g, 50, 0, 1, NULL), OK);
+    for (int i = 0; i <= 25; i++)
+        assert_true(fabs(t[i] - i / 250.0) < 1e-15);
+    for (int i = 26; i < 50; i++)
+        assert_true(t[i + 1] - t[i] > t[i] - t[i - 1]);
+    assert_true(t[26] - t[25] > 1 / 250.0 && t[26] - t[25] < 2.5 / 250.0);
+    for (int i = 27; i < 50; i++) /* a parabola, up to the end */
+        assert_true(fabs((t[i + 1] - 2 * t[i] + t[i - 1]) - (t[28] - 2 * t[27] + t[26])) < 1e-14);
+    assert_int_equal(grid_set(&g, "emulated", 50, NULL), OK);
+    assert_int_equal(grid_fill(t, &g, 50, 0, 1, NULL), OK);
+    for (int i = 0; i <= 50; i++)
+        assert_true(fabs(t[i] - i / 50.0) < 1e-12);
+}
+
+static void wrong_requests_are_answered(void **state)
+{
+    struct grid g = grid_named("uniform");
+    double t[STEPS_MAX + 2];
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(grid_fill(t, &g, 0, 0, 1, &err), E_ARG);
+    assert_int_equal(grid_fill(t, &g, -5, 0, 1, &err), E_ARG);
+    assert_non_null(strstr(err.text, "-5"));
+    assert_int_equal(grid_fill(t, &g, STEPS_MAX + 1, 0, 1, &err), E_ARG);
+    assert_non_null(strstr(err.text, "1001"));
+    assert_non_null(strstr(err.text, "1000"));
+    assert_int_equal(grid_fill(t, &g, 5, 0.5, 0.5, &err), E_ARG);
+    assert_int_equal(grid_fill(t, &g, 5, 0, 1.5, &err), E_ARG);
+    assert_int_equal(grid_fill(t, &g, 5, (double)NAN, 1, &err), E_ARG);
+    assert_int_equal(grid_init(&g, "unifrom", &err), E_ARG);
+    assert_non_null(strstr(err.text, "\"uniform\""));
+    g = grid_named("linear_quadratic");
+    assert_int_equal(grid_set(&g, "emulated", 20, NULL), OK);
+    assert_int_equal(grid_fill(t, &g, 50, 0, 1, &err), E_ARG);
+    assert_non_null(strstr(err.text, "50"));
+    g = grid_named("shift");
+    assert_int_equal(grid_set(&g, "shift", 0, &err), E_ARG);
+    assert_non_null(strstr(err.text, "shift"));
+}
+
+static void given_grids_are_checked(void **state)
+{
+    static const double good[] = {0, 0.1, 0.7, 1}, flat[] = {0, 0.5, 0.5, 1};
+    static const double back[] = {0, 0.6, 0.5, 1}, outside[] = {0, 0.5, 1.5};
+    double nan[] = {0, (double)NAN, 1};
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(grid_check(good, 3, NULL), OK);
+    assert_int_equal(grid_check(good, 0, &err), E_ARG);
+    assert_int_equal(grid_check(flat, 3, &err), E_ARG);
+    assert_non_null(strstr(err.text, "time 2"));
+    assert_int_equal(grid_check(back, 3, &err), E_ARG);
+    assert_int_equal(grid_check(outside, 2, &err), E_ARG);
+    assert_non_null(strstr(err.text, "1.5"));
+    assert_int_equal(grid_check(nan, 2, &err), E_ARG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_grid_rises_from_end_to_end),
+        cmocka_unit_test(uniform_is_equal_steps),
+        cmocka_unit_test(shift_multiplies_the_noise),
+        cmocka_unit_test(linear_quadratic_begins_like_the_long_grid),
+        cmocka_unit_test(wrong_requests_are_answered),
+        cmocka_unit_test(given_grids_are_checked),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
