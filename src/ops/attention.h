@@ -1,0 +1,34 @@
+/*
+ * attention.h - softmax(q k^T / sqrt(d)) v, never materialising T x T
+ */
+#ifndef IMGEN_OPS_ATTENTION_H
+#define IMGEN_OPS_ATTENTION_H
+
+#include "graph/graph.h"
+
+/* How the 3 D channels of a packed projection are ordered, d = D / heads. */
+enum qkv_order {
+    QKV_SPLIT,   /* [q: all heads | k: all heads | v: all heads]   (DiT; ADM "new order")   */
+    QKV_PERHEAD, /* [head 0: q k v | head 1: q k v | ...]           (ADM "legacy order")    */
+};
+
+/* qkv [N, T, 3 D] -> [N, T, D], heads concatenated; any T, D a multiple of heads.  Dao et al. 2022
+ * for the tiling.  The rows' maxima of log2(e) q k^T / sqrt(d) and the reciprocals of their sums
+ * are the side result, [N, heads, 2, T], for the backward.  4 T^2 D flops a sample, 10 T^2 D for
+ * the gradient; scratch a thread: some 0.2 MB, and 16 T d bytes more in the backward.  A sample's
+ * bits depend on itself alone. */
+struct tensor *op_attention(struct graph *g, struct tensor *qkv, int64_t heads,
+                            enum qkv_order order);
+
+/* Root-mean-square norm of each head's q and k (QK-norm), in packed qkv of order QKV_SPLIT.
+ * q_weight, k_weight: [d].  v passes through. */
+struct tensor *op_qk_norm(struct graph *g, struct tensor *qkv, int64_t heads,
+                          struct tensor *q_weight, struct tensor *k_weight, double eps);
+
+/* Rotary positions of q and k in packed qkv (QKV_SPLIT): x cos + rot(x) sin for adjacent pairs,
+ * rot(x)_{2j} = -x_{2j+1}, rot(x)_{2j+1} = x_{2j}.  cos, sin: [T, d], not differentiated.
+ * Su et al. 2021. */
+struct tensor *op_rope(struct graph *g, struct tensor *qkv, int64_t heads, struct tensor *cos,
+                       struct tensor *sin);
+
+#endif

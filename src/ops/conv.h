@@ -1,0 +1,20 @@
+/*
+ * conv.h - 2-D convolution, channels last
+ */
+#ifndef IMGEN_OPS_CONV_H
+#define IMGEN_OPS_CONV_H
+
+#include "graph/graph.h"
+
+/* Zero padding of each side, in pixels, and the step. */
+struct conv_geometry {
+    int64_t stride;
+    int64_t top, bottom, left, right;
+};
+
+/* x [N, H, W, I]; weight [O, kh, kw, I]; bias [O] or NULL; result [N, H', W', O] with
+ * H' = (H + top + bottom - kh) / stride + 1. */
+struct tensor *op_conv2d(struct graph *g, struct tensor *x, struct tensor *weight,
+                         struct tensor *bias, struct conv_geometry geometry);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * embedding.c - labels and times to vectors
+ *
+ * An embedding is a row of a table, chosen by a whole number; its adjoint adds each gradient row to
+ * the table row it came from.  Labels repeat within a batch, so the adjoint walks the samples in
+ * order: an atomic add would be parallel and would give other bits each time, and a batch is a few
+ * hundred rows.
+ *
+ * Time enters a network as waves of geometrically spaced frequency (Vaswani et al. 2017), cosines
+ * first. Angles reach t = 1000, where a float32 angle is already off by 3e-5 turns, hence double.
+ */
+#include "ops/embedding.h"
+
+#include "ops/rows.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* --- rows of a table: 8 bytes an element ------------------------------------------------------ */
+
+static void embedding_block(const struct tensor *y, struct block at)
+{
+    int64_t D = shape_last(y->shape);
+    const float *table = y->in[0]->data;
+    const int32_t *ids = y->in[1]->data;
+    float *out = y->data;
+
+    for (int64_t n = at.first; n < at.last; n++)
+        memcpy(out + n * D, table + ids[n] * D, (size_t)D * sizeof(float));
+}
+
+static void embedding_cpu(const struct tensor *y)
+{
+    each_block(y, rows_of(y->shape), embedding_block);
+}
+
+static void embedding_dtable_cpu(const struct tensor *y)
+{
+    int64_t D = shape_last(y->shape), N = shape_count(y->in[1]->shape);
+    const float *restrict dy = y->in[0]->data;
+    const int32_t *ids = y->in[1]->data;
+    float *restrict out = y->data;
+
+    memset(out, 0, tensor_bytes(y));
+    for (int64_t n = 0; n < N; n++)
+        for (int64_t d = 0; d < D; d++)
+            out[ids[n] * D + d] += dy[n * D + d];
+}
+
+static const struct op embedding_dtable = {.name = "embedding_dtable", .cpu = embedding_dtable_cpu};
+
+static void embedding_adjoint(struct graph *g, struct tensor *y)
+{
+    struct tensor *table = y->in[0], *ids = y->in[1];
+
+    grad_add(g, table, record(g, &embedding_dtable, table->shape, y->grad, ids, NULL, NULL));
+}
+
+static const struct op embedding = {
+    .name = "embedding", .cpu = embedding_cpu, .adjoint = embedding_adjoint};
+
+struct tensor *op_embedding(struct graph *g, struct tensor *table, struct tensor *ids)
+{
+    char s[SHAPE_TEXT], t[SHAPE_TEXT];
+
+    MUST(table->shape.rank == 2 && ids->shape.rank == 1 && ids->dtype == DTYPE_I32,
+         "embedding: table %s, ids %s", shape_text(s, table->shape), shape_text(t, ids->shape));
+    return record(g, &embedding, SHAPE(ids->shape.dim[0], shape_last(table->shape)), table, ids,
+                  NULL, NULL);
+}
+
+/* --- waves of time ---------------------------------------------------------------------------- */
+
+static void time_features_block(const struct tensor *y, struct block at)
+{
+    int64_t D = shape_last(y->shape), half = D / 2;
+    const float *t = y->in[0]->data;
+    float *out = y->data;
+
+    for (int64_t n = at.first; n < at.last; n++)
+        for (int64_t k = 0; k < half; k++) {
+            double angle = (double)t[n] * exp(-log(10000.0) * (double)k / (double)half);
+
+            out[n * D + k] = (float)cos(angle);
+            out[n * D + half + k] = (float)sin(angle);
+        }
+}
+
+static void time_features_cpu(const struct tensor *y)
+{
+    each_block(y, rows_of(y->shape), time_features_block);
+}
+
+static const struct op time_features = {.name = "time_features", .cpu = time_features_cpu};
+
+struct tensor *op_time_features(struct graph *g, struct tensor *t, int64_t D)
+{
+    char s[SHAPE_TEXT];
+
+    MUST(t->shape.rank == 1 && D > 0 && D % 2 == 0,
+         "time_features: times %s to %" PRId64 " features", shape_text(s, t->shape), D);
+    return record(g, &time_features, SHAPE(t->shape.dim[0], D), t, NULL, NULL, NULL);
+}

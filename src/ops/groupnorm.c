@@ -1,0 +1,464 @@
+/*
+ * groupnorm.c - group norm with FiLM and SiLU fused
+ *
+ * Wu and He 2018; FiLM: Perez et al. 2018.  A U-Net meets this chain before every convolution, and
+ * as separate ops it would move the picture eight times.  Folded into per-channel numbers of one
+ * sample,
+ *
+ *     y = act( (x - mean) slope + offset ),   slope  = rstd weight (1 + scale)
+ *                                             offset = bias (1 + scale) + shift,
+ *
+ * it is one look for the statistics and one to write, and the second finds the sample in cache. The
+ * mean is subtracted first: with slope and offset folded further (x slope + offset') a group whose
+ * mean is large against its spread would lose its digits.
+ *
+ * Statistics.  Channels lie innermost, so a group is a stripe of every row.  A block of rows is
+ * summed channel by channel, which vectorises whatever the group's width; the group's mean in the
+ * block follows, and a second pass over the block, now in cache, takes sums of d = x - mean and d^2
+ * and corrects the mean by the first.  Blocks are then merged in order, in double, by the formula
+ * of Chan, Golub and LeVeque 1979. No E[x^2] - E[x]^2 anywhere, and no second look at memory
+ * either.
+ *
+ * The side result [N, 4, C] holds mean, rstd, slope and offset of every channel for the backward:
+ * with v the argument of act, A = sum dv, B = sum dv (x - mean) rstd over the rows of a sample,
+ *
+ *     dx = slope dv - rstd mean_g(k A) - (x - mean) rstd^2 mean_g(k B),    k = weight (1 + scale),
+ *
+ * mean_g over all elements of the group.  One look sums A and B (leaving dv where dx will be), one
+ * writes dx. dweight, dbias and dfilm are small sums of A and B, [N, 2, C], the backward's side
+ * result.
+ */
+#include "ops/norm.h"
+
+#include "base/simd.h"
+#include "ops/basic.h"
+#include "ops/rows.h"
+#include "ops/vecmath.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* args */
+enum { GROUPS, SILU, EPS };
+
+/* rows of the side result */
+enum { MEAN, RSTD, SLOPE, OFFSET, FOLDED };
+
+static double fifteen_flops(const struct tensor *y)
+{
+    return 15 * (double)shape_count(y->shape);
+}
+
+/* Row `which` of sample n in the folded numbers. */
+static float *folded_row(const struct tensor *folded, int64_t n, int which)
+{
+    return (float *)folded->data + (n * FOLDED + which) * shape_last(folded->shape);
+}
+
+/* --- statistics ------------------------------------------------------------------------------- */
+
+/* Mean and sum of squared deviations of `count` numbers. */
+struct moments {
+    double count, mean, m2;
+};
+
+static struct moments moments_merge(struct moments a, struct moments b)
+{
+    double count = a.count + b.count, delta = b.mean - a.mean;
+
+    if (count == 0)
+        return a;
+    return (struct moments){.count = count,
+                            .mean = a.mean + delta * (b.count / count),
+                            .m2 = a.m2 + b.m2 + delta * delta * (a.count * b.count / count)};
+}
+
+/*
+ * Scratch of the forward, for each block of each sample:
+ *
+ *     struct moments [groups] | float center [C] | float sum [C] | float squares [C]
+ */
+static size_t stats_bytes(const struct tensor *y)
+{
+    size_t floats = 3 * (size_t)shape_last(y->shape) * sizeof(float);
+
+    floats = (floats + sizeof(double) - 1) / sizeof(double) * sizeof(double);
+    return (size_t)y->arg[GROUPS].i * sizeof(struct moments) + floats;
+}
+
+static struct moments *block_moments(const struct tensor *y, int64_t block)
+{
+    return (struct moments *)((char *)y->scratch + (size_t)block * stats_bytes(y));
+}
+
+static size_t groupnorm_scratch(const struct tensor *y, int threads)
+{
+    (void)threads;
+    return (size_t)partial_count(rows_of_samples(y->shape), 1) * stats_bytes(y);
+}
+
+IMGEN_CLONES static void channel_sums(float *restrict sum, const float *restrict x, int64_t rows,
+                                      int64_t C)
+{
+    memset(sum, 0, (size_t)C * sizeof(float));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < C; c++)
+            sum[c] += x[r * C + c];
+}
+
+IMGEN_CLONES static void channel_deviations(float *restrict sum, float *restrict squares,
+                                            const float *restrict x, const float *restrict center,
+                                            int64_t rows, int64_t C)
+{
+    memset(sum, 0, (size_t)C * sizeof(float));
+    memset(squares, 0, (size_t)C * sizeof(float));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < C; c++) {
+            float d = x[r * C + c] - center[c];
+
+            sum[c] += d;
+            squares[c] += d * d;
+        }
+}
+
+static double sum_of(const float *x, int64_t n)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    return sum;
+}
+
+static void stats_block(const struct tensor *y, struct block at)
+{
+    int64_t C = shape_last(y->shape), G = y->arg[GROUPS].i, width = C / G;
+    int64_t rows = at.last - at.first;
+    const float *x = (const float *)y->in[0]->data + at.first * C;
+    struct moments *m = block_moments(y, at.index);
+    float *center = (float *)(m + G), *sum = center + C, *squares = sum + C;
+    double count = (double)(rows * width);
+
+    channel_sums(sum, x, rows, C);
+    for (int64_t g = 0; g < G; g++) {
+        float mean = (float)(sum_of(sum + g * width, width) / count);
+
+        for (int64_t c = g * width, end = c + width; c < end; c++)
+            center[c] = mean;
+    }
+    channel_deviations(sum, squares, x, center, rows, C);
+    for (int64_t g = 0; g < G; g++) {
+        double off = sum_of(sum + g * width, width), m2 = sum_of(squares + g * width, width);
+
+        m[g] = (struct moments){.count = count,
+                                .mean = (double)center[g * width] + off / count,
+                                .m2 = m2 - off * off / count};
+    }
+}
+
+/* --- forward: 8 bytes and ~15 flops an element ------------------------------------------------ */
+
+/* Merge the blocks of sample n and fold everything into four numbers a channel. */
+static void fold(const struct tensor *y, struct row_blocks b, int64_t n)
+{
+    int64_t C = b.width, G = y->arg[GROUPS].i, width = C / G;
+    const float *weight = y->in[1]->data, *bias = y->in[2]->data;
+    const float *film = y->in[3] ? (const float *)y->in[3]->data + n * 2 * C : NULL;
+
+    for (int64_t g = 0; g < G; g++) {
+        struct moments m = {0};
+        float rstd;
+
+        for (int64_t i = 0; i < b.blocks; i++)
+            m = moments_merge(m, block_moments(y, n * b.blocks + i)[g]);
+        rstd = (float)(1 / sqrt((m.count > 0 ? m.m2 / m.count : 0) + y->arg[EPS].f));
+        for (int64_t c = g * width, end = c + width; c < end; c++) {
+            float more = film ? 1 + film[c] : 1, shift = film ? film[C + c] : 0;
+
+            folded_row(y->side, n, MEAN)[c] = (float)m.mean;
+            folded_row(y->side, n, RSTD)[c] = rstd;
+            folded_row(y->side, n, SLOPE)[c] = rstd * weight[c] * more;
+            folded_row(y->side, n, OFFSET)[c] = bias[c] * more + shift;
+        }
+    }
+}
+
+IMGEN_CLONES static void apply_row(float *out, const float *x, const float *mean,
+                                   const float *slope, const float *offset, int64_t C)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++)
+        out[c] = (x[c] - mean[c]) * slope[c] + offset[c];
+}
+
+IMGEN_CLONES static void apply_silu_row(float *out, const float *x, const float *mean,
+                                        const float *slope, const float *offset, int64_t C)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++) {
+        float v = (x[c] - mean[c]) * slope[c] + offset[c];
+
+        out[c] = v * vec_sigmoid(v);
+    }
+}
+
+static void apply_block(const struct tensor *y, struct block at)
+{
+    const float *x = y->in[0]->data, *mean = folded_row(y->side, at.sample, MEAN);
+    const float *slope = folded_row(y->side, at.sample, SLOPE);
+    const float *offset = folded_row(y->side, at.sample, OFFSET);
+    int64_t C = shape_last(y->shape);
+    float *out = y->data;
+
+    for (int64_t r = at.first; r < at.last; r++)
+        if (y->arg[SILU].i)
+            apply_silu_row(out + r * C, x + r * C, mean, slope, offset, C);
+        else
+            apply_row(out + r * C, x + r * C, mean, slope, offset, C);
+}
+
+static void groupnorm_sample(const struct tensor *y, struct row_blocks b, int64_t n)
+{
+    each_block_of(y, b, n, stats_block);
+    fold(y, b, n);
+    each_block_of(y, b, n, apply_block);
+}
+
+/* in: x, weight, bias, film or NULL */
+static void groupnorm_cpu(const struct tensor *y)
+{
+    each_sample(y, rows_of_samples(y->shape), groupnorm_sample);
+}
+
+/* --- backward: 12 bytes and ~30 flops an element ---------------------------------------------- */
+
+/*
+ * Scratch of the backward:
+ *
+ *     A, B of each block [blocks of all samples, 2, C] | for each sample, two numbers a channel [N,
+ * 2, C]: the constant and the factor of x - mean that are subtracted from slope dv
+ */
+static size_t groupnorm_dx_scratch(const struct tensor *y, int threads)
+{
+    struct row_blocks b = rows_of_samples(y->shape);
+
+    (void)threads;
+    return (size_t)(partial_count(b, 2 * b.width) + b.samples * 2 * b.width) * sizeof(float);
+}
+
+static float *subtrahends(const struct tensor *y, struct row_blocks b, int64_t n)
+{
+    return (float *)y->scratch + partial_count(b, 2 * b.width) + n * 2 * b.width;
+}
+
+IMGEN_CLONES static void slopes_row(float *sum, float *sum_deviation, const float *x,
+                                    const float *dy, const float *mean, int64_t C)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++) {
+        sum[c] += dy[c];
+        sum_deviation[c] += dy[c] * (x[c] - mean[c]);
+    }
+}
+
+/* The same with dv = dy silu'(v), which is kept in dv. */
+IMGEN_CLONES static void silu_slopes_row(float *dv, float *sum, float *sum_deviation,
+                                         const float *x, const float *dy, const float *mean,
+                                         const float *slope, const float *offset, int64_t C)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++) {
+        float d = x[c] - mean[c], v = d * slope[c] + offset[c], s = vec_sigmoid(v);
+        float back = dy[c] * (s * (v * (1.0f - s) + 1.0f));
+
+        sum[c] += back;
+        sum_deviation[c] += back * d;
+        dv[c] = back;
+    }
+}
+
+static void slopes_block(const struct tensor *y, struct block at)
+{
+    const float *x = y->in[0]->data, *dy = y->in[1]->data;
+    const float *mean = folded_row(y->in[2], at.sample, MEAN);
+    const float *slope = folded_row(y->in[2], at.sample, SLOPE);
+    const float *offset = folded_row(y->in[2], at.sample, OFFSET);
+    int64_t C = shape_last(y->shape);
+    float *dv = y->data, *sum = (float *)y->scratch + at.index * 2 * C, *deviation = sum + C;
+
+    memset(sum, 0, 2 * (size_t)C * sizeof(float));
+    for (int64_t r = at.first; r < at.last; r++)
+        if (y->arg[SILU].i)
+            silu_slopes_row(dv + r * C, sum, deviation, x + r * C, dy + r * C, mean, slope, offset,
+                            C);
+        else
+            slopes_row(sum, deviation, x + r * C, dy + r * C, mean, C);
+}
+
+/* A and B of sample n into the side result, and what dx subtracts. */
+static void gather(const struct tensor *y, struct row_blocks b, int64_t n)
+{
+    int64_t C = b.width, G = y->arg[GROUPS].i, width = C / G;
+    const float *rstd = folded_row(y->in[2], n, RSTD), *slope = folded_row(y->in[2], n, SLOPE);
+    float *A = (float *)y->side->data + n * 2 * C, *B = A + C;
+    float *constant = subtrahends(y, b, n), *factor = constant + C;
+    struct row_blocks one = b;
+
+    one.samples = 1;
+    partial_total(A, (const float *)y->scratch + n * b.blocks * 2 * C, one, 2 * C);
+    for (int64_t g = 0; g < G; g++) {
+        double a = 0, ab = 0, count = (double)(b.rows * width);
+
+        /* slope is rstd k: the means come out with one rstd on them. */
+        for (int64_t c = g * width, end = c + width; c < end; c++) {
+            B[c] *= rstd[c];
+            a += (double)slope[c] * (double)A[c];
+            ab += (double)slope[c] * (double)B[c];
+        }
+        for (int64_t c = g * width, end = c + width; c < end; c++) {
+            constant[c] = (float)(a / count);
+            factor[c] = (float)(ab / count * (double)rstd[c]);
+        }
+    }
+}
+
+IMGEN_CLONES static void dx_row(float *dx, const float *x, const float *dv, const float *mean,
+                                const float *slope, const float *constant, const float *factor,
+                                int64_t C)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++) {
+        float less = (x[c] - mean[c]) * factor[c] + constant[c];
+
+        dx[c] = dv[c] * slope[c] - less;
+    }
+}
+
+static void dx_block(const struct tensor *y, struct block at)
+{
+    const float *x = y->in[0]->data, *dv = y->arg[SILU].i ? y->data : y->in[1]->data;
+    const float *mean = folded_row(y->in[2], at.sample, MEAN);
+    const float *slope = folded_row(y->in[2], at.sample, SLOPE);
+    const float *constant = subtrahends(y, rows_of_samples(y->shape), at.sample);
+    int64_t C = shape_last(y->shape);
+    float *dx = y->data;
+
+    for (int64_t r = at.first; r < at.last; r++)
+        dx_row(dx + r * C, x + r * C, dv + r * C, mean, slope, constant, constant + C, C);
+}
+
+static void groupnorm_dx_sample(const struct tensor *y, struct row_blocks b, int64_t n)
+{
+    each_block_of(y, b, n, slopes_block);
+    gather(y, b, n);
+    each_block_of(y, b, n, dx_block);
+}
+
+/* in: x, dy, the folded numbers; side: A and B */
+static void groupnorm_dx_cpu(const struct tensor *y)
+{
+    each_sample(y, rows_of_samples(y->shape), groupnorm_dx_sample);
+}
+
+static const struct op groupnorm_dx = {.name = "groupnorm_dx",
+                                       .cpu = groupnorm_dx_cpu,
+                                       .scratch = groupnorm_dx_scratch,
+                                       .flops = fifteen_flops,
+                                       .inplace = 2};
+
+/* --- gradients of weight, bias and film from A and B ------------------------------------------ */
+
+/* [2 C]: dweight = sum_n (1 + scale) B, then dbias = sum_n (1 + scale) A.  in: AB, film or NULL. */
+static void groupnorm_daffine_cpu(const struct tensor *y)
+{
+    int64_t C = shape_last(y->shape) / 2, N = y->in[0]->shape.dim[0];
+    float *restrict dweight = y->data, *restrict dbias = dweight + C;
+
+    memset(y->data, 0, tensor_bytes(y));
+    for (int64_t n = 0; n < N; n++) {
+        const float *A = (const float *)y->in[0]->data + n * 2 * C, *B = A + C;
+        const float *scale = y->in[1] ? (const float *)y->in[1]->data + n * 2 * C : NULL;
+
+        for (int64_t c = 0; c < C; c++) {
+            float more = scale ? 1 + scale[c] : 1;
+
+            dweight[c] += more * B[c];
+            dbias[c] += more * A[c];
+        }
+    }
+}
+
+static const struct op groupnorm_daffine = {.name = "groupnorm_daffine",
+                                            .cpu = groupnorm_daffine_cpu};
+
+/* [N, 2 C]: dscale = weight B + bias A, then dshift = A.  in: AB, weight, bias. */
+static void groupnorm_dfilm_cpu(const struct tensor *y)
+{
+    int64_t C = shape_last(y->shape) / 2;
+    const float *weight = y->in[1]->data, *bias = y->in[2]->data;
+
+    for (int64_t n = 0; n < y->shape.dim[0]; n++) {
+        const float *A = (const float *)y->in[0]->data + n * 2 * C, *B = A + C;
+        float *dscale = (float *)y->data + n * 2 * C, *dshift = dscale + C;
+
+        for (int64_t c = 0; c < C; c++) {
+            float from_bias = bias[c] * A[c];
+
+            dscale[c] = weight[c] * B[c] + from_bias;
+            dshift[c] = A[c];
+        }
+    }
+}
+
+static const struct op groupnorm_dfilm = {.name = "groupnorm_dfilm", .cpu = groupnorm_dfilm_cpu};
+
+static void groupnorm_adjoint(struct graph *g, struct tensor *y)
+{
+    struct tensor *x = y->in[0], *weight = y->in[1], *bias = y->in[2], *film = y->in[3];
+    int64_t N = x->shape.dim[0], C = shape_last(x->shape);
+    struct tensor *dx, *AB, *both;
+
+    dx = record(g, &groupnorm_dx, x->shape, x, y->grad, y->side, NULL);
+    dx->arg[GROUPS] = y->arg[GROUPS];
+    dx->arg[SILU] = y->arg[SILU];
+    AB = record_side(g, dx, SHAPE(N, 2, C));
+    grad_add(g, x, dx);
+    if (weight->wants_grad || bias->wants_grad) {
+        both = record(g, &groupnorm_daffine, SHAPE(2 * C), AB, film, NULL, NULL);
+        grad_add(g, weight, op_slice(g, both, 0, C));
+        grad_add(g, bias, op_slice(g, both, C, C));
+    }
+    if (film && film->wants_grad)
+        grad_add(g, film, record(g, &groupnorm_dfilm, film->shape, AB, weight, bias, NULL));
+}
+
+static const struct op groupnorm = {.name = "groupnorm",
+                                    .cpu = groupnorm_cpu,
+                                    .adjoint = groupnorm_adjoint,
+                                    .scratch = groupnorm_scratch,
+                                    .flops = fifteen_flops,
+                                    .inplace = 1};
+
+struct tensor *op_groupnorm(struct graph *g, struct tensor *x, int64_t groups,
+                            struct tensor *weight, struct tensor *bias, struct tensor *film,
+                            bool silu, double eps)
+{
+    int64_t N = x->shape.dim[0], C = shape_last(x->shape);
+    char s[SHAPE_TEXT], t[SHAPE_TEXT];
+    struct tensor *y;
+
+    MUST(x->shape.rank >= 2 && groups > 0 && C % groups == 0, "groupnorm: %s in %" PRId64 " groups",
+         shape_text(s, x->shape), groups);
+    MUST(shape_equal(weight->shape, SHAPE(C)) && shape_equal(bias->shape, SHAPE(C)),
+         "groupnorm: weight %s and bias %s", shape_text(s, weight->shape),
+         shape_text(t, bias->shape));
+    MUST(!film || shape_equal(film->shape, SHAPE(N, 2 * C)), "groupnorm: film %s for %s",
+         shape_text(s, film->shape), shape_text(t, x->shape));
+    y = record(g, &groupnorm, x->shape, x, weight, bias, film);
+    y->arg[GROUPS].i = groups;
+    y->arg[SILU].i = silu;
+    y->arg[EPS].f = eps;
+    record_side(g, y, SHAPE(N, FOLDED, C));
+    return y;
+}

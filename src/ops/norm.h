@@ -1,0 +1,35 @@
+/*
+ * norm.h - normalisations over channels, with what follows them fused
+ *
+ * Statistics in float32 or wider from two passes over a cached row or group, never E[x^2] - E[x]^2.
+ */
+#ifndef IMGEN_OPS_NORM_H
+#define IMGEN_OPS_NORM_H
+
+#include "graph/graph.h"
+
+/* Layer norm over the last dimension, biased variance.  x [..., D]; weight, bias [D] or NULL. */
+struct tensor *op_layernorm(struct graph *g, struct tensor *x, struct tensor *weight,
+                            struct tensor *bias, double eps);
+
+/* Layer norm without affine, then (1 + scale) and + shift, in one pass.  x [N, ..., D];
+ * shift, scale [N, D]; shift may be NULL. */
+struct tensor *op_layernorm_modulate(struct graph *g, struct tensor *x, struct tensor *shift,
+                                     struct tensor *scale, double eps);
+
+/* x / sqrt(mean(x^2) + eps) * weight over the last dimension; weight [D] or NULL. */
+struct tensor *op_rmsnorm(struct graph *g, struct tensor *x, struct tensor *weight, double eps);
+
+/* x (1 + scale) + shift.  x [N, ..., D]; shift, scale [N, D]; shift may be NULL. */
+struct tensor *op_modulate(struct graph *g, struct tensor *x, struct tensor *shift,
+                           struct tensor *scale);
+
+/* Group norm: x [N, ..., C], `groups` divides C, weight, bias [C]; optionally followed by FiLM and SiLU:
+ *     y = act( (GN(x) weight + bias) (1 + scale) + shift )
+ * film: [N, 2C] as [scale | shift], or NULL (Perez et al. 2018; ADM, Dhariwal and Nichol 2021).
+ * silu: apply x sigmoid(x) last.  Everything in one node, one read and one write of x. */
+struct tensor *op_groupnorm(struct graph *g, struct tensor *x, int64_t groups,
+                            struct tensor *weight, struct tensor *bias, struct tensor *film,
+                            bool silu, double eps);
+
+#endif

@@ -1,0 +1,309 @@
+/*
+ * test_conv.c - convolution against its definition
+ *
+ * The table covers strides that leave rows over, padding on some sides only, odd and rectangular
+ * pictures, kernels from 1 x 1 to 5 x 5, few and many channels, pictures cut into bands, and
+ * batches cut into chunks with a shorter last one.  check_op.h compares values and gradients, and
+ * the bits of eager, planned, threaded and single-picture runs.
+ */
+#include "graph/graph.h"
+#include "ops/basic.h"
+#include "ops/conv.h"
+
+#include "base/rng.h"
+#include "support/check_op.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The case's constants: stride, top, bottom, left, right. */
+static struct conv_geometry geometry_of(const struct check_case *c)
+{
+    return (struct conv_geometry){c->arg[0].i, c->arg[1].i, c->arg[2].i, c->arg[3].i, c->arg[4].i};
+}
+
+static struct tensor *build(struct graph *g, struct tensor *const in[CHECK_INS],
+                            const struct check_case *c)
+{
+    return op_conv2d(g, in[0], in[1], in[2], geometry_of(c));
+}
+
+/* One output: bias and the taps that fall into the picture. */
+static double one_output(const double *const in[CHECK_INS], const struct check_case *c, int64_t n,
+                         int64_t u, int64_t v, int64_t o)
+{
+    const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
+    struct conv_geometry p = geometry_of(c);
+    double sum = in[2] ? in[2][o] : 0;
+
+    for (int64_t ky = 0; ky < w[1]; ky++)
+        for (int64_t kx = 0; kx < w[2]; kx++) {
+            int64_t h = u * p.stride + ky - p.top, l = v * p.stride + kx - p.left;
+
+            if (h < 0 || h >= x[1] || l < 0 || l >= x[2])
+                continue;
+            for (int64_t i = 0; i < x[3]; i++)
+                sum += in[0][((n * x[1] + h) * x[2] + l) * x[3] + i] *
+                       in[1][((o * w[1] + ky) * w[2] + kx) * w[3] + i];
+        }
+    return sum;
+}
+
+static void ref(double *out, const double *const in[CHECK_INS], const struct check_case *c)
+{
+    const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
+    struct conv_geometry p = geometry_of(c);
+    int64_t H = (x[1] + p.top + p.bottom - w[1]) / p.stride + 1;
+    int64_t W = (x[2] + p.left + p.right - w[2]) / p.stride + 1;
+
+    for (int64_t n = 0; n < x[0]; n++)
+        for (int64_t u = 0; u < H; u++)
+            for (int64_t v = 0; v < W; v++)
+                for (int64_t o = 0; o < w[0]; o++)
+                    out[((n * H + u) * W + v) * w[0] + o] = one_output(in, c, n, u, v, o);
+}
+
+#define X(...)                                       \
+    {                                                \
+        .shape = {4, {__VA_ARGS__}}, .batched = true \
+    }
+#define W(...)                                                 \
+    {                                                          \
+        .shape = {4, {__VA_ARGS__}}, .param = true, .std = 0.2 \
+    }
+#define B(O)                             \
+    {                                    \
+        .shape = {1, {O}}, .param = true \
+    }
+/* stride, top, bottom, left, right */
+#define AT(S, T, U, L, R) .arg = {{.i = S}, {.i = T}, {.i = U}, {.i = L}, {.i = R}}
+#define OP                .build = build, .ref = ref, .probes = 8, .alone_grad = true
+
+static const struct check_case cases[] = {
+    {.name = "3 x 3", .in = {X(2, 6, 6, 5), W(7, 3, 3, 5), B(7)}, AT(1, 1, 1, 1, 1), OP},
+    {.name = "rectangular, no bias", .in = {X(2, 5, 8, 3), W(4, 3, 3, 3)}, AT(1, 1, 1, 1, 1), OP},
+    {.name = "stride 2, a row left over",
+     .in = {X(2, 8, 8, 4), W(6, 3, 3, 4), B(6)},
+     AT(2, 1, 1, 1, 1),
+     OP},
+    {.name = "stride 2, odd", .in = {X(1, 7, 7, 4), W(6, 3, 3, 4), B(6)}, AT(2, 1, 1, 1, 1), OP},
+    {.name = "stride 2, right and bottom",
+     .in = {X(2, 8, 8, 4), W(4, 3, 3, 4), B(4)},
+     AT(2, 0, 1, 0, 1),
+     OP},
+    {.name = "stride 3, rows and columns left over",
+     .in = {X(2, 9, 10, 3), W(5, 2, 2, 3), B(5)},
+     AT(3, 0, 0, 0, 0),
+     OP},
+    {.name = "1 x 1", .in = {X(2, 4, 4, 6), W(9, 1, 1, 6), B(9)}, AT(1, 0, 0, 0, 0), OP},
+    {.name = "1 x 1, stride 2", .in = {X(2, 5, 4, 6), W(9, 1, 1, 6), B(9)}, AT(2, 0, 0, 0, 0), OP},
+    {.name = "4 x 4, stride 2", .in = {X(2, 8, 8, 3), W(8, 4, 4, 3), B(8)}, AT(2, 1, 1, 1, 1), OP},
+    {.name = "4 x 4, smaller result", .in = {X(1, 5, 5, 8), W(2, 4, 4, 8)}, AT(1, 1, 1, 1, 1), OP},
+    {.name = "patches", .in = {X(2, 8, 8, 3), W(10, 4, 4, 3), B(10)}, AT(4, 0, 0, 0, 0), OP},
+    {.name = "5 x 5, one channel",
+     .in = {X(1, 6, 6, 1), W(3, 5, 5, 1), B(3)},
+     AT(1, 2, 2, 2, 2),
+     OP},
+    {.name = "no padding", .in = {X(2, 6, 7, 4), W(5, 3, 3, 4)}, AT(1, 0, 0, 0, 0), OP},
+    {.name = "lopsided", .in = {X(2, 5, 6, 4), W(5, 3, 4, 4)}, AT(1, 2, 0, 0, 3), OP},
+    {.name = "a 1 x 3 kernel", .in = {X(2, 4, 9, 5), W(6, 1, 3, 5), B(6)}, AT(1, 0, 0, 1, 1), OP},
+    {.name = "one pixel", .in = {X(3, 1, 1, 4), W(4, 3, 3, 4), B(4)}, AT(1, 1, 1, 1, 1), OP},
+    {.name = "kernel as large as the picture",
+     .in = {X(2, 4, 4, 6), W(17, 4, 4, 6), B(17)},
+     AT(1, 0, 0, 0, 0),
+     OP},
+    {.name = "sixteen channels",
+     .in = {X(3, 4, 5, 16), W(16, 3, 3, 16), B(16)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "48 to 80 channels",
+     .in = {X(2, 4, 4, 48), W(80, 3, 3, 48), B(80)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "to three channels",
+     .in = {X(2, 5, 5, 32), W(3, 3, 3, 32), B(3)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "seven pictures", .in = {X(7, 9, 9, 4), W(5, 3, 3, 4), B(5)}, AT(1, 1, 1, 1, 1), OP},
+    {.name = "nothing", .in = {X(0, 4, 4, 3), W(5, 3, 3, 3), B(5)}, AT(1, 1, 1, 1, 1), OP},
+};
+
+static void agrees_with_its_definition(void **state)
+{
+    (void)state;
+    check_ops(cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+/* --- pictures large enough for several bands, batches for several chunks ------------------------
+ */
+
+enum { N = 5, H = 37, WIDTH = 32, CI = 40, CO = 48, K = 3 };
+
+struct run {
+    float x[N * H * WIDTH * CI], w[CO * K * K * CI], b[CO], y[N * H * WIDTH * CO];
+    float cot[N * H * WIDTH * CO];
+    float dx[N * H * WIDTH * CI], dw[CO * K * K * CI], db[CO];
+};
+
+static const struct conv_geometry same_size = {1, 1, 1, 1, 1};
+
+/* y of the first n pictures; dx, dw and db when asked for. */
+static void run_conv(struct run *r, int64_t n, unsigned flags, int threads, bool backward)
+{
+    struct tensor *x, *y;
+    struct graph *g = NULL;
+
+    assert_int_equal(graph_new(&g, flags, threads, NULL), OK);
+    x = graph_input(g, SHAPE(n, H, WIDTH, CI), r->x);
+    if (backward)
+        graph_want_grad(x);
+    y = op_conv2d(g, x, graph_param(g, SHAPE(CO, K, K, CI), r->w, backward ? r->dw : NULL, "w"),
+                  graph_param(g, SHAPE(CO), r->b, backward ? r->db : NULL, "b"), same_size);
+    graph_keep(g, y);
+    if (backward) {
+        graph_backward(g, op_sum(g, op_mul(g, y, graph_input(g, y->shape, r->cot))));
+        graph_keep(g, x->grad);
+    }
+    assert_int_equal(graph_run(g, NULL), OK);
+    graph_read(g, y, r->y);
+    if (backward)
+        graph_read(g, x->grad, r->dx);
+    graph_free(g);
+}
+
+static struct run *run_new(void)
+{
+    struct run *r = calloc(1, sizeof(*r));
+    struct rng rng = rng_stream(5, RNG_TEST, 0);
+
+    assert_non_null(r);
+    rng_normals(&rng, r->x, N * H * WIDTH * CI);
+    rng_normals(&rng, r->w, CO * K * K * CI);
+    rng_normals(&rng, r->b, CO);
+    rng_normals(&rng, r->cot, N * H * WIDTH * CO);
+    return r;
+}
+
+static double dot(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static double *doubles(const float *x, int64_t n)
+{
+    double *d = calloc((size_t)n, sizeof(*d));
+
+    assert_non_null(d);
+    for (int64_t i = 0; i < n; i++)
+        d[i] = (double)x[i];
+    return d;
+}
+
+/* The forward against the double loop, on every fifth row of pixels, where bands meet among them.
+ */
+static void large_forward(void **state)
+{
+    const struct check_case c = {.in = {{.shape = {4, {N, H, WIDTH, CI}}},
+                                        {.shape = {4, {CO, K, K, CI}}},
+                                        {.shape = {1, {CO}}}},
+                                 AT(1, 1, 1, 1, 1)};
+    struct run *r = run_new();
+    double *in[CHECK_INS] = {doubles(r->x, N * H * WIDTH * CI), doubles(r->w, CO * K * K * CI),
+                             doubles(r->b, CO)};
+
+    (void)state;
+    run_conv(r, N, 0, 2, false);
+    for (int64_t n = 0; n < N; n++)
+        for (int64_t u = 0; u < H; u++)
+            for (int64_t v = (u + n) % 5; v < WIDTH; v += 5)
+                for (int64_t o = u % 7; o < CO; o += 7) {
+                    double want = one_output((const double *const *)in, &c, n, u, v, o);
+                    double got = (double)r->y[((n * H + u) * WIDTH + v) * CO + o];
+
+                    if (fabs(got - want) > 1e-3)
+                        fail_msg("picture %d, row %d, column %d, channel %d: %.9g, not %.9g",
+                                 (int)n, (int)u, (int)v, (int)o, got, want);
+                }
+    for (int k = 0; k < 3; k++)
+        free(in[k]);
+    free(r);
+}
+
+/* y is linear in x and in w: for random directions, <dx, v> = <cot, y(v)>, and likewise for w. With
+ * the forward shown right, this shows every entry of the gradients at once. */
+static void large_gradients(void **state)
+{
+    struct run *r = run_new(), *v = run_new();
+    struct rng rng = rng_stream(6, RNG_TEST, 0);
+    double want;
+
+    (void)state;
+    memset(r->b, 0, sizeof(r->b));
+    memset(v->b, 0, sizeof(v->b));
+    run_conv(r, N, 0, 2, true);
+
+    rng_normals(&rng, v->x, N * H * WIDTH * CI);
+    run_conv(v, N, 0, 2, false);
+    want = dot(r->cot, v->y, N * H * WIDTH * CO);
+    assert_true(fabs(dot(r->dx, v->x, N * H * WIDTH * CI) - want) < 2e-5 * fabs(want) + 0.05);
+
+    memcpy(v->x, r->x, sizeof(v->x));
+    rng_normals(&rng, v->w, CO * K * K * CI);
+    run_conv(v, N, 0, 2, false);
+    want = dot(r->cot, v->y, N * H * WIDTH * CO);
+    assert_true(fabs(dot(r->dw, v->w, CO * K * K * CI) - want) < 2e-5 * fabs(want) + 0.05);
+
+    for (int64_t o = 0; o < CO; o++) {
+        want = 0;
+        for (int64_t p = 0; p < N * H * WIDTH; p++)
+            want += (double)r->cot[p * CO + o];
+        assert_true(fabs((double)r->db[o] - want) < 1e-4);
+    }
+    free(r);
+    free(v);
+}
+
+/* Any number of threads, eager, frozen, a picture alone: always the same bits. */
+static void large_same_bits(void **state)
+{
+    struct run *a = run_new(), *b = run_new();
+
+    (void)state;
+    run_conv(a, N, 0, 1, true);
+    for (int threads = 2; threads <= 5; threads++) {
+        run_conv(b, N, threads == 5 ? GRAPH_EAGER : 0, threads, true);
+        assert_memory_equal(b, a, sizeof(*a));
+    }
+    run_conv(b, N, GRAPH_FROZEN, 3, false);
+    assert_memory_equal(b->y, a->y, sizeof(a->y));
+    for (int64_t n = 0; n < N; n++) {
+        memcpy(b->x, a->x + n * H * WIDTH * CI, sizeof(float) * H * WIDTH * CI);
+        run_conv(b, 1, 0, 2, false);
+        assert_memory_equal(b->y, a->y + n * H * WIDTH * CO, sizeof(float) * H * WIDTH * CO);
+    }
+    free(a);
+    free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agrees_with_its_definition),
+        cmocka_unit_test(large_forward),
+        cmocka_unit_test(large_gradients),
+        cmocka_unit_test(large_same_bits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,101 @@
+/*
+ * test_embedding.c - labels and times to vectors
+ */
+#include "ops/embedding.h"
+
+#include "ops/basic.h"
+#include "support/check_op.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct tensor *build_embedding(struct graph *g, struct tensor *const in[],
+                                      const struct check_case *c)
+{
+    (void)c;
+    return op_embedding(g, in[0], in[1]);
+}
+
+static void ref_embedding(double *out, const double *const in[], const struct check_case *c)
+{
+    int64_t D = shape_last(c->in[0].shape);
+
+    for (int64_t n = 0; n < c->in[1].shape.dim[0]; n++)
+        for (int64_t d = 0; d < D; d++)
+            out[n * D + d] = in[0][(int64_t)in[1][n] * D + d];
+}
+
+/* With more ids than rows, some repeat: the adjoint must add up. */
+static void test_rows(void **state)
+{
+#define ROWS(what, K, D, N)                                                \
+    {                                                                      \
+        .name = "embedding, " what,                                        \
+        .in = {{.shape = SHAPE(K, D), .param = true},                      \
+               {.shape = SHAPE(N), .ids = K, .batched = true}},            \
+        .out = SHAPE(N, D), .build = build_embedding, .ref = ref_embedding \
+    }
+    const struct check_case cases[] = {
+        ROWS("one", 1, 1, 1),     ROWS("repeated", 3, 5, 11),  ROWS("mostly unused", 40, 7, 3),
+        ROWS("nothing", 3, 5, 0), ROWS("large", 11, 384, 200),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
+static struct tensor *build_time(struct graph *g, struct tensor *const in[],
+                                 const struct check_case *c)
+{
+    return op_time_features(g, in[0], c->arg[0].i);
+}
+
+static void ref_time(double *out, const double *const in[], const struct check_case *c)
+{
+    int64_t D = c->arg[0].i, half = D / 2;
+
+    for (int64_t n = 0; n < c->in[0].shape.dim[0]; n++)
+        for (int64_t k = 0; k < half; k++) {
+            double angle = in[0][n] * pow(10000, -(double)k / (double)half);
+
+            out[n * D + k] = cos(angle);
+            out[n * D + half + k] = sin(angle);
+        }
+}
+
+static void test_time(void **state)
+{
+#define TIME(N, D, center, spread)                                                                \
+    {                                                                                             \
+        .name = "time features",                                                                  \
+        .in =                                                                                     \
+            {{.shape = SHAPE(N), .mean = center, .std = spread, .fixed = true, .batched = true}}, \
+        .arg = {{.i = D}}, .out = SHAPE(N, D), .build = build_time, .ref = ref_time, .tol = 2e-7  \
+    }
+    const struct check_case cases[] = {
+        TIME(1, 2, 0.5, 1),
+        TIME(3, 256, 0.5, 1),
+        TIME(9, 32, 500, 300),
+        TIME(0, 8, 0, 1),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
