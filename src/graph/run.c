@@ -166,6 +166,7 @@ void graph_read(struct graph *g, const struct tensor *t, float *out)
 
 enum status graph_measure(struct graph *g, struct graph_stats *out, struct error *err)
 {
+    int before = omp_get_max_threads();
     struct plan *p;
     enum status st;
 
@@ -174,7 +175,10 @@ enum status graph_measure(struct graph *g, struct graph_stats *out, struct error
             *err = g->failure;
         return g->failed;
     }
-    if ((st = plan_find(g, &p, err)))
+    omp_set_num_threads(g->threads);
+    st = plan_find(g, &p, err);
+    omp_set_num_threads(before);
+    if (st)
         return st;
     *out = (struct graph_stats){
         .nodes = g->n,

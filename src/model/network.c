@@ -55,8 +55,8 @@ static void config_release(const struct network_kind *kind, void *config)
     free(config);
 }
 
-enum status network_new(struct network **out, const struct network_kind *kind, void *config,
-                        bool gradients, struct error *err)
+enum status network_declare(struct network **out, const struct network_kind *kind, void *config,
+                            struct error *err)
 {
     struct network *net = NULL;
     void *own = NULL;
@@ -70,20 +70,32 @@ enum status network_new(struct network **out, const struct network_kind *kind, v
         goto out;
     memcpy(own, config, kind->config_bytes);
     net->kind = kind;
-    net->config = own;
     kind->io(own, &net->io);
     net->layers = kind->declare(own, scope_root(net->params));
-    st = net->layers ? params_alloc(net->params, gradients, err)
-                     : fail(err, E_MEMORY, "no memory for the layers of a %s", kind->name);
-    if (!st) {
+    if (net->layers) {
+        net->config = own;
         memset(config, 0, kind->config_bytes); /* its texts and lists are the network's now */
         *out = net;
         return OK;
     }
-    net->config = NULL; /* the caller keeps what it came with */
+    st = fail(err, E_MEMORY, "no memory for the layers of a %s", kind->name);
 out:
     free(own);
     network_free(net);
+    return st;
+}
+
+enum status network_new(struct network **out, const struct network_kind *kind, void *config,
+                        bool gradients, struct error *err)
+{
+    enum status st;
+
+    if ((st = network_declare(out, kind, config, err)))
+        return st;
+    if ((st = params_alloc((*out)->params, gradients, err))) {
+        network_free(*out);
+        *out = NULL;
+    }
     return st;
 }
 

@@ -62,8 +62,12 @@ const struct network_kind *network_kind_at(int i);
 enum status network_kind_find(const struct network_kind **out, const char *name, struct error *err);
 
 /* Build from a configuration (a struct of kind->config_bytes, copied; texts and lists in it are
- * moved: the network frees them).  Parameters are allocated, with gradients when `gradients`, and
- * not yet filled: params_init or params_load does that. */
+ * moved: the network frees them).  Parameters are declared and have no memory yet: what a
+ * description from outside asks for can be told, and refused, before any of it is allocated. */
+enum status network_declare(struct network **out, const struct network_kind *kind, void *config,
+                            struct error *err);
+/* The same with parameters allocated (params_alloc), with gradients when `gradients`, and not yet
+ * filled: params_init or params_load does that. */
 enum status network_new(struct network **out, const struct network_kind *kind, void *config,
                         bool gradients, struct error *err);
 void network_free(struct network *net);

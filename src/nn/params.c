@@ -216,6 +216,15 @@ int64_t params_weights(const struct params *p)
     return n;
 }
 
+int64_t params_numbers(const struct params *p)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < p->n; i++)
+        n += shape_count(p->param[i]->shape);
+    return n;
+}
+
 int64_t params_n_trained(const struct params *p)
 {
     return p->n_trained;

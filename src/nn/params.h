@@ -86,6 +86,7 @@ int64_t params_count(const struct params *p); /* declared parameters and buffers
 struct param *params_at(struct params *p, int64_t i);
 struct param *params_find(struct params *p, const char *name); /* NULL: none */
 int64_t params_weights(const struct params *p);   /* trained numbers, padding not counted */
+int64_t params_numbers(const struct params *p);   /* trained or not, padding not counted */
 int64_t params_n_trained(const struct params *p); /* floats of the trained part, padded  */
 int64_t params_n_values(const struct params *p);  /* floats of the whole, padded         */
 float *params_values(struct params *p);           /* [n_values]                          */

@@ -60,7 +60,7 @@ static enum status make_times(struct run *run, struct error *err)
         for (int i = 0; i < r->n_times; i++)
             run->times[i] = r->times[i];
         run->sampling.steps = r->n_times - 1;
-        return grid_check(run->times, r->n_times, err);
+        return grid_check(run->times, run->sampling.steps, err);
     }
     if (s->steps < 1 || s->steps > STEPS_MAX)
         return fail(err, E_ARG, "%" PRId64 " steps are not 1 to %d", s->steps, STEPS_MAX);

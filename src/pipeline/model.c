@@ -65,8 +65,7 @@ const struct option model_option_rows[] = {
 };
 
 enum status model_new(struct model **out, const struct model_options *options,
-                      const double *path_values, void *network_config, bool gradients,
-                      struct error *err)
+                      const double *path_values, void *network_config, struct error *err)
 {
     const struct network_kind *kind = network_kind_at(options->network);
     struct model *m;
@@ -79,7 +78,7 @@ enum status model_new(struct model **out, const struct model_options *options,
     m->path.kind = path_kind_at(options->path);
     memcpy(m->path.values, path_values, sizeof m->path.values);
     if ((st = choice_check(m->path.values, &m->path.kind->is, err)) ||
-        (st = network_new(&m->network, kind, network_config, gradients, err))) {
+        (st = network_declare(&m->network, kind, network_config, err))) {
         model_free(m);
         return st;
     }
@@ -266,7 +265,7 @@ static enum status read_sections(json_t *root, struct option_set set, struct err
     return st;
 }
 
-static enum status read_model(struct model **out, json_t *root, bool gradients, struct error *err)
+static enum status read_model(struct model **out, json_t *root, struct error *err)
 {
     struct model_options head;
     struct sample_defaults sample;
@@ -291,7 +290,7 @@ static enum status read_model(struct model **out, json_t *root, bool gradients, 
                                      network_kind_at(head.network)->options, config, NULL};
     group[3] = (struct option_group){"sample", sample_option_rows, &sample, NULL};
     if ((st = options_default(&set, err)) || (st = read_sections(root, set, err)) ||
-        (st = model_new(out, &head, path_values, config, gradients, err)))
+        (st = model_new(out, &head, path_values, config, err)))
         goto out;
     (*out)->sample = sample;
     (*out)->step = step;
@@ -306,7 +305,7 @@ out:
     return st;
 }
 
-enum status model_from_text(struct model **out, const char *text, const char *name, bool gradients,
+enum status model_from_text(struct model **out, const char *text, const char *name,
                             struct error *err)
 {
     json_t *root;
@@ -315,7 +314,7 @@ enum status model_from_text(struct model **out, const char *text, const char *na
     *out = NULL;
     if ((st = config_parse(&root, text, strlen(text), CONFIG_BYTES, name, err)))
         return st;
-    st = read_model(out, root, gradients, err);
+    st = read_model(out, root, err);
     if (st)
         fail_under(err, "%s", name);
     json_decref(root);
@@ -355,6 +354,20 @@ static const char *weights_prefix(const struct safetensors *f)
     return safetensors_metadata(f, "imgen.train") ? "ema." : "";
 }
 
+/* A description may ask for any size: nothing is allocated that the file does not fill. */
+static enum status check_size(const struct model *m, const struct safetensors *f, const char *path,
+                              struct error *err)
+{
+    int64_t want = params_numbers(m->network->params), have = 0;
+
+    for (int64_t i = 0; i < safetensors_count(f); i++)
+        have += file_tensor_count(safetensors_at(f, i));
+    if (want <= have)
+        return OK;
+    return fail(err, E_FORMAT, "%s: describes a network of %" PRId64 " numbers and holds %" PRId64,
+                path, want, have);
+}
+
 enum status model_load(struct model **out, const char *path, struct error *err)
 {
     struct safetensors *f = NULL;
@@ -373,7 +386,9 @@ enum status model_load(struct model **out, const char *path, struct error *err)
                   path);
         goto out;
     }
-    if ((st = model_from_text(&m, text, path, false, err)))
+    if ((st = model_from_text(&m, text, path, err)))
+        goto out;
+    if ((st = check_size(m, f, path, err)) || (st = params_alloc(m->network->params, false, err)))
         goto out;
     if ((st = params_load(m->network->params, f, weights_prefix(f), PARAMS_ALL, NULL, err))) {
         fail_under(err, "%s", path);

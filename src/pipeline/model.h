@@ -46,10 +46,10 @@ struct model {
     char *about;   /* free text: the data set, say; heap or NULL             */
 };
 
-/* Build an untrained model.  config: the network's own configuration (moved, as network_new). */
+/* Build a model whose parameters are declared and have no memory yet (params_alloc).  config: the
+ * network's own configuration, moved as by network_declare. */
 enum status model_new(struct model **out, const struct model_options *options,
-                      const double *path_values, void *network_config, bool gradients,
-                      struct error *err);
+                      const double *path_values, void *network_config, struct error *err);
 void model_free(struct model *m);
 
 /* Names of the labels, copied; n must be the network's n_classes. */
@@ -68,8 +68,8 @@ enum status model_save(const struct model *m, const char *path, const float *val
                        struct error *err);
 /* E_IO, E_FORMAT (not a model of ours, tensors missing or wrong), E_MEMORY. */
 enum status model_load(struct model **out, const char *path, struct error *err);
-/* The model a metadata text describes, parameters allocated and not filled. */
-enum status model_from_text(struct model **out, const char *text, const char *name, bool gradients,
+/* The model a metadata text describes, without memory for its parameters. */
+enum status model_from_text(struct model **out, const char *text, const char *name,
                             struct error *err);
 
 #endif

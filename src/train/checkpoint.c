@@ -194,7 +194,7 @@ static enum status read_step(struct train_state *s, const struct safetensors *f,
 
     if (!text || !safetensors_metadata(f, "imgen.train"))
         return fail(err, E_FORMAT, "%s: no checkpoint of imgen", path);
-    if ((st = model_from_text(&other, text, path, false, err)))
+    if ((st = model_from_text(&other, text, path, err)))
         return st;
     if (other->network->kind != s->model->network->kind)
         st = fail(err, E_FORMAT, "%s: holds a %s, not a %s", path, other->network->kind->name,

@@ -32,6 +32,10 @@ const struct option data_option_rows[] = {
     {"path", "file or folder", OPTION_TEXT, offsetof(struct data_options, path), .value = "PATH"},
     {"labels", "file of labels, when it is not found beside the pictures", OPTION_TEXT,
      offsetof(struct data_options, labels), .value = "PATH"},
+    {"eval_path", "pictures held out, for train.eval_every", OPTION_TEXT,
+     offsetof(struct data_options, eval_path), .value = "PATH"},
+    {"eval_labels", "their labels, when not found beside them", OPTION_TEXT,
+     offsetof(struct data_options, eval_labels), .value = "PATH"},
     {"size", "height and width handed out; 0: as stored", OPTION_INT,
      offsetof(struct data_options, size), "0", .lo = 0, .hi = 4096},
     {"channels", "1 grey, 3 colour; 0: as stored", OPTION_INT,
@@ -94,6 +98,10 @@ const struct option train_option_rows[] = {
      offsetof(struct train_options, sample_every), "1000", .lo = 0, .hi = 1e9},
     {"sample_count", "pictures of a sheet", OPTION_INT,
      offsetof(struct train_options, sample_count), "16", .lo = 1, .hi = 1024},
+    {"eval_every", "steps between losses on held-out pictures; 0: never", OPTION_INT,
+     offsetof(struct train_options, eval_every), "0", .lo = 0, .hi = 1e9},
+    {"eval_count", "held-out pictures", OPTION_INT, offsetof(struct train_options, eval_count),
+     "512", .lo = 1, .hi = 1000000},
     {0},
 };
 
@@ -271,10 +279,11 @@ enum status experiment_model(struct experiment *e, const struct dataset *d, stru
 
     *out = NULL;
     if ((st = fit_network(e, d, err)) ||
-        (st = model_new(&m, &e->model, e->path_values, e->network, true, err)))
+        (st = model_new(&m, &e->model, e->path_values, e->network, err)))
         return st;
     m->sample = e->sample;
-    if ((st = mem_text(&m->about, d->format->name, err)) ||
+    if ((st = params_alloc(m->network->params, true, err)) ||
+        (st = mem_text(&m->about, d->format->name, err)) ||
         (d->n_classes && (st = model_set_labels(m, d->class_names, d->n_classes, err)))) {
         model_free(m);
         return st;

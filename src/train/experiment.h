@@ -20,6 +20,7 @@
 struct data_options {
     int format; /* number, see dataset_format_at       */
     char *path, *labels;
+    char *eval_path, *eval_labels; /* held-out pictures     */
     int64_t size, channels, limit;
     struct int_list background; /* one or three values 0..255 */
     uint64_t seed;
@@ -39,7 +40,7 @@ struct train_options {
     bool recompute; /* forget activations inside blocks and compute them again */
     uint64_t seed;
     char *out;
-    int64_t log_every, save_every, keep, sample_every, sample_count;
+    int64_t log_every, save_every, keep, sample_every, sample_count, eval_every, eval_count;
 };
 extern const struct option train_option_rows[];
 

@@ -12,7 +12,6 @@
 #include "base/file.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +19,8 @@ enum { LOG_PATH = 4096, LOG_BYTES = 1 << 28 };
 
 static const char csv_head[] = "step,loss,gradient_norm,learning_rate,steps_per_s,data_s,network_s,"
                                "update_s,other_s\n";
+
+static const char eval_head[] = "step,loss,averaged,quarter1,quarter2,quarter3,quarter4\n";
 
 /* The step a line speaks of: {"step": 50, ... or 50,...; -1 for a heading or a torn line. */
 static int64_t line_step(const char *line, bool json)
@@ -55,7 +56,8 @@ static enum status cut_back(const char *path, bool json, int64_t step, struct er
     return st;
 }
 
-static enum status open_one(FILE **out, const char *folder, const char *name, bool json,
+/* head: the heading of a CSV file, or NULL for JSON lines. */
+static enum status open_one(FILE **out, const char *folder, const char *name, const char *head,
                             int64_t step, struct error *err)
 {
     char path[LOG_PATH];
@@ -63,24 +65,26 @@ static enum status open_one(FILE **out, const char *folder, const char *name, bo
 
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return fail(err, E_ARG, "the name of a folder is longer than %d letters", LOG_PATH);
-    if ((st = cut_back(path, json, step, err)))
+    if ((st = cut_back(path, !head, step, err)))
         return st;
     *out = fopen(path, "a");
     if (!*out)
         return fail_errno(err, E_IO, "%s: cannot be opened", path);
-    if (!json && ftell(*out) == 0)
-        fputs(csv_head, *out);
+    if (head && ftell(*out) == 0)
+        fputs(head, *out);
     return OK;
 }
 
-enum status log_open(struct train_log *log, const char *folder, int64_t step, struct error *err)
+enum status log_open(struct train_log *log, const char *folder, int64_t step, bool eval,
+                     struct error *err)
 {
     enum status st;
 
     memset(log, 0, sizeof *log);
-    if ((st = open_one(&log->json, folder, "log.jsonl", true, step, err)))
+    if ((st = open_one(&log->json, folder, "log.jsonl", NULL, step, err)) ||
+        (st = open_one(&log->csv, folder, "log.csv", csv_head, step, err)))
         return st;
-    return open_one(&log->csv, folder, "log.csv", false, step, err);
+    return eval ? open_one(&log->eval, folder, "eval.csv", eval_head, step, err) : OK;
 }
 
 enum status log_write(struct train_log *log, const struct log_row *r, struct error *err)
@@ -99,8 +103,19 @@ enum status log_write(struct train_log *log, const struct log_row *r, struct err
     return OK;
 }
 
+enum status log_write_eval(struct train_log *log, const struct log_eval *r, struct error *err)
+{
+    fprintf(log->eval, "%" PRId64 ",%.9g,%.9g,%.6g,%.6g,%.6g,%.6g\n", r->step, r->raw, r->average,
+            r->quarter[0], r->quarter[1], r->quarter[2], r->quarter[3]);
+    if (fflush(log->eval))
+        return fail_errno(err, E_IO, "the losses of step %" PRId64 " cannot be written", r->step);
+    return OK;
+}
+
 void log_close(struct train_log *log)
 {
+    if (log->eval)
+        fclose(log->eval);
     if (log->json)
         fclose(log->json);
     if (log->csv)

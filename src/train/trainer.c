@@ -21,6 +21,7 @@
 #include "ops/basic.h"
 #include "train/adamw.h"
 #include "train/checkpoint.h"
+#include "train/evaluate.h"
 #include "train/log.h"
 #include "train/sheet.h"
 
@@ -50,6 +51,7 @@ struct trainer {
     char *config;
     float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
     struct train_log log;
+    struct evaluation *evaluation; /* or NULL */
     struct clock_parts parts;
     double loss, gradient_norm, mean_loss, logged_loss;
     int64_t logged_steps, first_step;
@@ -131,7 +133,8 @@ static enum status set_up(struct trainer *t, const struct train_request *r, stru
     t->options = e->train;
     if ((st = experiment_data(e, &t->data, err)) || (st = describe_config(t, err)) ||
         (st = experiment_model(e, t->data, &t->state.model, err)) || (st = check_labels(t, err)) ||
-        (st = make_task(t, err)) || (st = make_arrays(t, err)))
+        (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
+        (st = evaluation_new(&t->evaluation, e, t->state.model, r->threads, err)))
         return st;
     t->state.config = t->config;
     return graph_new(&t->graph, e->train.recompute ? GRAPH_CHECKPOINT : 0, r->threads, err);
@@ -152,6 +155,7 @@ static void tear_down(struct trainer *t)
     graph_free(t->graph);
     flow_batch_release(&t->batch);
     log_close(&t->log);
+    evaluation_free(t->evaluation);
     model_free(t->state.model);
     free(t->state.average);
     free(t->state.m);
@@ -355,6 +359,26 @@ static enum status draw_sheet(struct trainer *t, struct error *err)
     return OK;
 }
 
+static enum status evaluate(struct trainer *t, struct error *err)
+{
+    struct log_eval row = {.step = t->state.model->step};
+    double loss = t->loss, mean_loss = t->mean_loss;
+    struct eval_losses losses;
+    enum status st;
+
+    if ((st = evaluation_run(t->evaluation, t->state.model, t->state.average, &losses, err)))
+        return st;
+    row.raw = losses.raw;
+    row.average = losses.average;
+    memcpy(row.quarter, losses.quarter, sizeof row.quarter);
+    t->loss = losses.raw;
+    t->mean_loss = losses.average;
+    tell(t, TRAIN_EVALUATED, NULL);
+    t->loss = loss;
+    t->mean_loss = mean_loss;
+    return log_write_eval(&t->log, &row, err);
+}
+
 static bool due(int64_t step, int64_t every)
 {
     return every && step % every == 0;
@@ -371,6 +395,8 @@ static enum status after_step(struct trainer *t, struct error *err)
     t->logged_loss += t->loss;
     t->logged_steps++;
     if ((due(step, t->options.log_every) || last) && (st = write_log(t, err)))
+        return st;
+    if (t->evaluation && (due(step, t->options.eval_every) || last) && (st = evaluate(t, err)))
         return st;
     if ((due(step, t->options.save_every) || last) && (st = save(t, err)))
         return st;
@@ -437,7 +463,7 @@ static enum status run_steps(struct trainer *t, struct error *err)
         return st;
     checkpoint_clean(t->options.out);
     if ((st = resume_or_refuse(t, err)) ||
-        (st = log_open(&t->log, t->options.out, t->state.model->step, err)) ||
+        (st = log_open(&t->log, t->options.out, t->state.model->step, t->evaluation, err)) ||
         (st = start_loader(t, err)))
         return st;
     while (t->state.model->step < t->options.steps)

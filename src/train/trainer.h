@@ -7,11 +7,12 @@
 #include "train/experiment.h"
 
 enum train_event_kind {
-    TRAIN_STARTED, /* path: the checkpoint resumed from, or NULL        */
-    TRAIN_STEP,    /* after each step                                    */
-    TRAIN_SAVED,   /* path: a checkpoint                                 */
-    TRAIN_SAMPLED, /* path: a sheet of pictures                          */
-    TRAIN_DONE,    /* path: the model                                    */
+    TRAIN_STARTED,   /* path: the checkpoint resumed from, or NULL        */
+    TRAIN_STEP,      /* after each step                                    */
+    TRAIN_SAVED,     /* path: a checkpoint                                 */
+    TRAIN_SAMPLED,   /* path: a sheet of pictures                          */
+    TRAIN_DONE,      /* path: the model                                    */
+    TRAIN_EVALUATED, /* loss: on held-out pictures, mean_loss: with the averaged weights */
 };
 
 /* What the callback sees; valid during the call. */

@@ -56,7 +56,8 @@ static struct model *make(const char *kind_name, const char *const *settings)
     assert_int_equal(options_default(&set, NULL), OK);
     for (; *settings; settings++)
         assert_int_equal(options_assign(&set, *settings, NULL), OK);
-    assert_int_equal(model_new(&m, &options, path_values, config, false, NULL), OK);
+    assert_int_equal(model_new(&m, &options, path_values, config, NULL), OK);
+    assert_int_equal(params_alloc(m->network->params, false, NULL), OK);
     free(config);
     params_init(m->network->params, 3);
     randomise(m);
@@ -190,7 +191,7 @@ static void test_refusals(void **state)
     expect(&r, E_ARG, "label 5");
     item = (struct generate_item){0, -1, 1};
     expect(&r, E_ARG, "-1");
-    item.w = NAN;
+    item.w = (double)NAN;
     expect(&r, E_ARG, "guidance scale");
     item.w = 1;
     r.settings.steps = 0;
@@ -293,7 +294,7 @@ static void test_hostile_description(void **state)
         struct error err = {0};
         struct model *m = NULL;
 
-        assert_int_not_equal(model_from_text(&m, bad[i], "bad", false, &err), OK);
+        assert_int_not_equal(model_from_text(&m, bad[i], "bad", &err), OK);
         assert_null(m);
         assert_true(strlen(err.text) > 5);
     }
@@ -313,6 +314,28 @@ static void test_foreign_file(void **state)
     assert_int_equal(safetensors_save(path, &t, 1, NULL, 0, NULL), OK);
     assert_int_equal(model_load(&m, path, &err), E_FORMAT);
     assert_non_null(strstr(err.text, "no model of imgen"));
+    temp_dir_remove(dir);
+}
+
+/* A small file that describes a huge network is refused before anything huge is asked for. */
+static void test_huge_description(void **state)
+{
+    static const char text[] = "{\"format\": 1, \"model\": {\"network\": \"dit\"}, \"dit\": "
+                               "{\"size\": 4096, \"patch\": 1, \"width\": 16384, \"depth\": 256, "
+                               "\"heads\": 64}}";
+    char dir[TEMP_PATH], path[TEMP_PATH];
+    float x[2] = {1, 2};
+    struct save_tensor t = {"x", FILE_F32, 1, {2}, x};
+    struct save_text meta = {"imgen", text};
+    struct error err = {0};
+    struct model *m;
+
+    (void)state;
+    temp_dir_new(dir);
+    temp_path(path, dir, "huge.safetensors");
+    assert_int_equal(safetensors_save(path, &t, 1, &meta, 1, NULL), OK);
+    assert_int_equal(model_load(&m, path, &err), E_FORMAT);
+    assert_non_null(strstr(err.text, "holds 2"));
     temp_dir_remove(dir);
 }
 
@@ -343,7 +366,8 @@ int main(void)
         cmocka_unit_test(test_evaluations),   cmocka_unit_test(test_null_label),
         cmocka_unit_test(test_refusals),      cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_model_file),    cmocka_unit_test(test_hostile_description),
-        cmocka_unit_test(test_foreign_file),  cmocka_unit_test(test_sheet),
+        cmocka_unit_test(test_foreign_file),  cmocka_unit_test(test_huge_description),
+        cmocka_unit_test(test_sheet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,11 +9,14 @@
  */
 #include "support/failing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,11 +33,16 @@ void *__real_realloc(void *p, size_t n);
 void *__real_aligned_alloc(size_t align, size_t n);
 char *__real_strdup(const char *text);
 int __real_open(const char *path, int flags, ...);
+FILE *__real_fopen(const char *path, const char *mode);
+DIR *__real_opendir(const char *path);
 ssize_t __real_read(int fd, void *bytes, size_t n);
 ssize_t __real_write(int fd, const void *bytes, size_t n);
+int __real_fflush(FILE *f);
 int __real_fsync(int fd);
 int __real_rename(const char *from, const char *to);
 void *__real_mmap(void *at, size_t n, int access, int flags, int fd, off_t offset);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+                          void *arg);
 
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t count, size_t size);
@@ -42,11 +50,16 @@ void *__wrap_realloc(void *p, size_t n);
 void *__wrap_aligned_alloc(size_t align, size_t n);
 char *__wrap_strdup(const char *text);
 int __wrap_open(const char *path, int flags, ...);
+FILE *__wrap_fopen(const char *path, const char *mode);
+DIR *__wrap_opendir(const char *path);
 ssize_t __wrap_read(int fd, void *bytes, size_t n);
 ssize_t __wrap_write(int fd, const void *bytes, size_t n);
+int __wrap_fflush(FILE *f);
 int __wrap_fsync(int fd);
 int __wrap_rename(const char *from, const char *to);
 void *__wrap_mmap(void *at, size_t n, int access, int flags, int fd, off_t offset);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+                          void *arg);
 
 void failing_arm(int kinds, int64_t k)
 {
@@ -139,6 +152,16 @@ int __wrap_open(const char *path, int flags, ...)
     return fails(FAILING_OPEN, EACCES) ? -1 : __real_open(path, flags, mode);
 }
 
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+    return fails(FAILING_OPEN, EACCES) ? NULL : __real_fopen(path, mode);
+}
+
+DIR *__wrap_opendir(const char *path)
+{
+    return fails(FAILING_OPEN, EACCES) ? NULL : __real_opendir(path);
+}
+
 ssize_t __wrap_read(int fd, void *bytes, size_t n)
 {
     if (interrupted() || fails(FAILING_READ, EIO))
@@ -151,6 +174,11 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t n)
     if (interrupted() || fails(FAILING_WRITE, ENOSPC))
         return -1;
     return __real_write(fd, bytes, piece_of(n));
+}
+
+int __wrap_fflush(FILE *f)
+{
+    return fails(FAILING_WRITE, ENOSPC) ? EOF : __real_fflush(f);
 }
 
 int __wrap_fsync(int fd)
@@ -166,4 +194,10 @@ int __wrap_rename(const char *from, const char *to)
 void *__wrap_mmap(void *at, size_t n, int access, int flags, int fd, off_t offset)
 {
     return fails(FAILING_READ, EIO) ? MAP_FAILED : __real_mmap(at, n, access, flags, fd, offset);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+                          void *arg)
+{
+    return fails(FAILING_THREAD, EAGAIN) ? EAGAIN : __real_pthread_create(thread, attr, start, arg);
 }

@@ -2,8 +2,9 @@
  * failing.h - calls of the system that fail when told to
  *
  * A test named test_fail_*.c is linked so that the library's calls of malloc and its kin, and of
- * open, read, write, fsync, rename and mmap, come here first (the linker's --wrap).  Memory that
- * jansson asks for comes here too; what other shared libraries allocate inside themselves does not.
+ * open, fopen, opendir, read, write, fflush, fsync, rename, mmap and pthread_create, come here
+ * first (the linker's --wrap).  Memory that jansson asks for comes here too; what other shared
+ * libraries allocate inside themselves does not.
  *
  *     for (int64_t k = 0;; k++) {
  *         failing_arm(FAILING_MEMORY, k);
@@ -21,11 +22,13 @@
 
 enum failing {
     FAILING_MEMORY = 1,  /* malloc calloc realloc aligned_alloc strdup, ENOMEM           */
-    FAILING_OPEN = 2,    /* open, EACCES                                                 */
+    FAILING_OPEN = 2,    /* open, fopen and opendir, EACCES                              */
     FAILING_READ = 4,    /* read and mmap, EIO                                           */
-    FAILING_WRITE = 8,   /* write, ENOSPC: from the k-th on all fail, as on a full disk  */
+    FAILING_WRITE = 8,   /* write and fflush, ENOSPC: from the k-th on all fail, as on a
+                            full disk                                                    */
     FAILING_SYNC = 16,   /* fsync, EIO                                                   */
-    FAILING_RENAME = 32, /* rename, EIO                                                 */
+    FAILING_RENAME = 32, /* rename, EIO                                                  */
+    FAILING_THREAD = 64, /* pthread_create, EAGAIN                                       */
     FAILING_FILE = FAILING_OPEN | FAILING_READ | FAILING_WRITE | FAILING_SYNC | FAILING_RENAME,
 };
 

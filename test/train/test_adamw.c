@@ -52,8 +52,10 @@ static void test_against_formulas(void **state)
 
     (void)state;
     rng_normals(&rng, p, N);
-    for (int i = 0; i < N; i++)
-        r.p[i] = r.average[i] = average[i] = p[i];
+    for (int i = 0; i < N; i++) {
+        average[i] = p[i];
+        r.p[i] = r.average[i] = (double)p[i];
+    }
     for (int s = 0; s < STEPS; s++) {
         struct adamw a = {.lr = 0.01,
                           .beta1 = 0.9,

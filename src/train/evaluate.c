@@ -1,0 +1,229 @@
+/*
+ * evaluate.c - the loss on pictures that were not trained on
+ *
+ * The training loss says little: its times and noise change from step to step, labels are dropped,
+ * and a network that learns its pictures by heart makes it small.  Here pictures, times and noise
+ * are drawn once, no label is dropped, and times are uniform whatever law the training uses, so
+ * that runs with different laws can be compared.  The quarters of t show where a network fails:
+ * near noise (the layout), or near the data (the detail).
+ *
+ * A perfect model does not reach zero but the floor of theory.md (1.8).
+ */
+#include "train/evaluate.h"
+
+#include "base/memory.h"
+#include "data/loader.h"
+#include "diffusion/loss.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVAL_SEED = 0x6576616c, EVAL_BATCH = 64 };
+
+struct evaluation {
+    struct graph *g;
+    struct flow_batch samples; /* all of them */
+    float *fed;                /* [rows]: times as the network reads them */
+    float *y;                  /* [EVAL_BATCH, H, W, out_channels]        */
+};
+
+/* The set to draw from: never the one that is trained on. */
+static enum status open_held_out(const struct experiment *e, struct dataset **out,
+                                 struct error *err)
+{
+    struct experiment other = *e;
+    enum status st;
+
+    if (e->data.eval_path && *e->data.eval_path) {
+        other.data.path = e->data.eval_path;
+        other.data.labels = e->data.eval_labels;
+        other.data.limit = 0;
+        return experiment_data(&other, out, err);
+    }
+    other.data.seed = e->data.seed + 1;
+    if ((st = experiment_data(&other, out, err)))
+        return st;
+    if ((*out)->count == INT64_MAX)
+        return OK;
+    dataset_close(*out);
+    *out = NULL;
+    return fail(err, E_ARG, "train.eval_every: name held-out pictures with data.eval_path");
+}
+
+static enum status fill(const struct dataset *d, int64_t rows, float *pixels, int32_t *labels,
+                        struct error *err)
+{
+    int64_t length = d->height * d->width * d->channels;
+    char caption[CAPTION_TEXT];
+    enum status st = OK;
+
+    for (int64_t i = 0; i < rows && !st; i++)
+        st = dataset_get(d, loader_index(EVAL_SEED, d->count, i), pixels + i * length, &labels[i],
+                         caption, err);
+    return st;
+}
+
+static enum status draw(struct evaluation *v, const struct dataset *d, const struct model *m,
+                        struct error *err)
+{
+    int64_t rows = v->samples.rows, length = v->samples.length;
+    struct flow_task task = {
+        .path = m->path,
+        .predicts = (enum prediction)m->options.prediction,
+        .null_label = m->network->io.null_label,
+        .seed = EVAL_SEED,
+    };
+    float *pixels = NULL;
+    int32_t *labels = NULL;
+    enum status st;
+
+    if (!(st = time_init(&task.time, "uniform", err)) &&
+        !(st = mem_new((void **)&pixels, (uint64_t)(rows * length), sizeof *pixels, "pictures",
+                       err)) &&
+        !(st = mem_new((void **)&labels, (uint64_t)rows, sizeof *labels, "labels", err)) &&
+        !(st = fill(d, rows, pixels, labels, err)))
+        st = flow_batch_draw(&v->samples, &task, pixels, d->n_classes ? labels : NULL, 0, err);
+    for (int64_t i = 0; i < rows; i++)
+        v->fed[i] = (float)m->options.time_scale * v->samples.t[i];
+    free(pixels);
+    free(labels);
+    return st;
+}
+
+static enum status check_set(const struct dataset *d, const struct model *m, struct error *err)
+{
+    const struct network_io *io = &m->network->io;
+
+    if (d->height == io->height && d->width == io->width && d->channels == io->in_channels &&
+        d->n_classes == io->n_classes)
+        return OK;
+    return fail(err, E_ARG,
+                "data.eval_path: pictures of %" PRId64 " x %" PRId64 " x %" PRId64 " in %" PRId64
+                " classes, where the training has %" PRId64 " x %" PRId64 " x %" PRId64
+                " in %" PRId64,
+                d->height, d->width, d->channels, d->n_classes, io->height, io->width,
+                io->in_channels, io->n_classes);
+}
+
+enum status evaluation_new(struct evaluation **out, const struct experiment *e,
+                           const struct model *m, int threads, struct error *err)
+{
+    const struct network_io *io = &m->network->io;
+    int64_t pixels = io->height * io->width, rows = e->train.eval_count;
+    struct evaluation *v = NULL;
+    struct dataset *d = NULL;
+    enum status st;
+
+    *out = NULL;
+    if (!e->train.eval_every)
+        return OK;
+    if ((st = open_held_out(e, &d, err)) || (st = check_set(d, m, err)) ||
+        (st = mem_new((void **)&v, 1, sizeof *v, "an evaluation", err)) ||
+        (st = flow_batch_init(&v->samples, rows, pixels * io->in_channels, err)) ||
+        (st = mem_new((void **)&v->fed, (uint64_t)rows, sizeof *v->fed, "times", err)) ||
+        (st = mem_new((void **)&v->y, (uint64_t)(EVAL_BATCH * pixels * io->out_channels),
+                      sizeof *v->y, "predictions", err)) ||
+        (st = draw(v, d, m, err)) || (st = graph_new(&v->g, 0, threads, err)))
+        evaluation_free(v);
+    else
+        *out = v;
+    dataset_close(d);
+    return st;
+}
+
+void evaluation_free(struct evaluation *v)
+{
+    if (!v)
+        return;
+    graph_free(v->g);
+    flow_batch_release(&v->samples);
+    free(v->fed);
+    free(v->y);
+    free(v);
+}
+
+/* --- running ------------------------------------------------------------------------------------
+ */
+
+static enum status predict(struct evaluation *v, const struct network *net, int64_t first,
+                           int64_t rows, struct error *err)
+{
+    const struct network_io *io = &net->io;
+    struct graph *g = v->g;
+    struct network_input in;
+    struct tensor *y;
+    enum status st;
+
+    graph_reset(g);
+    in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels),
+                       v->samples.x + first * v->samples.length);
+    in.t = graph_input(g, SHAPE(rows), v->fed + first);
+    in.y = io->n_labels ? graph_input_i32(g, SHAPE(rows), v->samples.label + first) : NULL;
+    y = network_forward(g, net, in);
+    graph_keep(g, y);
+    if ((st = graph_run(g, err)))
+        return st;
+    graph_read(g, y, v->y);
+    return OK;
+}
+
+/* Mean square of one sample; a network with a learned variance has more channels than the target.
+ */
+static double sample_loss(const struct evaluation *v, const struct network_io *io, int64_t at,
+                          int64_t row)
+{
+    const float *want = v->samples.target + at * v->samples.length;
+    const float *got = v->y + row * io->height * io->width * io->out_channels;
+    int64_t C = io->in_channels, K = io->out_channels;
+    double sum = 0;
+
+    for (int64_t i = 0; i < io->height * io->width; i++)
+        for (int64_t c = 0; c < C; c++) {
+            double d = (double)got[i * K + c] - (double)want[i * C + c];
+
+            sum += d * d;
+        }
+    return sum / (double)v->samples.length;
+}
+
+static enum status measure(struct evaluation *v, const struct network *net, double *mean,
+                           double quarter[4], struct error *err)
+{
+    int64_t n = v->samples.rows, count[4] = {0};
+    enum status st;
+
+    *mean = 0;
+    memset(quarter, 0, 4 * sizeof *quarter);
+    for (int64_t first = 0; first < n; first += EVAL_BATCH) {
+        int64_t rows = n - first < EVAL_BATCH ? n - first : EVAL_BATCH;
+
+        if ((st = predict(v, net, first, rows, err)))
+            return st;
+        for (int64_t i = 0; i < rows; i++) {
+            double loss = sample_loss(v, &net->io, first + i, i);
+            int q = (int)(4 * v->samples.t[first + i]);
+
+            q = q > 3 ? 3 : q;
+            *mean += loss / (double)n;
+            quarter[q] += loss;
+            count[q]++;
+        }
+    }
+    for (int q = 0; q < 4; q++)
+        quarter[q] /= count[q] ? (double)count[q] : 1;
+    return OK;
+}
+
+enum status evaluation_run(struct evaluation *v, struct model *m, float *average,
+                           struct eval_losses *out, struct error *err)
+{
+    enum status st;
+
+    if ((st = measure(v, m->network, &out->raw, out->quarter, err)))
+        return st;
+    params_use(m->network->params, average);
+    st = measure(v, m->network, &out->average, out->quarter, err);
+    params_use(m->network->params, NULL);
+    return st;
+}

@@ -1,0 +1,29 @@
+/*
+ * evaluate.h - the loss on pictures that were not trained on
+ */
+#ifndef IMGEN_TRAIN_EVALUATE_H
+#define IMGEN_TRAIN_EVALUATE_H
+
+#include "train/experiment.h"
+
+/* Fixed pictures at fixed times with fixed noise, drawn once. */
+struct evaluation;
+
+struct eval_losses {
+    double raw;        /* of the weights as they are        */
+    double average;    /* of the averaged weights            */
+    double quarter[4]; /* of the averages, by quarters of t  */
+};
+
+/* Draw train.eval_count pictures: from the set data.eval_path names, or, of an endless set,
+ * pictures of another seed.  E_ARG when a finite set names none.  *out is NULL when
+ * train.eval_every is 0. */
+enum status evaluation_new(struct evaluation **out, const struct experiment *e,
+                           const struct model *m, int threads, struct error *err);
+void evaluation_free(struct evaluation *v);
+
+/* The network's own weights are in use again afterwards; average: a flat array of its layout. */
+enum status evaluation_run(struct evaluation *v, struct model *m, float *average,
+                           struct eval_losses *out, struct error *err);
+
+#endif

@@ -1,0 +1,286 @@
+/*
+ * test_fail_train.c - a training run in which everything fails once
+ *
+ * A run that goes on from a checkpoint, with its logs, held-out losses, sheets, checkpoints and the
+ * model at the end, is started again and again; each time one more allocation, or one more call of
+ * the file system, succeeds before one fails.  Whatever fails: the run says so and leaves
+ * nothing behind, the checkpoint it came from keeps its bytes, `latest` names one that opens, and
+ * going on gives the bits of a run that was never disturbed.  Failures that a run survives must not
+ * be seen in its model either.
+ *
+ * IMGEN_FAILS=1 lets every allocation fail; otherwise, past the first hundred, one in some.
+ */
+#include "train/checkpoint.h"
+#include "train/trainer.h"
+
+#include "base/file.h"
+#include "support/failing.h"
+#include "support/temp.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { STEPS = 3, DENSE = 100, STRIDE = 7, THREADS = 2 };
+
+#define FIRST "checkpoint-00000001.safetensors"
+
+/* Every part of a run, each as small as it can be. */
+#define RUN                                                                     \
+    "[data]\nformat = anchor-shapes\n"                                          \
+    "[sample]\nsteps = 1\nsampling_method = euler\n"                            \
+    "[train]\nbatch = 2\nwarmup = 1\nkeep = 9\nlog_every = 1\nsave_every = 1\n" \
+    "sample_every = 1\nsample_count = 2\neval_every = 1\neval_count = 2\n"
+
+static const char unet[] =
+    RUN "[unet]\nwidth = 8\nmult = 1,2\nblocks = 1\nattention = 2\ngroups = 4\n";
+static const char dit[] = RUN "recompute = true\n"
+                              "[model]\nnetwork = dit\n"
+                              "[dit]\npatch = 8\nwidth = 16\ndepth = 1\nheads = 2\n";
+
+struct bytes {
+    uint8_t *at;
+    uint64_t n;
+};
+
+static char folder[TEMP_PATH];
+static const char *config;
+static struct bytes first, finished; /* the checkpoint of step 1; the model of an undisturbed run */
+
+static bool stop_after_first(const struct train_event *e, void *user)
+{
+    (void)user;
+    return e->kind != TRAIN_STEP || e->step != 1;
+}
+
+static enum status run(bool resume, train_callback *callback, struct error *err)
+{
+    char out[TEMP_PATH + 16], steps[32], *settings[] = {out, steps};
+    struct experiment e = {0};
+    struct train_request r = {
+        .experiment = &e, .threads = THREADS, .resume = resume, .callback = callback};
+    enum status st;
+
+    snprintf(out, sizeof out, "train.out=%s", folder);
+    snprintf(steps, sizeof steps, "train.steps=%d", STEPS);
+    if (!(st = experiment_read_text(&e, "config", config, settings, 2, err)))
+        st = train_run(&r, err);
+    experiment_release(&e);
+    return st;
+}
+
+static struct bytes read_file(const char *name)
+{
+    char path[TEMP_PATH];
+    struct bytes b;
+
+    temp_path(path, folder, name);
+    assert_int_equal(file_read(&b.at, &b.n, path, 1 << 24, NULL), OK);
+    return b;
+}
+
+static bool same_bytes(struct bytes want, const char *name)
+{
+    struct bytes got = read_file(name);
+    bool same = got.n == want.n && !memcmp(got.at, want.at, got.n);
+
+    free(got.at);
+    return same;
+}
+
+/* Back to the folder of a run that was stopped after its first step. */
+static void put_back(void)
+{
+    char path[TEMP_PATH];
+    struct dirent *entry;
+    DIR *d = opendir(folder);
+
+    assert_non_null(d);
+    while ((entry = readdir(d)))
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, FIRST) != 0)
+            unlink(temp_path(path, folder, entry->d_name));
+    closedir(d);
+    assert_int_equal(file_write(temp_path(path, folder, "latest"), FIRST "\n", sizeof FIRST, NULL),
+                     OK);
+}
+
+static void no_temporary_is_left(const char *where)
+{
+    DIR *d = opendir(folder);
+    struct dirent *entry;
+
+    assert_non_null(d);
+    while ((entry = readdir(d)))
+        if (strstr(entry->d_name, FILE_TEMPORARY_MARK))
+            fail_msg("%s left %s", where, entry->d_name);
+    closedir(d);
+}
+
+/* The old checkpoint has its bytes, and what `latest` names opens and is not older. */
+static void state_is_whole(const char *where)
+{
+    char path[CHECKPOINT_PATH];
+    struct bytes latest = read_file("latest");
+    struct model *m;
+
+    no_temporary_is_left(where);
+    if (!same_bytes(first, FIRST))
+        fail_msg("%s changed the checkpoint it went on from", where);
+    assert_int_equal(checkpoint_find(path, folder, NULL), OK);
+    latest.at[strcspn((char *)latest.at, "\n")] = 0;
+    if (strcmp(strrchr(path, '/') + 1, (char *)latest.at) != 0)
+        fail_msg("%s: latest names %s, which does not open", where, latest.at);
+    assert_int_equal(model_load(&m, path, NULL), OK);
+    assert_true(m->step >= 1);
+    model_free(m);
+    free(latest.at);
+}
+
+/* What a run must say of a call that failed; memory may be missing to jansson too, which takes some
+ * of it for bad grammar. */
+static bool told(int kinds, enum status st, const struct error *err)
+{
+    if (err->status != st || !err->text[0])
+        return false;
+    if (kinds == FAILING_MEMORY)
+        return st == E_MEMORY || (st == E_FORMAT && strstr(err->text, "JSON line"));
+    if (kinds == FAILING_THREAD)
+        return st == E_IO && strstr(err->text, "thread");
+    return (st == E_IO && strstr(err->text, folder)) ||
+           (st == E_MEMORY && kinds & FAILING_READ && strstr(err->text, "address space"));
+}
+
+/* One run with its k-th call of these kinds failing; false when there are not so many. */
+static bool fail_one(int kinds, int64_t k)
+{
+    struct error err = {0};
+    char where[80];
+    enum status st;
+
+    put_back();
+    snprintf(where, sizeof where, "kinds %d, call %d", kinds, (int)k);
+    failing_arm(kinds, k);
+    st = run(true, NULL, &err);
+    if (!failing_disarm()) {
+        assert_int_equal(st, OK);
+        return false;
+    }
+    if (st && !told(kinds, st, &err))
+        fail_msg("%s: status %d, \"%s\"", where, (int)st, err.text);
+    state_is_whole(where);
+    if (!st && !same_bytes(finished, "model.safetensors"))
+        fail_msg("%s: the failure is seen in the model", where);
+    return true;
+}
+
+static void goes_on(void)
+{
+    assert_int_equal(run(true, NULL, NULL), OK);
+    assert_true(same_bytes(finished, "model.safetensors"));
+}
+
+static int64_t fail_each(int kinds, bool all)
+{
+    int64_t k = 0;
+
+    while (fail_one(kinds, k)) {
+        if (kinds != FAILING_MEMORY)
+            goes_on();
+        k += all || k < DENSE ? 1 : STRIDE;
+    }
+    return k;
+}
+
+static void every_allocation_fails(void **state)
+{
+    bool all = getenv("IMGEN_FAILS") != NULL;
+
+    (void)state;
+    printf("%d allocations\n", (int)fail_each(FAILING_MEMORY, all));
+    goes_on();
+}
+
+static void every_file_call_fails(void **state)
+{
+    static const int kinds[] = {FAILING_OPEN, FAILING_READ,   FAILING_WRITE,
+                                FAILING_SYNC, FAILING_RENAME, FAILING_THREAD};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        assert_true(fail_each(kinds[i], true) > 0);
+}
+
+/* A file system that takes no more bytes, without any trick: files may not grow past a limit. */
+static void full_disk(void **state)
+{
+    static const rlim_t limits[] = {0, 100, 4096};
+    struct rlimit before, less;
+
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct error err = {0};
+        enum status st;
+
+        put_back();
+        less = (struct rlimit){limits[i], before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &less), 0);
+        st = run(true, NULL, &err);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_int_equal(st, E_IO);
+        assert_non_null(strstr(err.text, "File too large"));
+        assert_non_null(strstr(err.text, folder));
+        state_is_whole("a full disk");
+        goes_on();
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    temp_dir_new(folder);
+    assert_int_equal(run(false, stop_after_first, NULL), E_CANCELLED);
+    first = read_file(FIRST);
+    put_back();
+    assert_int_equal(run(true, NULL, NULL), OK);
+    finished = read_file("model.safetensors");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(first.at);
+    free(finished.at);
+    temp_dir_remove(folder);
+    return 0;
+}
+
+int main(void)
+{
+    const char *const configs[] = {unet, dit};
+    int failed = 0;
+
+    for (int i = 0; i < 2; i++) {
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(every_allocation_fails),
+            cmocka_unit_test(every_file_call_fails),
+            cmocka_unit_test(full_disk),
+        };
+
+        config = configs[i];
+        failed += cmocka_run_group_tests(tests, set_up, tear_down);
+    }
+    return failed;
+}
