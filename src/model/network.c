@@ -22,9 +22,9 @@ KINDS(DECLARE)
 const struct network_kind *network_kind_at(int i)
 {
 #define ROW(name) &network_##name,
-    static const struct network_kind *const kinds[] = {KINDS(ROW) NULL};
+    static const struct network_kind *const kinds[] = {KINDS(ROW)};
 
-    return kinds[i];
+    return i >= 0 && i < (int)(sizeof kinds / sizeof *kinds) ? kinds[i] : NULL;
 }
 
 enum status network_kind_find(const struct network_kind **out, const char *name, struct error *err)

@@ -1,0 +1,86 @@
+/*
+ * canvas.c - a white sheet on which pictures, lines and words are placed
+ *
+ * Everything drawn is a filled rectangle: a pixel of a picture, a dot of a letter, a line.  One
+ * function clips, so nothing can be drawn past an edge.
+ */
+#include "canvas.h"
+
+#include "font.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool canvas_init(struct canvas *c, int64_t width, int64_t height)
+{
+    *c = (struct canvas){width, height, malloc((size_t)width * (size_t)height * 3)};
+    if (!c->pixels)
+        return false;
+    memset(c->pixels, 255, (size_t)width * (size_t)height * 3);
+    return true;
+}
+
+void canvas_release(struct canvas *c)
+{
+    free(c->pixels);
+    *c = (struct canvas){0};
+}
+
+static int64_t clip(int64_t x, int64_t end)
+{
+    return x < 0 ? 0 : x > end ? end : x;
+}
+
+static void fill(struct canvas *c, int64_t left, int64_t top, int64_t width, int64_t height,
+                 const uint8_t rgb[3])
+{
+    int64_t right = clip(left + width, c->width), bottom = clip(top + height, c->height);
+
+    for (int64_t y = clip(top, c->height); y < bottom; y++)
+        for (int64_t x = clip(left, c->width); x < right; x++)
+            memcpy(c->pixels + (y * c->width + x) * 3, rgb, 3);
+}
+
+void canvas_fill(struct canvas *c, int64_t left, int64_t top, int64_t width, int64_t height,
+                 uint8_t grey)
+{
+    fill(c, left, top, width, height, (const uint8_t[]){grey, grey, grey});
+}
+
+static uint8_t level(float x)
+{
+    float v = (x + 1) * 127.5f + 0.5f;
+
+    return v >= 255 ? 255 : v > 0 ? (uint8_t)v : 0;
+}
+
+void canvas_picture(struct canvas *c, int64_t left, int64_t top, const float *x, int64_t side,
+                    int64_t channels, int64_t zoom)
+{
+    for (int64_t row = 0; row < side; row++)
+        for (int64_t column = 0; column < side; column++) {
+            const float *p = x + (row * side + column) * channels;
+            uint8_t rgb[3];
+
+            for (int k = 0; k < 3; k++)
+                rgb[k] = level(p[channels == 3 ? k : 0]);
+            fill(c, left + column * zoom, top + row * zoom, zoom, zoom, rgb);
+        }
+}
+
+void canvas_text(struct canvas *c, int64_t left, int64_t top, int zoom, uint8_t grey,
+                 const char *text)
+{
+    for (; *text; text++, left += FONT_ADVANCE * zoom)
+        for (int row = 0; row < FONT_HEIGHT; row++)
+            for (int column = 0; column < FONT_WIDTH; column++)
+                if (font_dot(*text, row, column))
+                    canvas_fill(c, left + column * zoom, top + row * zoom, zoom, zoom, grey);
+}
+
+int64_t canvas_text_width(const char *text, int zoom)
+{
+    int64_t n = (int64_t)strlen(text);
+
+    return n ? (n * FONT_ADVANCE - (FONT_ADVANCE - FONT_WIDTH)) * zoom : 0;
+}

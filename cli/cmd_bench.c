@@ -1,0 +1,123 @@
+/*
+ * cmd_bench.c - how fast this machine is, and what share of it the library reaches
+ *
+ * Peak and bandwidth are measured in the same run as the rows, so a share means the same on every
+ * machine and under every neighbour's load.
+ */
+#include "cli.h"
+#include "json_out.h"
+#include "units.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct bench_options {
+    bool help, json;
+    int64_t threads;
+};
+
+static const struct imgen_option rows[] = {
+    ROW_HELP,
+    {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,
+     offsetof(struct bench_options, threads), "0", .lo = 0, .hi = 1024, .letter = 't'},
+    {"json", "print as JSON", IMGEN_OPTION_BOOL, offsetof(struct bench_options, json), .letter = 0},
+    {0},
+};
+
+struct table {
+    struct imgen_machine machine; /* measured before the first row */
+    struct json_out json;
+    int n;
+};
+
+static void print_head(const struct imgen_machine *m)
+{
+    char peak[UNITS_ROOM], bandwidth[UNITS_ROOM];
+
+    printf("%d threads: peak %s, memory %s\n\n", m->threads,
+           units_si(peak, m->peak_flops, "FLOP/s"), units_si(bandwidth, m->bandwidth, "B/s"));
+    printf("%-50s %10s %7s %14s %7s\n", "", "time", "spread", "rate", "share");
+}
+
+static int print_row(const struct imgen_bench_row *row, void *user)
+{
+    struct table *table = user;
+    char time[UNITS_ROOM], rate[UNITS_ROOM];
+    bool counts = row->flops > 0;
+
+    if (!table->n++)
+        print_head(&table->machine);
+    printf("%-50s %10s %5.0f %% %14s %5.0f %%\n", row->name, units_time(time, row->seconds),
+           100 * row->spread,
+           units_si(rate, (counts ? row->flops : row->bytes) / row->seconds,
+                    counts ? "FLOP/s" : "B/s"),
+           100 * row->share);
+    fflush(stdout);
+    return 1;
+}
+
+static int print_row_json(const struct imgen_bench_row *row, void *user)
+{
+    struct table *table = user;
+    struct json_out *j = &table->json;
+
+    table->n++;
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "name", row->name);
+    json_out_real(j, "seconds", row->seconds);
+    json_out_real(j, "spread", row->spread);
+    json_out_real(j, "flops", row->flops);
+    json_out_real(j, "bytes", row->bytes);
+    json_out_real(j, "share", row->share);
+    json_out_close(j);
+    return 1;
+}
+
+static int run(const struct bench_options *o, const char *filter)
+{
+    struct table table = {0};
+    struct imgen_machine *m = &table.machine;
+    struct json_out *j = &table.json;
+    struct imgen_error err;
+
+    json_out_begin(j, stdout);
+    if (o->json) {
+        json_out_open(j, NULL, '{');
+        json_out_open(j, "rows", '[');
+    }
+    if (imgen_bench((int)o->threads, filter, m, o->json ? print_row_json : print_row, &table, &err))
+        return command_failed(&command_bench, &err);
+    if (o->json) {
+        json_out_close(j);
+        json_out_int(j, "threads", m->threads);
+        json_out_real(j, "peak_flops", m->peak_flops);
+        json_out_real(j, "bandwidth", m->bandwidth);
+        json_out_text(j, "version", imgen_version());
+        json_out_close(j);
+    }
+    if (!table.n)
+        return command_misused(&command_bench, "no row has '%s' in its name", filter ? filter : "");
+    return EXIT_DONE;
+}
+
+static int cmd_bench(int argc, char **argv)
+{
+    struct bench_options o = {0};
+    int n_words, code;
+    bool go = command_read(&command_bench, &o, NULL, argc, argv, &n_words, &code);
+
+    imgen_options_release(rows, &o);
+    if (!go)
+        return code;
+    if (n_words > 1)
+        return command_misused(&command_bench, "one filter at a time, not %d", n_words);
+    return run(&o, n_words ? argv[1] : NULL);
+}
+
+const struct command command_bench = {
+    .is = {"bench", "[FILTER] [flags]", "measure this machine and the hot operations", rows},
+    .details =
+        "Times the operations whose name contains FILTER: median, spread, rate and share of\n"
+        "the machine's measured peak of arithmetic, or of memory where that is the limit.",
+    .run = cmd_bench,
+};

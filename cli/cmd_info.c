@@ -1,0 +1,362 @@
+/*
+ * cmd_info.c - look inside a file: a model, any safetensors file, or a picture with its recipe
+ *
+ * What a file is, its first bytes say and not its name.  A model is a safetensors file whose
+ * metadata the library understands; one that it does not is still shown as tensors and texts, with
+ * the reason why it is no model where it claims to be one.
+ */
+#include "cli.h"
+#include "json_out.h"
+#include "units.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+struct info_options {
+    bool help, verify, json, tensors;
+};
+
+static const struct imgen_option rows[] = {
+    ROW_HELP,
+    {"verify", "read every number and fail where one is not finite", IMGEN_OPTION_BOOL,
+     offsetof(struct info_options, verify), .letter = 0},
+    {"tensors", "list every tensor", IMGEN_OPTION_BOOL, offsetof(struct info_options, tensors),
+     .letter = 0},
+    {"json", "print as JSON, tensors included", IMGEN_OPTION_BOOL,
+     offsetof(struct info_options, json), .letter = 0},
+    {0},
+};
+
+/* Texts of a stranger's file, without the letters that steer a terminal. */
+static void print_plain(const char *s)
+{
+    for (; *s; s++)
+        putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+}
+
+/* The text of a configuration, an object's members each on a line, lists on one.  It is only looked
+ * at letter by letter: whatever it holds is printed, well formed or not. */
+static void print_indented(const char *s)
+{
+    bool quoted = false;
+    int depth = 1, lists = 0;
+    char was = '\0';
+
+    printf("    ");
+    for (; *s; was = *s++) {
+        bool empty = (s[0] == '{' && s[1] == '}') || (*s == '}' && was == '{');
+        bool breaks = !quoted && !empty && (*s == '{' || *s == '}' || (*s == ',' && !lists));
+
+        if (!quoted && strchr(" \t\r\n", *s))
+            continue;
+        depth += breaks && *s == '{' ? 1 : breaks && *s == '}' && depth > 1 ? -1 : 0;
+        lists += quoted ? 0 : *s == '[' ? 1 : *s == ']' && lists ? -1 : 0;
+        if (breaks && *s == '}')
+            printf("\n%*s", 4 * depth, "");
+        print_plain((const char[]){*s, '\0'});
+        if (breaks && *s != '}')
+            printf("\n%*s", 4 * depth, "");
+        else if (!quoted && (*s == ':' || *s == ','))
+            putchar(' ');
+        if (quoted && *s == '\\' && s[1])
+            print_plain((const char[]){*++s, '\0'});
+        else if (*s == '"')
+            quoted = !quoted;
+    }
+    putchar('\n');
+}
+
+/* ---- Pictures ---- */
+
+static void print_field(const char *name, const char *value)
+{
+    printf("  %-16s ", name);
+    print_plain(value);
+    printf("\n");
+}
+
+static void print_recipe(const char *path, const struct imgen_recipe *r)
+{
+    printf("%s: a picture with its recipe\n", path);
+    print_field("model", r->model);
+    print_field("sha256", r->hash);
+    print_field("label", r->label);
+    printf("  seed             %" PRIu64 "\n", r->item.seed);
+    printf("  cfg scale        %g\n", r->item.cfg_scale);
+    print_field("sampling method", r->sampler);
+    if (r->n_times) {
+        printf("  times            %d, from %g to %g\n", r->n_times, r->times[0],
+               r->times[r->n_times - 1]);
+    } else {
+        print_field("schedule", r->schedule);
+        printf("  shift            %g\n  steps            %d\n", r->shift, r->steps);
+    }
+    printf("\nThe same again:    imgen sample --from %s\n", path);
+}
+
+static void print_recipe_json(const char *path, const struct imgen_recipe *r)
+{
+    struct json_out j;
+
+    json_out_begin(&j, stdout);
+    json_out_open(&j, NULL, '{');
+    json_out_text(&j, "path", path);
+    json_out_text(&j, "kind", "picture");
+    json_out_text(&j, "model", r->model);
+    json_out_text(&j, "hash", r->hash);
+    json_out_text(&j, "label", r->label);
+    json_out_seed(&j, "seed", r->item.seed);
+    json_out_real(&j, "cfg_scale", r->item.cfg_scale);
+    json_out_text(&j, "sampling_method", r->sampler);
+    json_out_text(&j, "schedule", r->schedule);
+    json_out_real(&j, "shift", r->shift);
+    json_out_int(&j, "steps", r->steps);
+    json_out_open(&j, "times", '[');
+    for (int i = 0; i < r->n_times; i++)
+        json_out_real(&j, NULL, r->times[i]);
+    json_out_close(&j);
+    json_out_close(&j);
+}
+
+static int show_picture(const char *path, const struct info_options *o)
+{
+    struct imgen_image image = {0};
+    struct imgen_recipe recipe;
+    struct imgen_error err;
+
+    if (o->verify && imgen_image_read(&image, path, &err))
+        return command_failed(&command_info, &err);
+    imgen_image_release(&image);
+    if (imgen_recipe_read(&recipe, path, &err))
+        return command_failed(&command_info, &err);
+    if (o->json)
+        print_recipe_json(path, &recipe);
+    else
+        print_recipe(path, &recipe);
+    return EXIT_DONE;
+}
+
+/* ---- Files of weights ---- */
+
+struct totals {
+    int64_t tensors;
+    double bytes;
+};
+
+static struct totals count(const struct imgen_file *file)
+{
+    struct imgen_file_tensor t;
+    struct totals sum = {0};
+
+    for (; imgen_file_tensor(file, sum.tensors, &t); sum.tensors++)
+        sum.bytes += (double)t.bytes;
+    return sum;
+}
+
+static void print_model(const struct imgen_model *model)
+{
+    struct imgen_model_info m;
+    char weights[UNITS_ROOM];
+
+    imgen_model_info(model, &m);
+    printf("  network        %s, %s weights, %" PRId64 " steps of training\n", m.network,
+           units_si(weights, (double)m.weights, ""), m.step);
+    printf("  pictures       %d x %d, %d channel%s\n", m.width, m.height, m.channels,
+           m.channels == 1 ? "" : "s");
+    if (m.about) {
+        printf("  trained on     ");
+        print_plain(m.about);
+        printf("\n");
+    }
+    printf("  path           %s, predicts %s\n", m.path, m.prediction);
+    printf("  made by        %s, %d steps, schedule %s\n", m.sampler, m.steps, m.schedule);
+    if (m.guided)
+        printf("  guidance       any scale, %g unless told\n", m.cfg_scale);
+    else
+        printf("  guidance       none\n");
+    printf("  labels         %d", m.n_labels);
+    for (int i = 0; i < m.n_labels && imgen_model_label(model, i); i++) {
+        printf("%s", i == 0 ? ": " : i % 6 == 0 ? ",\n                 " : ", ");
+        print_plain(imgen_model_label(model, i));
+    }
+    printf("\n");
+}
+
+static void print_shape(const struct imgen_file_tensor *t)
+{
+    char shape[8 * 24] = "[";
+    size_t n = 1;
+
+    for (int k = 0; k < t->rank; k++)
+        n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%" PRId64, k ? ", " : "", t->dim[k]);
+    printf("%s]%*s", shape, n < 24 ? (int)(24 - n) : 1, "");
+}
+
+static void print_file(const char *path, const struct imgen_file *file,
+                       const struct imgen_model *model, const struct info_options *o)
+{
+    struct totals sum = count(file);
+    struct imgen_file_tensor t;
+    const char *key, *value;
+    char bytes[UNITS_ROOM];
+
+    printf("%s: %s\n", path, model ? "a model" : "a file of tensors");
+    if (model)
+        print_model(model);
+    printf("  tensors        %" PRId64 ", %s\n", sum.tensors, units_bytes(bytes, sum.bytes));
+    for (int64_t i = 0; imgen_file_metadata(file, i, &key, &value); i++) {
+        printf("\n");
+        print_plain(key);
+        printf("\n");
+        print_indented(value);
+    }
+    if (!o->tensors)
+        return;
+    printf("\n");
+    for (int64_t i = 0; imgen_file_tensor(file, i, &t); i++) {
+        printf("  %-5s ", t.dtype);
+        print_shape(&t);
+        print_plain(t.name);
+        printf("\n");
+    }
+}
+
+static void model_json(struct json_out *j, const struct imgen_model *model)
+{
+    struct imgen_model_info m;
+
+    imgen_model_info(model, &m);
+    json_out_open(j, "model", '{');
+    json_out_text(j, "network", m.network);
+    json_out_int(j, "weights", m.weights);
+    json_out_int(j, "step", m.step);
+    json_out_int(j, "height", m.height);
+    json_out_int(j, "width", m.width);
+    json_out_int(j, "channels", m.channels);
+    json_out_text(j, "about", m.about);
+    json_out_text(j, "path", m.path);
+    json_out_text(j, "prediction", m.prediction);
+    json_out_text(j, "sampling_method", m.sampler);
+    json_out_text(j, "schedule", m.schedule);
+    json_out_real(j, "shift", m.shift);
+    json_out_int(j, "steps", m.steps);
+    json_out_bool(j, "guided", m.guided);
+    json_out_real(j, "cfg_scale", m.cfg_scale);
+    json_out_int(j, "n_labels", m.n_labels);
+    json_out_open(j, "labels", '[');
+    for (int i = 0; i < m.n_labels && imgen_model_label(model, i); i++)
+        json_out_text(j, NULL, imgen_model_label(model, i));
+    json_out_close(j);
+    json_out_close(j);
+}
+
+static void print_file_json(const char *path, const struct imgen_file *file,
+                            const struct imgen_model *model, bool verified)
+{
+    struct imgen_file_tensor t;
+    const char *key, *value;
+    struct json_out j;
+
+    json_out_begin(&j, stdout);
+    json_out_open(&j, NULL, '{');
+    json_out_text(&j, "path", path);
+    json_out_text(&j, "kind", model ? "model" : "tensors");
+    json_out_bool(&j, "verified", verified);
+    if (model)
+        model_json(&j, model);
+    json_out_open(&j, "metadata", '{');
+    for (int64_t i = 0; imgen_file_metadata(file, i, &key, &value); i++)
+        json_out_text(&j, key, value);
+    json_out_close(&j);
+    json_out_open(&j, "tensors", '[');
+    for (int64_t i = 0; imgen_file_tensor(file, i, &t); i++) {
+        json_out_open(&j, NULL, '{');
+        json_out_text(&j, "name", t.name);
+        json_out_text(&j, "dtype", t.dtype);
+        json_out_open(&j, "shape", '[');
+        for (int k = 0; k < t.rank; k++)
+            json_out_int(&j, NULL, t.dim[k]);
+        json_out_close(&j);
+        json_out_int(&j, "bytes", (int64_t)t.bytes);
+        json_out_close(&j);
+    }
+    json_out_close(&j);
+    json_out_close(&j);
+}
+
+/* Whether the file says of itself that it is a model. */
+static bool claims_model(const struct imgen_file *file)
+{
+    const char *key, *value;
+
+    for (int64_t i = 0; imgen_file_metadata(file, i, &key, &value); i++)
+        if (!strcmp(key, "imgen"))
+            return true;
+    return false;
+}
+
+static int show_file(const char *path, const struct info_options *o)
+{
+    struct imgen_file *file = NULL;
+    struct imgen_model *model = NULL;
+    struct imgen_error err;
+    int code = EXIT_DONE;
+
+    if (imgen_file_open(&file, path, &err))
+        return command_failed(&command_info, &err);
+    if (claims_model(file) && imgen_model_open(&model, path, &err))
+        code = command_failed(&command_info, &err);
+    if (o->verify && imgen_file_verify(file, &err))
+        code = command_failed(&command_info, &err);
+    if (o->json)
+        print_file_json(path, file, model, o->verify && !code);
+    else
+        print_file(path, file, model, o);
+    if (o->verify && !o->json && !code)
+        printf("\nverified: every number was read and is finite\n");
+    imgen_model_close(model);
+    imgen_file_close(file);
+    return code;
+}
+
+/* ---- Which of the two ---- */
+
+static int show(const char *path, const struct info_options *o)
+{
+    static const unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    unsigned char first[8];
+    FILE *f = fopen(path, "rb");
+    size_t n;
+
+    if (!f)
+        return command_broken(&command_info, "%s: %s", path, strerror(errno));
+    n = fread(first, 1, sizeof first, f);
+    fclose(f);
+    if (n == sizeof png && !memcmp(first, png, sizeof png))
+        return show_picture(path, o);
+    return show_file(path, o);
+}
+
+static int cmd_info(int argc, char **argv)
+{
+    struct info_options o = {0};
+    int n_words, code;
+    bool go = command_read(&command_info, &o, NULL, argc, argv, &n_words, &code);
+
+    imgen_options_release(rows, &o);
+    if (!go)
+        return code;
+    if (n_words != 1)
+        return command_misused(&command_info, n_words ? "one file at a time" : "which file?");
+    return show(argv[1], &o);
+}
+
+const struct command command_info = {
+    .is = {"info", "FILE [flags]", "look inside a model, a safetensors file or a picture", rows},
+    .details = "Shows what a model is and can be asked for, the tensors and texts of any\n"
+               "safetensors file, or the recipe that a picture made by imgen carries.",
+    .run = cmd_info,
+};

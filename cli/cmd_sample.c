@@ -1,0 +1,598 @@
+/*
+ * cmd_sample.c - make pictures
+ *
+ * Every picture is asked for by three numbers: label, guidance scale, seed.  Where a flag is not
+ * given the model's own default holds, or, with --from, what the recipe in a picture says; so
+ * `--from` alone makes that picture again, and with a flag more, a relative of it.
+ *
+ * The same seeds serve every label: what differs between the pictures of two labels is then the
+ * request alone.
+ */
+#include "cli.h"
+#include "interrupt.h"
+#include "json_out.h"
+#include "picture_names.h"
+#include "progress.h"
+#include "units.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PICTURES_MAX = 1000000, LABELS_MAX = 4096, SHEET_WIDTH = 768 };
+
+struct sample_options {
+    bool help;
+    char *label, *labels, *seed, *output, *from;
+    int64_t batch_count, steps, threads, preview, zoom;
+    double cfg_scale, shift;
+    int sampler, schedule;
+    struct imgen_real_list times;
+    bool grid, quiet, verbose, json;
+};
+
+static const char *sampler_name(int i)
+{
+    struct imgen_choice c;
+
+    return imgen_list(IMGEN_SAMPLERS, i, &c) ? c.name : NULL;
+}
+
+static const char *schedule_name(int i)
+{
+    struct imgen_choice c;
+
+    return imgen_list(IMGEN_SCHEDULES, i, &c) ? c.name : NULL;
+}
+
+static const struct imgen_option rows[] = {
+    ROW_HELP,
+    {"label", "what to show, by name or number; 'none': anything", IMGEN_OPTION_TEXT,
+     offsetof(struct sample_options, label), .letter = 'l', .value = "NAME"},
+    {"labels", "several, each with the same seeds", IMGEN_OPTION_TEXT,
+     offsetof(struct sample_options, labels), .value = "NAME,NAME,..."},
+    {"batch_count", "pictures of each label", IMGEN_OPTION_INT,
+     offsetof(struct sample_options, batch_count), "1", .lo = 1, .hi = PICTURES_MAX, .letter = 'n'},
+    {"seed", "of the first picture, the next take seed + 1, ...; -1: a random one",
+     IMGEN_OPTION_TEXT, offsetof(struct sample_options, seed), "42", .letter = 's', .value = "N"},
+    {"cfg_scale", "guidance: 0 none, 1 as trained, above 1 stronger; default: the model's",
+     IMGEN_OPTION_REAL, offsetof(struct sample_options, cfg_scale), .lo = 0, .hi = HUGE_VAL},
+    {"steps", "steps of the solver; default: the model's", IMGEN_OPTION_INT,
+     offsetof(struct sample_options, steps), .lo = 1, .hi = 1000},
+    {"sampling_method", "solver; default: the model's", IMGEN_OPTION_CHOICE,
+     offsetof(struct sample_options, sampler), .choice = sampler_name},
+    {"schedule", "how the times are spaced; default: the model's", IMGEN_OPTION_CHOICE,
+     offsetof(struct sample_options, schedule), .choice = schedule_name},
+    {"shift", "of the shifted schedule; default: the model's", IMGEN_OPTION_REAL,
+     offsetof(struct sample_options, shift), .lo = 0.01, .hi = 100},
+    {"times", "the solver's times from 0 to 1, instead of schedule and steps", IMGEN_OPTION_REALS,
+     offsetof(struct sample_options, times), .lo = 0, .hi = 1},
+    {"from", "make the picture again whose recipe this PNG carries", IMGEN_OPTION_TEXT,
+     offsetof(struct sample_options, from), .value = "PICTURE.png"},
+    {"output", "file; several pictures become NAME-000.png, NAME-001.png, ...", IMGEN_OPTION_TEXT,
+     offsetof(struct sample_options, output), "output.png", .letter = 'o', .value = "NAME.png"},
+    {"grid", "one sheet, a row for each label, in place of single files", IMGEN_OPTION_BOOL,
+     offsetof(struct sample_options, grid), .letter = 0},
+    {"zoom", "draw each pixel of the sheet so many times; 0: as fits", IMGEN_OPTION_INT,
+     offsetof(struct sample_options, zoom), "0", .lo = 0, .hi = 64},
+    {"preview", "every N steps write NAME-preview.png: how the pictures would end; 0: never",
+     IMGEN_OPTION_INT, offsetof(struct sample_options, preview), "0", .lo = 0, .hi = 1000},
+    {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,
+     offsetof(struct sample_options, threads), "0", .lo = 0, .hi = 1024, .letter = 't'},
+    {"json", "print the result as JSON", IMGEN_OPTION_BOOL, offsetof(struct sample_options, json),
+     .letter = 0},
+    {"quiet", "no progress", IMGEN_OPTION_BOOL, offsetof(struct sample_options, quiet),
+     .letter = 'q'},
+    {"verbose", "say what is asked of the model", IMGEN_OPTION_BOOL,
+     offsetof(struct sample_options, verbose), .letter = 'v'},
+    {0},
+};
+
+/* A call of the command. */
+struct job {
+    const struct sample_options *options;
+    const bool *given; /* one a row */
+    struct imgen_model *model;
+    struct imgen_model_info info;
+    struct imgen_recipe recipe; /* of --from */
+    struct imgen_request request;
+    struct imgen_item *items; /* [n_items], label by label */
+    int label[LABELS_MAX], n_labels;
+    uint64_t seed;
+    uint8_t *pixels;
+    struct progress progress;
+};
+
+static bool typed(const struct job *job, const char *flag)
+{
+    return command_given(&command_sample, job->given, flag);
+}
+
+static int failed(const struct imgen_error *err)
+{
+    return command_failed(&command_sample, err);
+}
+
+/* ---- The model ---- */
+
+/* Where a recipe's model may be: beside the picture, then here. */
+static void find_model(char out[PICTURE_NAME], const char *picture, const char *name)
+{
+    const char *slash = strrchr(picture, '/'), *last = strrchr(name, '/');
+
+    name = last ? last + 1 : name; /* a recipe names a file, never a place */
+    snprintf(out, PICTURE_NAME, "%.*s%s", slash ? (int)(slash + 1 - picture) : 0, picture, name);
+    if (access(out, R_OK) && !access(name, R_OK))
+        snprintf(out, PICTURE_NAME, "%s", name);
+}
+
+static int open_model(struct job *job, const char *word)
+{
+    const char *from = job->options->from;
+    char path[PICTURE_NAME];
+    struct imgen_error err;
+
+    if (from && imgen_recipe_read(&job->recipe, from, &err))
+        return failed(&err);
+    if (!word && from) {
+        find_model(path, from, job->recipe.model);
+        if (access(path, R_OK))
+            return command_broken(&command_sample,
+                                  "%s was made by the model '%s', which is not beside it: name the "
+                                  "model's file",
+                                  from, job->recipe.model);
+        word = path;
+    }
+    if (imgen_model_open(&job->model, word, &err))
+        return failed(&err);
+    imgen_model_info(job->model, &job->info);
+    return EXIT_DONE;
+}
+
+/* A picture can be made again by the model that made it only.  A file that merely has its name is
+ * refused; one that the user named is taken at his word. */
+static int check_hash(struct job *job, const char *word)
+{
+    const struct imgen_recipe *made_by = &job->recipe;
+    struct imgen_recipe now;
+    struct imgen_error err;
+
+    if (imgen_recipe_make(&now, job->model, &job->request, 0, &err))
+        return failed(&err);
+    if (!strcmp(now.hash, made_by->hash))
+        return EXIT_DONE;
+    if (!word)
+        return command_broken(
+            &command_sample,
+            "%s has another content than the model that made %s (sha256 %.12s..., "
+            "not %.12s...): name a model to use it all the same",
+            now.model, job->options->from, now.hash, made_by->hash);
+    progress_note(&job->progress,
+                  "note: %s is not the model that made %s (sha256 %.12s..., not %.12s...): the "
+                  "picture will differ",
+                  now.model, job->options->from, now.hash, made_by->hash);
+    return EXIT_DONE;
+}
+
+/* ---- What is asked of it ---- */
+
+static int add_label(struct job *job, const char *word)
+{
+    struct imgen_error err;
+
+    if (job->n_labels == LABELS_MAX)
+        return command_misused(&command_sample, "more than %d labels", LABELS_MAX);
+    if (imgen_model_find_label(job->model, word, &job->label[job->n_labels++], &err))
+        return failed(&err);
+    return EXIT_DONE;
+}
+
+/* "red star, blue ring": blanks around a name do not count. */
+static int add_labels(struct job *job, const char *list)
+{
+    char word[256];
+    int code = EXIT_DONE;
+
+    while (!code) {
+        size_t blank = strspn(list, " "), n = strcspn(list + blank, ",");
+        const char *end = list + blank + n;
+
+        while (n && list[blank + n - 1] == ' ')
+            n--;
+        if (n >= sizeof word)
+            return command_misused(&command_sample, "--labels: a name of %zu letters", n);
+        memcpy(word, list + blank, n);
+        word[n] = '\0';
+        code = add_label(job, word);
+        if (!*end)
+            break;
+        list = end + 1;
+    }
+    return code;
+}
+
+static int choose_labels(struct job *job)
+{
+    const struct sample_options *o = job->options;
+
+    if (o->label && o->labels)
+        return command_misused(&command_sample, "--label and --labels exclude each other");
+    if (o->labels)
+        return add_labels(job, o->labels);
+    if (o->label)
+        return add_label(job, o->label);
+    return add_label(job, o->from ? job->recipe.label : "");
+}
+
+/* Bits that no two runs share: the system's, or, where it has none to give, clock and process. */
+static uint64_t random_seed(void)
+{
+    FILE *f = fopen("/dev/urandom", "rb");
+    uint32_t bits = 0;
+
+    if (!f || fread(&bits, sizeof bits, 1, f) != 1)
+        bits = (uint32_t)time(NULL) * 2654435761u + (uint32_t)getpid();
+    if (f)
+        fclose(f);
+    return bits;
+}
+
+static int choose_seed(struct job *job)
+{
+    const char *text = job->options->seed;
+    char *end;
+
+    if (job->options->from && !typed(job, "seed")) {
+        job->seed = job->recipe.item.seed;
+        return EXIT_DONE;
+    }
+    if (!strcmp(text, "-1")) {
+        job->seed = random_seed();
+        progress_note(&job->progress, "seed %" PRIu64, job->seed);
+        return EXIT_DONE;
+    }
+    errno = 0;
+    job->seed = strtoull(text, &end, 10);
+    if (!*text || strspn(text, "0123456789") != strlen(text) || *end || errno)
+        return command_misused(&command_sample,
+                               "--seed: '%.40s' is not -1 or a number from 0 to %" PRIu64, text,
+                               UINT64_MAX);
+    return EXIT_DONE;
+}
+
+/* A label of "none" leaves nothing to guide by: one evaluation a step does. */
+static double choose_scale(const struct job *job, int label)
+{
+    if (typed(job, "cfg_scale"))
+        return job->options->cfg_scale;
+    if (job->options->from)
+        return job->recipe.item.cfg_scale;
+    if (!job->info.guided)
+        return 1;
+    return label == job->info.null_label ? 0 : job->info.cfg_scale;
+}
+
+static int choose_solver(struct job *job)
+{
+    const struct sample_options *o = job->options;
+    struct imgen_request *r = &job->request;
+
+    if (o->from) {
+        r->sampler = job->recipe.sampler;
+        r->schedule = job->recipe.schedule;
+        r->shift = job->recipe.shift;
+        r->steps = job->recipe.steps;
+        r->times = job->recipe.n_times ? job->recipe.times : NULL;
+        r->n_times = job->recipe.n_times;
+    }
+    if (typed(job, "times") && (typed(job, "steps") || typed(job, "schedule")))
+        return command_misused(&command_sample, "--times excludes --steps and --schedule");
+    if (typed(job, "steps") || typed(job, "schedule"))
+        r->times = NULL, r->n_times = 0;
+    if (typed(job, "sampling_method"))
+        r->sampler = sampler_name(o->sampler);
+    if (typed(job, "schedule"))
+        r->schedule = schedule_name(o->schedule);
+    if (typed(job, "shift"))
+        r->shift = o->shift;
+    if (typed(job, "steps"))
+        r->steps = (int)o->steps;
+    if (typed(job, "times")) {
+        r->times = o->times.at;
+        r->n_times = o->times.n;
+    }
+    return EXIT_DONE;
+}
+
+static int fill_items(struct job *job)
+{
+    int64_t each = job->options->batch_count, n = each * job->n_labels;
+    size_t bytes = (size_t)job->info.height * (size_t)job->info.width * (size_t)job->info.channels;
+
+    if (n > PICTURES_MAX)
+        return command_misused(&command_sample, "%" PRId64 " pictures are more than %d", n,
+                               PICTURES_MAX);
+    job->items = calloc((size_t)n, sizeof *job->items);
+    job->pixels = calloc((size_t)n, bytes);
+    if (!job->items || !job->pixels)
+        return command_broken(&command_sample, "no memory for %" PRId64 " pictures", n);
+    for (int64_t i = 0; i < n; i++) {
+        int label = job->label[i / each];
+
+        job->items[i] = (struct imgen_item){
+            .label = label,
+            .cfg_scale = choose_scale(job, label),
+            .seed = job->seed + (uint64_t)(i % each),
+        };
+    }
+    job->request.items = job->items;
+    job->request.n_items = n;
+    return EXIT_DONE;
+}
+
+/* ---- While it works ---- */
+
+static void write_preview(struct job *job, const struct imgen_progress *p)
+{
+    int64_t n = p->count * p->height * p->width * p->channels;
+    struct imgen_sheet sheet = {
+        .rows = 1,
+        .columns = p->count,
+        .height = p->height,
+        .width = p->width,
+        .channels = p->channels,
+        .gap = 2,
+        .zoom = 1,
+        .ground = 255,
+    };
+    float *x = calloc((size_t)n, sizeof *x);
+    struct imgen_image image = {0};
+    char path[PICTURE_NAME];
+    struct imgen_error err;
+
+    for (int64_t i = 0; x && i < n; i++)
+        x[i] = (float)p->preview[i];
+    picture_name_marked(path, job->options->output, "preview");
+    /* A preview that cannot be written is no reason to lose the picture. */
+    if (x && (imgen_sheet_draw(&image, x, &sheet, &err) || imgen_image_write(path, &image, &err)))
+        progress_note(&job->progress, "no preview: %s", err.text);
+    imgen_image_release(&image);
+    free(x);
+}
+
+static int on_progress(const struct imgen_progress *p, void *user)
+{
+    struct job *job = user;
+    double took = seconds_now() - job->progress.began;
+    char left[UNITS_ROOM], steps[24] = "";
+
+    if (job->options->preview && p->preview && p->step % job->options->preview == 0)
+        write_preview(job, p);
+    if (p->steps)
+        snprintf(steps, sizeof steps, "/%d", p->steps);
+    if (progress_due(&job->progress, p->done >= 1))
+        progress_say(&job->progress,
+                     "picture %" PRId64 "/%" PRId64 "   step %d%s  %3.0f %%   ETA %s",
+                     p->first + p->count, p->n, p->step, steps, 100 * p->done,
+                     units_seconds(left, took / p->done * (1 - p->done)));
+    return !interrupt_asked();
+}
+
+static void say_request(struct job *job)
+{
+    const struct imgen_request *r = &job->request;
+    char grid[96];
+
+    if (!job->options->verbose)
+        return;
+    if (r->times)
+        snprintf(grid, sizeof grid, "%d times", r->n_times);
+    else
+        snprintf(grid, sizeof grid, "%d steps, schedule %s", r->steps, r->schedule);
+    progress_note(&job->progress,
+                  "%" PRId64 " pictures of %d x %d by %s, %s; seed %" PRIu64 ", guidance scale %g",
+                  r->n_items, job->info.width, job->info.height, r->sampler, grid, job->seed,
+                  job->items[0].cfg_scale);
+}
+
+/* ---- The result ---- */
+
+/* The name of picture i's file; a sheet has its own. */
+static const char *path_of(const struct job *job, int64_t i, char out[PICTURE_NAME])
+{
+    picture_name(out, job->options->output, i, job->request.n_items);
+    return out;
+}
+
+static struct imgen_image picture_at(const struct job *job, int64_t i)
+{
+    int64_t h = job->info.height, w = job->info.width, c = job->info.channels;
+
+    return (struct imgen_image){h, w, c, job->pixels + i * h * w * c};
+}
+
+static int write_pictures(struct job *job)
+{
+    struct imgen_recipe recipe;
+    char path[PICTURE_NAME];
+    struct imgen_error err;
+
+    for (int64_t i = 0; i < job->request.n_items; i++) {
+        struct imgen_image image = picture_at(job, i);
+
+        if (imgen_recipe_make(&recipe, job->model, &job->request, i, &err) ||
+            imgen_picture_write(path_of(job, i, path), &image, &recipe, &err))
+            return failed(&err);
+    }
+    return EXIT_DONE;
+}
+
+/* All pictures on one sheet: a row for each label, or near a square when there is one label. */
+static int write_grid(const struct job *job)
+{
+    int64_t n = job->request.n_items, length = n * job->info.height * job->info.width;
+    int64_t fits, columns = job->options->batch_count;
+    struct imgen_image image = {0};
+    struct imgen_sheet sheet;
+    struct imgen_error err;
+    int code = EXIT_DONE;
+    float *x;
+
+    for (int64_t k = 1; job->n_labels == 1 && k * k <= n; k++)
+        if (n % k == 0)
+            columns = n / k;
+    fits = SHEET_WIDTH / (columns * job->info.width);
+    sheet = (struct imgen_sheet){n / columns,
+                                 columns,
+                                 job->info.height,
+                                 job->info.width,
+                                 job->info.channels,
+                                 2,
+                                 job->options->zoom ? job->options->zoom
+                                 : fits > 1         ? fits
+                                                    : 1,
+                                 255};
+    length *= job->info.channels;
+    x = calloc((size_t)length, sizeof *x);
+    if (!x)
+        return command_broken(&command_sample, "no memory for a sheet");
+    for (int64_t i = 0; i < length; i++)
+        x[i] = (float)job->pixels[i] / 127.5f - 1;
+    if (imgen_sheet_draw(&image, x, &sheet, &err) ||
+        imgen_image_write(job->options->output, &image, &err))
+        code = failed(&err);
+    imgen_image_release(&image);
+    free(x);
+    return code;
+}
+
+static void print_result_json(const struct job *job)
+{
+    const struct imgen_request *r = &job->request;
+    char path[PICTURE_NAME];
+    struct json_out j;
+
+    json_out_begin(&j, stdout);
+    json_out_open(&j, NULL, '{');
+    json_out_text(&j, "version", imgen_version());
+    json_out_text(&j, "sampling_method", r->sampler);
+    json_out_text(&j, "schedule", r->times ? NULL : r->schedule);
+    json_out_int(&j, "steps", r->times ? r->n_times - 1 : r->steps);
+    json_out_real(&j, "seconds", seconds_now() - job->progress.began);
+    json_out_text(&j, "sheet", job->options->grid ? job->options->output : NULL);
+    json_out_open(&j, "pictures", '[');
+    for (int64_t i = 0; i < r->n_items; i++) {
+        json_out_open(&j, NULL, '{');
+        json_out_text(&j, "path", job->options->grid ? NULL : path_of(job, i, path));
+        json_out_int(&j, "label", job->items[i].label);
+        json_out_text(&j, "label_name", imgen_model_label(job->model, job->items[i].label));
+        json_out_seed(&j, "seed", job->items[i].seed);
+        json_out_real(&j, "cfg_scale", job->items[i].cfg_scale);
+        json_out_close(&j);
+    }
+    json_out_close(&j);
+    json_out_close(&j);
+}
+
+static void print_result(const struct job *job)
+{
+    char path[PICTURE_NAME];
+
+    if (job->options->json) {
+        print_result_json(job);
+        return;
+    }
+    if (job->options->grid)
+        puts(job->options->output);
+    for (int64_t i = 0; i < job->request.n_items && !job->options->grid; i++)
+        puts(path_of(job, i, path));
+}
+
+/* ---- The command ---- */
+
+static int make_pictures(struct job *job)
+{
+    struct imgen_error err;
+    int code;
+
+    say_request(job);
+    interrupt_watch("\nstopping; Ctrl-C again quits at once\n");
+    if (imgen_sample(job->model, &job->request, job->pixels, &err)) {
+        progress_end(&job->progress);
+        return failed(&err);
+    }
+    progress_end(&job->progress);
+    if ((code = job->options->grid ? write_grid(job) : write_pictures(job)))
+        return code;
+    print_result(job);
+    return EXIT_DONE;
+}
+
+static int run(struct job *job, int n_words, char **words)
+{
+    const struct sample_options *o = job->options;
+    const char *word = n_words ? words[0] : NULL;
+    int code;
+
+    if (n_words > 1)
+        return command_misused(&command_sample,
+                               "one model at a time, not %d words (a label goes with --label)",
+                               n_words);
+    if (!word && !o->from)
+        return command_misused(&command_sample, "which model?");
+    if (!picture_name_ends(o->output))
+        return command_misused(&command_sample, "--output: '%s' does not end in .png", o->output);
+    progress_start(&job->progress, o->quiet);
+    if ((code = open_model(job, word)))
+        return code;
+    imgen_request_init(&job->request, job->model);
+    job->request.threads = (int)o->threads;
+    job->request.wants_preview = o->preview > 0;
+    job->request.progress = on_progress;
+    job->request.user = job;
+    if ((code = choose_labels(job)) || (code = choose_seed(job)) || (code = choose_solver(job)) ||
+        (code = fill_items(job)) || (o->from && (code = check_hash(job, word))))
+        return code;
+    return make_pictures(job);
+}
+
+static int cmd_sample(int argc, char **argv)
+{
+    struct sample_options o = {0};
+    bool given[sizeof rows / sizeof *rows] = {false};
+    struct job *job = calloc(1, sizeof *job);
+    int n_words, code;
+
+    if (!job)
+        return command_broken(&command_sample, "no memory");
+    job->options = &o;
+    job->given = given;
+    if (command_read(&command_sample, &o, given, argc, argv, &n_words, &code))
+        code = run(job, n_words, argv + 1);
+    imgen_model_close(job->model);
+    free(job->items);
+    free(job->pixels);
+    free(job);
+    imgen_options_release(rows, &o);
+    return code;
+}
+
+const struct command command_sample = {
+    .is = {"sample", "MODEL [flags]", "make pictures with a model", rows},
+    .details =
+        "Makes pictures and prints the names of their files.  Each PNG carries its recipe, from\n"
+        "which --from makes the same bytes again with the model beside it (name MODEL when it\n"
+        "stands elsewhere, or to try another); flags then change what the recipe says.\n"
+        "\n"
+        "    imgen sample demo/model.safetensors --label \"red star\" -n 4 -o star.png\n"
+        "    imgen sample demo/model.safetensors --labels \"red star,blue ring\" -n 8 --grid\n"
+        "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png",
+    .run = cmd_sample,
+};

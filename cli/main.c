@@ -1,0 +1,61 @@
+/*
+ * main.c - the program: a list of commands and a lookup
+ *
+ * A command is: read flags, call the library, report.  Results go to stdout, progress and
+ * complaints to stderr; the exit code is 0 when done, 1 when it failed, 2 when it was misused and
+ * 130 when a person stopped it.  All commands stand on imgen.h alone, so whatever the program can
+ * do, any program can.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+    &command_demo,    &command_train,      &command_sample, &command_info,
+    &command_data,    &command_bench,      &command_list,   &command_help,
+    &command_version, &command_completion, &command_man,
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+const struct command *command_at(int i)
+{
+    return i >= 0 && i < N_COMMANDS ? commands[i] : NULL;
+}
+
+/* The two words that people try first. */
+static const char *command_name(const char *word)
+{
+    if (!strcmp(word, "--help") || !strcmp(word, "-h"))
+        return "help";
+    return !strcmp(word, "--version") || !strcmp(word, "-V") ? "version" : word;
+}
+
+/* A full disk or a closed pipe behind stdout must not look like success. */
+static int close_stdout(int code)
+{
+    if ((fflush(stdout) || ferror(stdout)) && code == EXIT_DONE) {
+        fprintf(stderr, "imgen: the output cannot be written: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    const char *names[N_COMMANDS], *nearest;
+    const char *word = argc > 1 ? command_name(argv[1]) : "help";
+
+    for (int i = 0; i < N_COMMANDS; i++) {
+        names[i] = commands[i]->is.name;
+        if (!strcmp(word, names[i]))
+            return close_stdout(argc > 1 ? commands[i]->run(argc - 1, argv + 1)
+                                         : commands[i]->run(argc, argv));
+    }
+    nearest = imgen_nearest(word, names, N_COMMANDS);
+    fprintf(stderr, "imgen: there is no command '%s'%s%s%s; see imgen help\n", word,
+            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    return EXIT_MISUSED;
+}

@@ -1,0 +1,68 @@
+/*
+ * train_watch.c - following a training run: progress for people, what is left for the report
+ *
+ * The loss that is shown is the running mean: the loss of one step jumps with the times it drew,
+ * and nobody can see a trend in it.
+ */
+#include "train_watch.h"
+
+#include "interrupt.h"
+#include "units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void keep_path(char out[WATCH_PATH], const char *path)
+{
+    snprintf(out, WATCH_PATH, "%s", path ? path : "");
+}
+
+static void say_step(struct train_watch *w, const struct imgen_train_event *e)
+{
+    char left[UNITS_ROOM], more[96] = "";
+
+    if (!progress_due(&w->progress, e->step == e->steps))
+        return;
+    if (w->verbose)
+        snprintf(more, sizeof more, "   gradient %.3g   rate %.3g", e->gradient_norm,
+                 e->learning_rate);
+    progress_say(&w->progress,
+                 "step %" PRId64 "/%" PRId64 "  %3.0f %%   %.2f it/s   ETA %s   loss %.4f%s",
+                 e->step, e->steps, 100 * (double)e->step / (double)e->steps, e->steps_per_s,
+                 units_seconds(left, e->seconds_left), e->mean_loss, more);
+}
+
+int train_watch_event(const struct imgen_train_event *e, void *user)
+{
+    struct train_watch *w = user;
+
+    w->step = e->step;
+    w->steps = e->steps;
+    switch (e->kind) {
+    case IMGEN_TRAIN_STARTED:
+        if (e->path)
+            progress_note(&w->progress, "going on from %s", e->path);
+        break;
+    case IMGEN_TRAIN_STEP:
+        w->loss = e->mean_loss;
+        say_step(w, e);
+        break;
+    case IMGEN_TRAIN_SAVED:
+        keep_path(w->saved, e->path);
+        if (w->verbose)
+            progress_note(&w->progress, "saved %s", e->path);
+        break;
+    case IMGEN_TRAIN_SAMPLED:
+        progress_note(&w->progress, "drew %s", e->path);
+        break;
+    case IMGEN_TRAIN_EVALUATED:
+        progress_note(&w->progress,
+                      "step %" PRId64 ": loss on held-out pictures %.4f, averaged %.4f", e->step,
+                      e->loss, e->mean_loss);
+        break;
+    case IMGEN_TRAIN_DONE:
+        keep_path(w->model, e->path);
+        break;
+    }
+    return !interrupt_asked();
+}
