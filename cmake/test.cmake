@@ -19,8 +19,8 @@ if(IMGEN_TESTS)
         target_link_libraries(${name} PRIVATE imgen_test_support)
         # These make the library's own calls of the system fail: test/support/failing.h.
         if(name MATCHES "^test_fail_")
-            foreach(call malloc calloc realloc aligned_alloc strdup
-                         open read write fsync rename mmap)
+            foreach(call malloc calloc realloc aligned_alloc strdup open fopen opendir
+                         read write fflush fsync rename mmap pthread_create)
                 target_link_options(${name} PRIVATE -Wl,--wrap=${call})
             endforeach()
         endif()
@@ -36,6 +36,8 @@ if(IMGEN_TESTS)
     endforeach()
 
     add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers ${PROJECT_SOURCE_DIR})
+    add_test(NAME architecture COMMAND
+        ${PROJECT_SOURCE_DIR}/script/check-architecture ${PROJECT_SOURCE_DIR})
     add_test(NAME exports COMMAND ${PROJECT_SOURCE_DIR}/test/install/exports $<TARGET_FILE:imgen>)
     if(TARGET imgen_cli AND NOT IMGEN_SANITIZE)
         add_test(NAME install COMMAND

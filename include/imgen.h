@@ -224,9 +224,11 @@ IMGEN_API enum imgen_status imgen_recipe_read(struct imgen_recipe *out, const ch
 enum imgen_train_event_kind {
     IMGEN_TRAIN_STARTED, /* path: the checkpoint resumed from, or NULL */
     IMGEN_TRAIN_STEP,
-    IMGEN_TRAIN_SAVED,   /* path: a checkpoint                         */
-    IMGEN_TRAIN_SAMPLED, /* path: a sheet of pictures                  */
-    IMGEN_TRAIN_DONE,    /* path: the model                            */
+    IMGEN_TRAIN_SAVED,     /* path: a checkpoint                         */
+    IMGEN_TRAIN_SAMPLED,   /* path: a sheet of pictures                  */
+    IMGEN_TRAIN_DONE,      /* path: the model                            */
+    IMGEN_TRAIN_EVALUATED, /* loss: on held-out pictures; mean_loss: the same with the averaged
+                              weights */
 };
 
 struct imgen_train_event {

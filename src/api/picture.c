@@ -123,12 +123,17 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
     return api_status(err, &e, st);
 }
 
+/* NULL without memory, which json_pack then refuses. */
 static json_t *times_json(const struct imgen_recipe *r)
 {
     json_t *list = json_array();
 
-    for (int i = 0; i < r->n_times; i++)
-        json_array_append_new(list, json_real(r->times[i]));
+    for (int i = 0; i < r->n_times; i++) {
+        if (json_array_append_new(list, json_real(r->times[i]))) {
+            json_decref(list);
+            return NULL;
+        }
+    }
     return list;
 }
 

@@ -171,13 +171,17 @@ static struct option_set sections(const struct model *m, struct option_group gro
     return (struct option_set){group, SECTIONS};
 }
 
+/* All of them or none: a file with some of its labels does not open. */
 static int add_labels(json_t *root, const struct model *m)
 {
     json_t *list = json_array();
 
-    for (int64_t i = 0; m->labels && i < m->network->io.n_classes; i++)
-        if (json_array_append_new(list, json_string(m->labels[i])))
-            break;
+    for (int64_t i = 0; m->labels && i < m->network->io.n_classes; i++) {
+        if (json_array_append_new(list, json_string(m->labels[i]))) {
+            json_decref(list);
+            return -1;
+        }
+    }
     return json_object_set_new(root, "labels", list);
 }
 

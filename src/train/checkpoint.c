@@ -126,63 +126,90 @@ out:
     return st;
 }
 
-static bool opens(const char *path)
+/* Whether the checkpoint of that step opens.  Memory that is missing now says nothing about the
+ * file, and must not make a run go on from an older one: E_MEMORY. */
+static enum status opens(bool *good, char path[CHECKPOINT_PATH], const char *folder, int64_t step,
+                         struct error *err)
 {
     struct safetensors *f = NULL;
-    bool good = !safetensors_open(&f, path, NULL) && safetensors_metadata(f, "imgen.train");
+    enum status st;
 
+    *good = false;
+    if ((st = checkpoint_path(path, folder, step, err)))
+        return st;
+    if (!(st = safetensors_open(&f, path, err)))
+        *good = safetensors_metadata(f, "imgen.train") != NULL;
     safetensors_close(f);
-    return good;
+    return st == E_MEMORY ? st : OK;
 }
 
-/* What `latest` says, if it says the name of a checkpoint. */
-static bool named(char out[CHECKPOINT_PATH], const char *folder)
+/* The step that `latest` names, or -1. */
+static enum status named(int64_t *step, const char *folder, struct error *err)
 {
     char latest[CHECKPOINT_PATH];
     uint8_t *line = NULL;
     uint64_t n;
-    int64_t step = -1;
+    enum status st;
 
-    if (snprintf(latest, sizeof latest, "%s/latest", folder) < (int)sizeof latest &&
-        !file_read(&line, &n, latest, 256, NULL)) {
+    *step = -1;
+    if (snprintf(latest, sizeof latest, "%s/latest", folder) >= (int)sizeof latest)
+        return OK;
+    if (!(st = file_read(&line, &n, latest, 256, err))) {
         line[strcspn((char *)line, "\r\n")] = 0;
-        step = step_of((char *)line);
+        *step = step_of((char *)line);
     }
     free(line);
-    return step >= 0 && !checkpoint_path(out, folder, step, NULL) && opens(out);
+    return st == E_MEMORY ? st : OK;
 }
 
 /* The highest step below `below` in the folder, or -1. */
-static int64_t highest(const char *folder, int64_t below)
+static enum status highest(int64_t *out, const char *folder, int64_t below, struct error *err)
 {
     DIR *dir = opendir(folder);
     struct dirent *entry;
-    int64_t best = -1;
 
-    while (dir && (entry = readdir(dir))) {
+    *out = -1;
+    if (!dir && errno == ENOENT)
+        return OK;
+    if (!dir)
+        return fail_errno(err, errno == ENOMEM ? E_MEMORY : E_IO, "%s: cannot be listed", folder);
+    while ((entry = readdir(dir))) {
         int64_t step = step_of(entry->d_name);
 
-        if (step < below && step > best)
-            best = step;
+        if (step < below && step > *out)
+            *out = step;
     }
-    if (dir)
-        closedir(dir);
-    return best;
+    closedir(dir);
+    return OK;
 }
 
 enum status checkpoint_find(char out[CHECKPOINT_PATH], const char *folder, struct error *err)
 {
-    if (named(out, folder))
-        return OK;
-    for (int64_t step = highest(folder, INT64_MAX); step >= 0; step = highest(folder, step))
-        if (!checkpoint_path(out, folder, step, NULL) && opens(out))
-            return OK;
+    int64_t step;
+    bool good = false;
+    enum status st;
+
+    if ((st = named(&step, folder, err)))
+        return st;
+    if (step >= 0 && ((st = opens(&good, out, folder, step, err)) || good))
+        return st;
+    if ((st = highest(&step, folder, INT64_MAX, err)))
+        return st;
+    while (step >= 0) {
+        if ((st = opens(&good, out, folder, step, err)) || good)
+            return st;
+        if ((st = highest(&step, folder, step, err)))
+            return st;
+    }
     return fail(err, E_IO, "%s: there is no checkpoint to go on from", folder);
 }
 
 bool checkpoint_exists(const char *folder)
 {
-    return highest(folder, INT64_MAX) >= 0;
+    int64_t step;
+
+    /* What cannot be listed may hold one: better refuse than write over it. */
+    return highest(&step, folder, INT64_MAX, NULL) || step >= 0;
 }
 
 static enum status read_step(struct train_state *s, const struct safetensors *f, const char *path,

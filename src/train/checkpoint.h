@@ -30,9 +30,9 @@ enum status checkpoint_save(const struct train_state *s, const char *folder, int
                             struct error *err);
 
 /* The newest checkpoint that opens: what `latest` names, else the highest step.  E_IO when there is
- * none. */
+ * none, or the folder cannot be listed; E_MEMORY when there is none to look into them. */
 enum status checkpoint_find(char out[CHECKPOINT_PATH], const char *folder, struct error *err);
-/* Whether the folder holds any. */
+/* Whether the folder holds any, or cannot be listed. */
 bool checkpoint_exists(const char *folder);
 
 /* Fill the state's arrays and model->step.  E_FORMAT when it belongs to another network. */
