@@ -345,6 +345,49 @@ static void test_recompute_gives_the_same_run(void **state)
     temp_dir_remove(b);
 }
 
+/* Losses on held-out pictures: written at their steps, the same after a resume, and, before the
+ * averages have caught up, those of two sets of weights. */
+static void test_evaluation(void **state)
+{
+    const char *more[] = {"train.eval_every=4", "train.eval_count=70", NULL};
+    char a[TEMP_PATH], b[TEMP_PATH], path[TEMP_PATH];
+    uint8_t *want, *got;
+    uint64_t n, m;
+    double raw, average;
+
+    (void)state;
+    temp_dir_new(a);
+    temp_dir_new(b);
+    assert_int_equal(train(a, 10, 0, false, more, NULL), OK);
+    assert_int_equal(train(b, 10, 6, false, more, NULL), E_CANCELLED);
+    assert_int_equal(train(b, 10, 0, true, more, NULL), OK);
+    assert_int_equal(file_read(&want, &n, temp_path(path, a, "eval.csv"), 1 << 16, NULL), OK);
+    assert_int_equal(file_read(&got, &m, temp_path(path, b, "eval.csv"), 1 << 16, NULL), OK);
+    assert_string_equal((char *)want, (char *)got);
+    assert_non_null(strstr((char *)want, "\n4,"));
+    assert_non_null(strstr((char *)want, "\n8,"));
+    assert_int_equal(sscanf(strstr((char *)want, "\n10,"), "\n10,%lf,%lf", &raw, &average), 2);
+    assert_true(raw > 0.1 && raw < 3 && average > 0.1 && average < 3 && raw != average);
+    free(want);
+    free(got);
+    temp_dir_remove(a);
+    temp_dir_remove(b);
+}
+
+/* Pictures that are stored must name others to be held against. */
+static void test_evaluation_needs_pictures(void **state)
+{
+    const char *more[] = {"train.eval_every=4", "data.limit=20", NULL};
+    char folder[TEMP_PATH];
+    struct error err = {0};
+
+    (void)state;
+    temp_dir_new(folder);
+    assert_int_equal(train(folder, 10, 0, false, more, &err), E_ARG);
+    assert_non_null(strstr(err.text, "data.eval_path"));
+    temp_dir_remove(folder);
+}
+
 /* A small network learns: the loss of the last steps is far below that of the first. */
 static void test_learns(void **state)
 {
@@ -378,6 +421,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_keeps_the_last),
         cmocka_unit_test(test_accumulation),
         cmocka_unit_test(test_recompute_gives_the_same_run),
+        cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_evaluation_needs_pictures),
         cmocka_unit_test(test_learns),
     };
 
