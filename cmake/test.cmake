@@ -20,7 +20,7 @@ if(IMGEN_TESTS)
         # These make the library's own calls of the system fail: test/support/failing.h.
         if(name MATCHES "^test_fail_")
             foreach(call malloc calloc realloc aligned_alloc strdup open fopen opendir
-                         read write fflush fsync rename mmap pthread_create)
+                         read write fflush fsync rename mmap pthread_create json_loadb)
                 target_link_options(${name} PRIVATE -Wl,--wrap=${call})
             endforeach()
         endif()
@@ -29,6 +29,9 @@ if(IMGEN_TESTS)
         set_tests_properties(${name} PROPERTIES
             TIMEOUT 600 ENVIRONMENT "OMP_WAIT_POLICY=passive")
     endforeach()
+    # Those in which threads of the project's own run: loading, callbacks, several calls on one model.
+    # The thread sanitizer runs these alone, with one OpenMP thread (CONTRIBUTING).
+    set_tests_properties(test_loader test_run test_api PROPERTIES LABELS threads)
     foreach(name test_parity test_theory)
         if(TARGET ${name})
             target_link_libraries(${name} PRIVATE parity_objects)

@@ -6,19 +6,28 @@
  * values first, outside strings, and refuses before anything is allocated; a text that fools the
  * count is not JSON, and jansson then stops at the place that fooled it.
  *
+ * Its reader does not notice when a string it collects cannot grow (jansson 2.14): letters go
+ * missing or the program stops.  So what it may need must be at hand before it begins.
+ *
  * The getters exist so that a model's code names a key, its fallback and its range once, and every
  * wrong file gets the same kind of sentence.
  */
 #include "base/json.h"
 
+#include "base/memory.h"
 #include "base/utf8.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
+/* At most so much does jansson take for a text: of strings, what it has read, has had room for and
+ * keeps; of each value, itself and its place in an object that has just grown. */
+enum { TEXT_COPIES = 6, VALUE_BYTES = 512 };
+
 /* Refuse what would take much memory to refuse later. */
-static enum status check_size(const char *text, size_t n, const char *name, struct error *err)
+static enum status check_size(const char *text, size_t n, const char *name, int64_t *count,
+                              struct error *err)
 {
     int64_t depth = 0, values = 1;
     bool quoted = false;
@@ -42,6 +51,7 @@ static enum status check_size(const char *text, size_t n, const char *name, stru
         if (values > CONFIG_VALUES)
             return fail(err, E_FORMAT, "%s: JSON of more than %d values", name, CONFIG_VALUES);
     }
+    *count = values;
     return OK;
 }
 
@@ -50,13 +60,15 @@ enum status config_parse(json_t **out, const char *text, size_t n, size_t limit,
 {
     char shown[UTF8_SHOWN];
     json_error_t where;
+    int64_t values = 0;
     enum status st;
 
     *out = NULL;
     if (n > limit)
         return fail(err, E_FORMAT, "%s: %zu bytes of JSON, at most %zu are allowed", name, n,
                     limit);
-    if ((st = check_size(text, n, name, err)))
+    if ((st = check_size(text, n, name, &values, err)) ||
+        (st = mem_at_hand(TEXT_COPIES * n + VALUE_BYTES * (uint64_t)values, name, err)))
         return st;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
     if (*out)
@@ -212,10 +224,22 @@ enum status config_need(const json_t *object, const char *key, struct error *err
     return OK;
 }
 
+/* Measured first, then written into memory of that size: json_dumps grows its text as it writes,
+ * and where it cannot (jansson 2.14) it may leave out the rest of a key and go on. */
 enum status config_dump(char **out, const json_t *value, struct error *err)
 {
-    *out = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    if (!*out)
+    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(17);
+    size_t n = json_dumpb(value, NULL, 0, flags);
+    enum status st;
+
+    *out = NULL;
+    if (!n)
         return fail(err, E_MEMORY, "no memory for a text of JSON");
-    return OK;
+    if ((st = mem_new((void **)out, n + 1, 1, "a text of JSON", err)))
+        return st;
+    if (json_dumpb(value, *out, n, flags) == n)
+        return OK;
+    free(*out);
+    *out = NULL;
+    return fail(err, E_MEMORY, "no memory for a text of JSON of %zu bytes", n);
 }

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { ALIGN = 64 };
 
@@ -26,6 +27,17 @@ enum status mem_new(void **out, uint64_t count, uint64_t size, const char *what,
     if (!*out)
         return fail(err, E_MEMORY, "%s: no memory for %" PRIu64 " bytes", what, bytes);
     memset(*out, 0, bytes ? bytes : ALIGN);
+    return OK;
+}
+
+/* Not malloc: a block this large, freed, would change from what size on malloc itself maps. */
+enum status mem_at_hand(uint64_t bytes, const char *what, struct error *err)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        return fail(err, E_MEMORY, "%s: no memory for %" PRIu64 " bytes", what, bytes);
+    munmap(p, bytes);
     return OK;
 }
 

@@ -17,6 +17,10 @@
  */
 enum status mem_new(void **out, uint64_t count, uint64_t size, const char *what, struct error *err);
 
+/* Whether so many bytes are to be had at this moment: asked for, never touched, and given back.
+ * Before a call of a library that ends the program where its own memory is missing.  E_MEMORY. */
+enum status mem_at_hand(uint64_t bytes, const char *what, struct error *err);
+
 /* Grow *array (heap, of elements of `size` bytes) so that it holds at least `want` elements; *room
  * is its present capacity and is updated.  Contents are kept; on failure nothing changes. */
 enum status mem_grow(void **array, int64_t *room, int64_t want, size_t size, struct error *err);

@@ -142,7 +142,9 @@ static enum status names_read(struct dataset *d, const char *path, struct error 
         return st;
     if (!path_is_folder(folder)) {
         slash = strrchr(folder, '/');
-        strcpy(slash ? slash + 1 : folder, slash ? "" : ".");
+        if (!slash)
+            folder[0] = '.'; /* a name has a letter at least */
+        folder[slash ? slash - folder + 1 : 1] = 0;
     }
     if ((st = listing_path(&meta, folder, "batches.meta.txt", err)))
         goto out;

@@ -253,18 +253,31 @@ static enum status read_labels(struct model *m, const json_t *root, struct error
     return OK;
 }
 
-/* The sections alone: a copy of the root without what is no section. */
-static enum status read_sections(json_t *root, struct option_set set, struct error *err)
+static bool is_section(const char *key)
 {
     static const char *const others[] = {"format", "step", "about", "labels"};
-    json_t *only = json_copy(root);
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strcmp(key, others[i]))
+            return false;
+    return true;
+}
+
+/* The sections alone.  They are collected one by one because json_copy does not tell when memory
+ * for one was missing. */
+static enum status read_sections(json_t *root, struct option_set set, struct error *err)
+{
+    json_t *only = json_object();
+    bool whole = only != NULL;
     enum status st;
 
-    if (!only)
-        return fail(err, E_MEMORY, "no memory to read a description");
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        json_object_del(only, others[i]);
-    st = options_from_json(&set, only, err);
+    for (void *at = json_object_iter(root); at && whole; at = json_object_iter_next(root, at)) {
+        const char *key = json_object_iter_key(at);
+
+        whole = !is_section(key) || !json_object_set(only, key, json_object_iter_value(at));
+    }
+    st = whole ? options_from_json(&set, only, err)
+               : fail(err, E_MEMORY, "no memory to read a description");
     json_decref(only);
     return st;
 }

@@ -409,7 +409,7 @@ static void expect_refused(struct imgen_request r, const char *said)
 static void what_cannot_be_asked_for_is_refused(void **state)
 {
     const struct imgen_item bad[] = {
-        {0, -0.5, 1}, {0, NAN, 1}, {0, INFINITY, 1}, {49, 1, 1}, {-1, 1, 1}};
+        {0, -0.5, 1}, {0, (double)NAN, 1}, {0, (double)INFINITY, 1}, {49, 1, 1}, {-1, 1, 1}};
     const char *const said[] = {"-0.5", "nan", "inf", "49", "-1"};
     const double falling[3] = {0, 0.6, 0.5}, outside[3] = {0, 0.5, 1.5};
     struct imgen_request r;

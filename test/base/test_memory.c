@@ -45,6 +45,16 @@ static void impossible_sizes_are_told(void **state)
     }
 }
 
+static void memory_is_at_hand_or_not(void **state)
+{
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(mem_at_hand(1 << 20, "a moment", NULL), OK);
+    assert_int_equal(mem_at_hand(UINT64_C(1) << 60, "the moon", &err), E_MEMORY);
+    assert_non_null(strstr(err.text, "the moon"));
+}
+
 static void arrays_grow(void **state)
 {
     int64_t room = 0, before;
@@ -83,6 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_zeroed_and_aligned),
         cmocka_unit_test(impossible_sizes_are_told),
+        cmocka_unit_test(memory_is_at_hand_or_not),
         cmocka_unit_test(arrays_grow),
         cmocka_unit_test(texts_are_copied),
     };

@@ -21,14 +21,15 @@
 #include <stdint.h>
 
 enum failing {
-    FAILING_MEMORY = 1,  /* malloc calloc realloc aligned_alloc strdup, ENOMEM           */
-    FAILING_OPEN = 2,    /* open, fopen and opendir, EACCES                              */
-    FAILING_READ = 4,    /* read and mmap, EIO                                           */
-    FAILING_WRITE = 8,   /* write and fflush, ENOSPC: from the k-th on all fail, as on a
-                            full disk                                                    */
-    FAILING_SYNC = 16,   /* fsync, EIO                                                   */
-    FAILING_RENAME = 32, /* rename, EIO                                                  */
-    FAILING_THREAD = 64, /* pthread_create, EAGAIN                                       */
+    FAILING_OWN = 1,     /* malloc and its kin, mmap of no file: ENOMEM            */
+    FAILING_OPEN = 2,    /* open, fopen, opendir: EACCES                           */
+    FAILING_READ = 4,    /* read, mmap of a file: EIO                              */
+    FAILING_WRITE = 8,   /* write, fflush: ENOSPC, from the k-th on: a full disk */
+    FAILING_SYNC = 16,   /* fsync: EIO                                             */
+    FAILING_RENAME = 32, /* rename: EIO                                            */
+    FAILING_THREAD = 64, /* pthread_create: EAGAIN                                 */
+    FAILING_JSON = 128,  /* malloc for jansson, but not while it reads: ENOMEM     */
+    FAILING_MEMORY = FAILING_OWN | FAILING_JSON,
     FAILING_FILE = FAILING_OPEN | FAILING_READ | FAILING_WRITE | FAILING_SYNC | FAILING_RENAME,
 };
 
@@ -37,6 +38,8 @@ enum failing {
 void failing_arm(int kinds, int64_t k);
 /* Back to normal; returns whether a call was made to fail. */
 bool failing_disarm(void);
+/* Calls of the armed kinds since failing_arm, the failed one included. */
+int64_t failing_calls(void);
 
 /* From now on until told otherwise: write and read move at most `bytes` a call, and every third
  * call is interrupted (EINTR); 0 ends it. */

@@ -11,6 +11,10 @@
  * the calling thread: the bits then depend on the shapes alone.  (Letting oneDNN run on all threads
  * is no faster where there are many tiles, and changes sums with the number of threads.)
  *
+ * Where memory is missing while a primitive is made, oneDNN 2.6 calls code it could not write, or
+ * lets a C++ exception through.  So more than it takes must be at hand before.  (To run one takes a
+ * few hundred bytes for its list of operands, and nobody can be asked for those.)
+ *
  * A memory object holds an address, so threads need objects of their own: one set a lane, made
  * beforehand.  Scratch comes from the caller.  The primitive itself may be run by many threads.
  */
@@ -24,6 +28,7 @@
 #include <string.h>
 
 enum { OPERANDS = 3, SCRATCH = OPERANDS, MEMORIES };
+enum { AT_HAND = 32 << 20 }; /* a dozen kernels of 256 KiB each, and their descriptions */
 
 struct lane {
     dnnl_stream_t stream;
@@ -236,7 +241,8 @@ static enum status dnn_new(struct dnn **out, const char *what, struct error *err
     enum status st;
 
     *out = NULL;
-    if ((st = mem_new((void **)out, 1, sizeof(**out), what, err)))
+    if ((st = mem_at_hand(AT_HAND, what, err)) ||
+        (st = mem_new((void **)out, 1, sizeof(**out), what, err)))
         return st;
     if ((bad = dnnl_engine_create(&(*out)->engine, dnnl_cpu, 0)))
         return refused(bad, what, err);

@@ -1,0 +1,120 @@
+/*
+ * test_fail_generate.c - opening a model and drawing from it, with everything failing once
+ *
+ * The whole way from a file to pictures is gone again and again, each time with one more allocation
+ * or file call succeeding before one fails: the failure is told, nothing is leaked (LeakSanitizer
+ * looks), and a failure that is survived is not seen in the pictures.
+ */
+#include "pipeline/generate.h"
+#include "support/failing.h"
+#include "support/temp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+enum { SIDE = 16, LENGTH = SIDE * SIDE * 3, ITEMS = 3 };
+
+#define ABOUT                                                 \
+    "{\"format\":1,\"labels\":[\"cat\",\"dog\"],\"path\":{}," \
+    "\"sample\":{\"steps\":2,\"sampling_method\":\"heun\"},"
+
+static const char unet[] = ABOUT "\"model\":{\"network\":\"unet\"},\"unet\":{\"size\":16,"
+                                 "\"classes\":2,\"width\":8,\"mult\":[1.0,2.0],\"blocks\":1,"
+                                 "\"attention\":[2],\"groups\":4}}";
+static const char dit[] = ABOUT "\"model\":{\"network\":\"dit\"},\"dit\":{\"size\":16,"
+                                "\"classes\":2,\"patch\":4,\"width\":16,\"depth\":1,\"heads\":2}}";
+
+static char folder[TEMP_PATH], path[TEMP_PATH];
+static float pictures[ITEMS * LENGTH];
+
+static enum status go(float *out, struct error *err)
+{
+    static const struct generate_item items[ITEMS] = {{0, 2, 7}, {1, 0, 8}, {2, 1, 9}};
+    struct generate_request r = {.items = items, .n = ITEMS, .batch = 2, .threads = 1};
+    struct model *m = NULL;
+    enum status st = model_load(&m, path, err);
+
+    assert_true(!st == !!m);
+    if (!st) {
+        r.model = m;
+        r.settings = m->sample;
+        st = generate(out, &r, NULL, err);
+    }
+    model_free(m);
+    return st;
+}
+
+static void save(const char *description)
+{
+    struct model *m;
+
+    assert_int_equal(model_from_text(&m, description, "a model", NULL), OK);
+    assert_int_equal(params_alloc(m->network->params, false, NULL), OK);
+    params_init(m->network->params, 1);
+    assert_int_equal(model_save(m, path, NULL, NULL), OK);
+    model_free(m);
+    assert_int_equal(go(pictures, NULL), OK);
+}
+
+static void fail_each(int kind, enum status expected)
+{
+    static float got[ITEMS * LENGTH];
+
+    for (int64_t k = 0;; k++) {
+        struct error err = {0};
+        enum status st;
+
+        memset(got, 0, sizeof got);
+        failing_arm(kind, k);
+        st = go(got, &err);
+        if (st && (st != expected || err.status != st || !err.text[0]))
+            fail_msg("kind %d, call %d: status %d, \"%s\"", kind, (int)k, (int)st, err.text);
+        if (!st)
+            assert_memory_equal(got, pictures, sizeof got);
+        if (!failing_disarm()) {
+            assert_int_equal(st, OK);
+            assert_true(k > 0);
+            return;
+        }
+    }
+}
+
+static void from_file_to_pictures(void **state)
+{
+    static const char *const models[] = {unet, dit};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        save(models[i]);
+        fail_each(FAILING_OWN, E_MEMORY);
+        fail_each(FAILING_JSON, E_MEMORY);
+        fail_each(FAILING_OPEN, E_IO);
+        fail_each(FAILING_READ, E_IO);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    temp_dir_new(folder);
+    temp_path(path, folder, "model.safetensors");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    temp_dir_remove(folder);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(from_file_to_pictures)};
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
