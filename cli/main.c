@@ -45,16 +45,18 @@ static int close_stdout(int code)
     return code;
 }
 
-/* The threads of OpenMP wait for each other by spinning, which on a machine that also does
- * something else makes every step ten times slower, and saves nothing on one that does not.  They
- * read how to wait when the program is loaded, so it begins once more with the word set; where that
- * cannot be, it goes on as it is. */
+/* The threads of OpenMP wait for each other by spinning, on and on: on a machine that also does
+ * something else every step then takes three times as long, for a spinning thread keeps the
+ * processor from the one it waits for.  A short spin costs nothing on a machine that does nothing
+ * else.  How long is read when the program is loaded, so it begins once more with the word set;
+ * where that cannot be, it goes on as it is.  doc/decisions/0009. */
 static void wait_quietly(char **argv)
 {
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 
-    if (n <= 0 || getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1))
+    if (n <= 0 || getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") ||
+        setenv("GOMP_SPINCOUNT", "2000", 1))
         return;
     self[n] = 0;
     execv(self, argv);

@@ -15,9 +15,9 @@
  * Time runs from t = 0 (noise) to t = 1 (data).  The guidance scale is w: 0 unguided, 1 as trained,
  * above 1 strengthened.  Arrays are dense, outermost dimension first, channels last.
  *
- * Threads are OpenMP's.  On a machine that is busy with other work set OMP_WAIT_POLICY=passive in
- * the environment before the program starts (the imgen program does): otherwise they wait by
- * spinning.
+ * Threads are OpenMP's.  On a machine that also does other work set GOMP_SPINCOUNT=2000 in the
+ * environment before the program starts (the imgen program does): otherwise libgomp's wait for each
+ * other by spinning.
  *
  * There are no globals: any number of models and calls may live side by side in any number of
  * threads; one model may serve several calls of imgen_sample at once.  The library never prints and
