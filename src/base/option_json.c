@@ -115,6 +115,7 @@ enum status options_to_json(const struct option_set *set, json_t **out, struct e
         const struct option_group *g = &set->groups[i];
         json_t *object = section_open(root, g->section);
 
+        whole = object != NULL; /* a section without rows is written too */
         for (const struct option *row = g->rows; row && row->name && whole; row++)
             whole = put(object, row->name, row_to_json(row, g->config));
     }

@@ -428,6 +428,28 @@ static void json_survives_every_failed_allocation(void **state)
     assert_int_equal(schema, OK);
 }
 
+static void json_names_a_section_without_rows_or_fails(void **state)
+{
+    const struct option none[] = {{.name = NULL}};
+    const struct option_group groups[] = {{.section = "plain", .rows = none}};
+    const struct option_set set = {.groups = groups, .n = 1};
+    struct error err;
+    enum status to = E_MEMORY;
+
+    (void)state;
+    json_set_alloc_funcs(stingy_malloc, free);
+    for (int n = 0; to && n < 100; n++) {
+        json_t *json;
+
+        allowance = n;
+        to = options_to_json(&set, &json, &err);
+        assert_true(to == E_MEMORY || json_is_object(json_object_get(json, "plain")));
+        json_decref(json);
+    }
+    json_set_alloc_funcs(malloc, free);
+    assert_int_equal(to, OK);
+}
+
 /* ---- Documents ---- */
 
 static void help_tells_defaults_and_ranges(void **state)
@@ -545,6 +567,7 @@ int main(void)
         TEST(json_refuses_what_no_row_has),
         TEST(the_schema_tells_types_and_bounds),
         TEST(json_survives_every_failed_allocation),
+        TEST(json_names_a_section_without_rows_or_fails),
         TEST(help_tells_defaults_and_ranges),
         TEST(long_help_is_broken_between_words),
         cmocka_unit_test(the_man_page_is_escaped),
