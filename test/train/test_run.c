@@ -170,11 +170,21 @@ static void sleep_for(double seconds)
     nanosleep(&t, NULL);
 }
 
+/* The first child lives until it has saved once, however slow the machine: else there is nothing to
+ * find. */
+static void await_checkpoint(const char *folder)
+{
+    enum { TRIES = 6000 };
+
+    for (int i = 0; i < TRIES && !checkpoint_exists(folder); i++)
+        sleep_for(0.1);
+}
+
 /* A killed run leaves a newest checkpoint that opens and from which training goes on, and never
  * goes back to an older one than it had. */
 static void test_kill(void **state)
 {
-    int kills = from_environment("IMGEN_KILLS", 6), seen = 0;
+    int kills = from_environment("IMGEN_KILLS", 6);
     struct rng r = rng_stream(12, RNG_TEST, 0);
     char folder[TEMP_PATH], path[CHECKPOINT_PATH];
     int64_t last = 0;
@@ -185,21 +195,19 @@ static void test_kill(void **state)
         pid_t pid = start_child(folder);
         struct model *m;
 
+        if (k == 0)
+            await_checkpoint(folder);
         sleep_for(0.15 + 0.35 * rng_uniform(&r));
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
-        if (!checkpoint_exists(folder) && !seen)
-            continue;
         assert_int_equal(checkpoint_find(path, folder, NULL), OK);
         assert_int_equal(model_load(&m, path, NULL), OK);
         assert_true(m->step >= last);
         last = m->step;
         model_free(m);
-        seen++;
     }
-    assert_true(kills < 3 || seen > 0);
-    printf("killed %d times, %d times with a checkpoint, all readable; step %d reached\n", kills,
-           seen, (int)last);
+    printf("killed %d times, the newest checkpoint always readable; step %d reached\n", kills,
+           (int)last);
     assert_int_equal(train(folder, last + 3, 0, true, NULL, NULL), OK);
     temp_dir_remove(folder);
 }
