@@ -17,6 +17,18 @@
  */
 enum status mem_new(void **out, uint64_t count, uint64_t size, const char *what, struct error *err);
 
+/* The same for a block that is large and stays long: its pages come when they are first touched, as
+ * huge pages (2 MiB) where the block has room for one, and go back to the system when it is freed,
+ * by mem_block_free with the same count and size (NULL is fine). */
+enum status mem_block_new(void **out, uint64_t count, uint64_t size, const char *what,
+                          struct error *err);
+void mem_block_free(void *block, uint64_t count, uint64_t size);
+
+/* Bytes of memory that this process has now, and the most it ever had, programs and libraries
+ * included; 0 where the system does not say. */
+int64_t mem_resident(void);
+int64_t mem_peak(void);
+
 /* Whether so many bytes are to be had at this moment: asked for, never touched, and given back.
  * Before a call of a library that ends the program where its own memory is missing.  E_MEMORY. */
 enum status mem_at_hand(uint64_t bytes, const char *what, struct error *err);
