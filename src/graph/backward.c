@@ -6,7 +6,8 @@
  * not know which half of the tape they look at.
  *
  * The order in which contributions to one gradient are added is the order of this walk.
- * Checkpointed segments keep to it (see segment_adjoint), which is why they give the same bits.
+ * Checkpointed segments and values computed again keep to it (see segment_adjoint and
+ * node_adjoint), which is why they give the same bits.
  */
 #include "graph/internal.h"
 
@@ -53,12 +54,29 @@ void grad_add(struct graph *g, struct tensor *x, struct tensor *t)
     x->grad = x->grad ? record(g, &accumulate, x->shape, x->grad, t, NULL, NULL) : t;
 }
 
+/* y's adjoint may read its inputs' values.  Where those are cheap to compute again, it is shown the
+ * node that does so, and the originals die in the forward.  What it adds to the gradients is
+ * theirs.
+ */
 static void node_adjoint(struct graph *g, struct tensor *y)
 {
+    struct tensor *in[TENSOR_INS];
+
     if (!y->grad || !y->wants_grad || tape_is_leaf(y) || y->op == &op_side)
         return;
     MUST(y->op->adjoint, "%s has no adjoint", y->op->name);
+    for (int k = 0; k < TENSOR_INS; k++) {
+        in[k] = y->in[k];
+        y->in[k] = again_of(g, in[k]);
+        if (y->in[k] != in[k])
+            y->in[k]->grad = in[k]->grad;
+    }
     y->op->adjoint(g, y);
+    for (int k = 0; k < TENSOR_INS; k++) {
+        if (y->in[k] != in[k])
+            in[k]->grad = y->in[k]->grad;
+        y->in[k] = in[k];
+    }
 }
 
 /* Recompute the segment from its inputs, then take the adjoints on the copies.  A copy begins with
@@ -102,26 +120,44 @@ static void bind_gradient(struct graph *g, struct tensor *param)
     param->grad = t;
 }
 
-void graph_backward(struct graph *g, struct tensor *loss)
+/* From the loss to the start, the first `forgotten` segments as wholes. */
+static void walk_back(struct graph *g, struct tensor *loss, int forgotten)
 {
-    int32_t recorded = g->n;
     int s = g->n_segments - 1;
 
-    MUST(shape_count(loss->shape) == 1, "a loss is one number");
-    run_pending(g);
-    loss->grad = record(g, &constant, loss->shape, NULL, NULL, NULL, NULL);
-    loss->grad->arg[0].f = 1;
     for (int32_t i = loss->id; i >= 0; i--) {
         while (s >= 0 && g->segment[s].first > i)
             s--;
-        if (g->flags & GRAPH_CHECKPOINT && s >= 0 && i == g->segment[s].last - 1) {
+        if (s >= 0 && s < forgotten && i == g->segment[s].last - 1) {
             segment_adjoint(g, g->segment[s]);
             i = g->segment[s].first;
             continue;
         }
         node_adjoint(g, &g->node[i]);
     }
+}
+
+/* Segments at the start are forgotten first: the adjoints reach those when everything that was kept
+ * of the later ones has been read and is free. */
+void graph_backward(struct graph *g, struct tensor *loss)
+{
+    int32_t recorded = g->n;
+
+    MUST(shape_count(loss->shape) == 1, "a loss is one number");
+    run_pending(g);
+    if (g->recompute >= RECOMPUTE_CHEAP) {
+        g->again = calloc((size_t)recorded, sizeof(struct tensor *));
+        g->n_again = g->again ? recorded : 0;
+        if (!g->again)
+            g->failed = fail(&g->failure, E_MEMORY, "no memory to record adjoints");
+    }
+    loss->grad = record(g, &constant, loss->shape, NULL, NULL, NULL, NULL);
+    loss->grad->arg[0].f = 1;
+    walk_back(g, loss, g->recompute - RECOMPUTE_CHEAP);
     for (int32_t i = 0; i < recorded; i++)
         if (g->node[i].op == &op_param && g->node[i].bound)
             bind_gradient(g, &g->node[i]);
+    free(g->again);
+    g->again = NULL;
+    g->n_again = 0;
 }

@@ -50,6 +50,10 @@ struct op {
     /* Optional: floating-point operations, for reports. */
     double (*flops)(const struct tensor *y);
 
+    /* Optional: record y's values once more, from what the backward keeps anyway, for less than it
+     * costs to keep them.  record_again where y's own kernel is as cheap as that. */
+    struct tensor *(*again)(struct graph *g, struct tensor *y);
+
     unsigned inplace; /* bit k: y->data may be in[k]->data                                  */
     bool view;        /* y shares the memory of in[0] (reshape): no kernel                  */
 };
@@ -61,7 +65,7 @@ extern const struct op op_side;  /* the second result of in[0]                  
 
 enum graph_flags {
     GRAPH_EAGER = 1,      /* run each node as it is recorded: slow, for debugging, same bits    */
-    GRAPH_CHECKPOINT = 2, /* forget the inside of segments and recompute it in the backward     */
+    GRAPH_CHECKPOINT = 2, /* begin with graph_set_recompute(g, RECOMPUTE_ALL)                   */
     GRAPH_FROZEN = 4,     /* parameters do not change while this graph lives: pack them once    */
 };
 
@@ -84,6 +88,15 @@ struct tensor *graph_param(struct graph *g, struct shape shape, const float *dat
 /* Ask for d loss / d x of an input; read it as x->grad. Call before x is used. */
 void graph_want_grad(struct tensor *x);
 
+/* How much graph_backward forgets and computes again, from now on: less memory for more time, and
+ * the same bits.  At most: 1 + graph_segments(g). */
+enum {
+    RECOMPUTE_NOTHING = 0,   /* every value that an adjoint reads is kept                         */
+    RECOMPUTE_CHEAP = 1,     /* what ops say is cheap (op->again), norms and activations, is not  */
+    RECOMPUTE_ALL = 1 << 16, /* 1 + k: nor is the inside of the first k segments                */
+};
+void graph_set_recompute(struct graph *g, int level);
+
 /* Record the adjoints of a scalar loss ([1]).  Afterwards t->grad is set for every t that wants
  * one, and parameters' gradients are written to their own memory by the run (zeros where none
  * flows). */
@@ -99,12 +112,13 @@ enum status graph_run(struct graph *g, struct error *err);
 /* Copy a kept tensor's values out; out has room for shape_count(t->shape) floats. */
 void graph_read(struct graph *g, const struct tensor *t, float *out);
 
-/* Segments: a part of the forward whose inside may be forgotten (GRAPH_CHECKPOINT). No nesting. */
+/* Segments: a part of the forward whose inside may be forgotten (RECOMPUTE_ALL).  No nesting. */
 struct segment {
     int32_t first;
 };
 struct segment segment_open(struct graph *g);
 void segment_close(struct graph *g, struct segment s);
+int graph_segments(const struct graph *g); /* on the present tape */
 
 /* --- for ops ------------------------------------------------------------------------------------
  */
@@ -116,6 +130,12 @@ struct tensor *record(struct graph *g, const struct op *op, struct shape shape, 
 
 /* Give y a second float result of this shape, written by the same kernel through y->side->data. */
 struct tensor *record_side(struct graph *g, struct tensor *y, struct shape shape);
+
+/* For op->again: the same op of the same inputs and constants once more, side result included.
+ * _after: only where an input is recorded again too, else y (an op whose own adjoint keeps
+ * nothing). */
+struct tensor *record_again(struct graph *g, struct tensor *y);
+struct tensor *record_again_after(struct graph *g, struct tensor *y);
 
 /* x->grad += t, when x wants a gradient; t has x's shape. */
 void grad_add(struct graph *g, struct tensor *x, struct tensor *t);
@@ -131,11 +151,15 @@ struct graph_stats {
     int64_t scratch_bytes;
     int64_t plans;       /* distinct tapes met so far                     */
     int64_t naive_bytes; /* what the live nodes would take without reuse  */
+    int64_t floor_bytes; /* the most that is alive at once                */
     double flops;        /* of the live nodes that say                    */
 };
 
 /* Plan the present tape without running it, and tell what it needs. */
 enum status graph_measure(struct graph *g, struct graph_stats *out, struct error *err);
+
+/* What shapes alone say, in milliseconds: no primitive is made, scratch and flops stay 0. */
+enum status graph_outline(const struct graph *g, struct graph_stats *out, struct error *err);
 
 /* Called after each node of a run with the seconds it took, for profiles; NULL to stop. */
 typedef void graph_probe(const struct tensor *y, double seconds, void *user);

@@ -28,7 +28,12 @@ struct graph {
     int32_t *slot; /* [PARAM_SLOTS], node id + 1 or 0 */
     struct segment_range segment[SEGMENTS];
     int n_segments;
+    int recompute;         /* level of graph_set_recompute                                     */
+    struct tensor **again; /* [n_again] during graph_backward: by id, the same values once more */
+    int32_t n_again;
 
+    uint64_t *words; /* the present tape's signature */
+    int64_t words_room;
     struct plan *plan[PLANS_KEPT]; /* most recently used first */
     int n_plans;
     unsigned char *arena, *scratch;
@@ -44,14 +49,13 @@ struct graph {
 
 /* What is decided once for all tapes that are equal. */
 struct plan {
-    uint64_t *signature;
-    int64_t n_words;
+    uint64_t *signature; /* of n nodes */
     uint64_t hash;
     int32_t n;            /* nodes                                                         */
     int64_t *offset;      /* [n] into the arena; PLACE_* when the memory lies elsewhere     */
     void **state;         /* [n] what op->plan made                                        */
     const struct op **op; /* [n] for unplan                                            */
-    size_t arena_bytes, scratch_bytes, naive_bytes;
+    size_t arena_bytes, scratch_bytes, naive_bytes, floor_bytes;
     int64_t live;
     double flops;
 };
@@ -63,9 +67,17 @@ struct tensor *tape_append(struct graph *g, const struct op *op, struct shape sh
                            enum dtype dtype);
 bool tape_is_leaf(const struct tensor *t);
 
+struct tensor *tape_twin(struct graph *g, const struct tensor *old, struct tensor *const in[]);
+
+/* again.c: x, or the node that computes its values once more for the adjoints. */
+struct tensor *again_of(struct graph *g, struct tensor *x);
+
 /* plan.c: the plan of the present tape, found or made. */
 enum status plan_find(struct graph *g, struct plan **out, struct error *err);
 void plan_free(struct plan *p);
+
+/* place.c: p->n, offset, live, and the bytes of the arena. */
+enum status place_all(const struct graph *g, struct plan *p, struct error *err);
 
 /* run.c */
 void run_pending(struct graph *g); /* eager: run what was recorded since */

@@ -34,10 +34,10 @@ static enum status grow(unsigned char **block, size_t *have, size_t want, const 
 
     if (want <= *have)
         return OK;
-    free(*block);
+    mem_block_free(*block, *have, 1);
     *block = NULL;
     *have = 0;
-    if ((st = mem_new((void **)block, want, 1, what, err)))
+    if ((st = mem_block_new((void **)block, want, 1, what, err)))
         return st;
     *have = want;
     return OK;
@@ -138,17 +138,21 @@ void run_release(struct graph *g)
 /* --- both ---------------------------------------------------------------------------------------
  */
 
+static enum status recorded(const struct graph *g, struct error *err)
+{
+    if (g->failed && err)
+        *err = g->failure;
+    return g->failed;
+}
+
 enum status graph_run(struct graph *g, struct error *err)
 {
     int before = omp_get_max_threads();
     enum status st;
 
     run_pending(g);
-    if (g->failed) {
-        if (err)
-            *err = g->failure;
-        return g->failed;
-    }
+    if ((st = recorded(g, err)))
+        return st;
     if (g->flags & GRAPH_EAGER)
         return OK;
     omp_set_num_threads(g->threads);
@@ -164,22 +168,8 @@ void graph_read(struct graph *g, const struct tensor *t, float *out)
     memcpy(out, t->data, tensor_bytes(t));
 }
 
-enum status graph_measure(struct graph *g, struct graph_stats *out, struct error *err)
+static void tell_plan(struct graph_stats *out, const struct graph *g, const struct plan *p)
 {
-    int before = omp_get_max_threads();
-    struct plan *p;
-    enum status st;
-
-    if (g->failed) {
-        if (err)
-            *err = g->failure;
-        return g->failed;
-    }
-    omp_set_num_threads(g->threads);
-    st = plan_find(g, &p, err);
-    omp_set_num_threads(before);
-    if (st)
-        return st;
     *out = (struct graph_stats){
         .nodes = g->n,
         .live = p->live,
@@ -187,7 +177,34 @@ enum status graph_measure(struct graph *g, struct graph_stats *out, struct error
         .scratch_bytes = (int64_t)p->scratch_bytes,
         .plans = g->n_plans,
         .naive_bytes = (int64_t)p->naive_bytes,
+        .floor_bytes = (int64_t)p->floor_bytes,
         .flops = p->flops,
     };
-    return OK;
+}
+
+enum status graph_measure(struct graph *g, struct graph_stats *out, struct error *err)
+{
+    int before = omp_get_max_threads();
+    struct plan *p;
+    enum status st;
+
+    if ((st = recorded(g, err)))
+        return st;
+    omp_set_num_threads(g->threads);
+    st = plan_find(g, &p, err);
+    omp_set_num_threads(before);
+    if (!st)
+        tell_plan(out, g, p);
+    return st;
+}
+
+enum status graph_outline(const struct graph *g, struct graph_stats *out, struct error *err)
+{
+    struct plan p = {0};
+    enum status st;
+
+    if (!(st = recorded(g, err)) && !(st = place_all(g, &p, err)))
+        tell_plan(out, g, &p);
+    free(p.offset);
+    return st;
 }

@@ -31,29 +31,23 @@ static struct tensor *twin_of(struct segment_range s, struct tensor *const copy[
 static struct tensor *clone_node(struct graph *g, struct segment_range s,
                                  struct tensor *const copy[], const struct tensor *old)
 {
-    struct tensor *t;
+    struct tensor *in[TENSOR_INS];
 
-    if (old->op != &op_side)
-        run_pending(g);
-    t = tape_append(g, old->op, old->shape, old->dtype);
-    for (int k = 0; k < TENSOR_INS; k++) {
-        t->in[k] = twin_of(s, copy, old->in[k]);
-        t->arg[k] = old->arg[k];
-    }
-    t->wants_grad = old->wants_grad;
-    t->name = old->name;
-    if (old->op == &op_side)
-        t->in[0]->side = t;
-    return t;
+    for (int k = 0; k < TENSOR_INS; k++)
+        in[k] = twin_of(s, copy, old->in[k]);
+    return tape_twin(g, old, in);
 }
 
 void segment_clone(struct graph *g, struct segment_range s, struct tensor *copy[])
 {
-    _Static_assert((int)TENSOR_ARGS == (int)TENSOR_INS, "one loop copies both");
-
     for (int32_t i = s.first; i < s.last; i++) {
         struct tensor *old = &g->node[i];
 
         copy[i - s.first] = tape_is_leaf(old) ? old : clone_node(g, s, copy, old);
     }
+}
+
+int graph_segments(const struct graph *g)
+{
+    return g->n_segments;
 }

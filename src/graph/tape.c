@@ -39,6 +39,7 @@ enum status graph_new(struct graph **out, unsigned flags, int threads, struct er
         return st;
     g->flags = flags;
     g->threads = threads;
+    g->recompute = flags & GRAPH_CHECKPOINT ? RECOMPUTE_ALL : RECOMPUTE_NOTHING;
     g->node = reserve(TAPE_NODES * sizeof *g->node);
     g->slot = reserve(PARAM_SLOTS * sizeof *g->slot);
     if (!g->node || !g->slot) {
@@ -56,8 +57,9 @@ void graph_free(struct graph *g)
     graph_reset(g);
     for (int i = 0; i < g->n_plans; i++)
         plan_free(g->plan[i]);
-    free(g->arena);
-    free(g->scratch);
+    mem_block_free(g->arena, g->arena_bytes, 1);
+    mem_block_free(g->scratch, g->scratch_bytes, 1);
+    free(g->words);
     if (g->node)
         munmap(g->node, TAPE_NODES * sizeof *g->node);
     if (g->slot)
@@ -101,6 +103,27 @@ struct tensor *tape_append(struct graph *g, const struct op *op, struct shape sh
     MUST(g->n < TAPE_NODES, "the tape holds %d nodes and no more", TAPE_NODES);
     t = &g->node[g->n];
     *t = (struct tensor){.op = op, .shape = shape, .dtype = dtype, .id = g->n++};
+    return t;
+}
+
+/* A copy of old that reads other inputs.  A side result belongs to the node that was copied just
+ * before it. */
+struct tensor *tape_twin(struct graph *g, const struct tensor *old, struct tensor *const in[])
+{
+    struct tensor *t;
+
+    _Static_assert((int)TENSOR_ARGS == (int)TENSOR_INS, "one loop copies both");
+    if (old->op != &op_side)
+        run_pending(g);
+    t = tape_append(g, old->op, old->shape, old->dtype);
+    for (int k = 0; k < TENSOR_INS; k++) {
+        t->in[k] = in[k];
+        t->arg[k] = old->arg[k];
+    }
+    t->wants_grad = old->wants_grad;
+    t->name = old->name;
+    if (old->op == &op_side)
+        t->in[0]->side = t;
     return t;
 }
 
@@ -165,6 +188,11 @@ struct tensor *graph_param(struct graph *g, struct shape shape, const float *dat
     t->wants_grad = grad != NULL;
     t->name = name;
     return t;
+}
+
+void graph_set_recompute(struct graph *g, int level)
+{
+    g->recompute = level;
 }
 
 void graph_want_grad(struct tensor *x)

@@ -107,8 +107,12 @@ static void silu_adjoint(struct graph *g, struct tensor *y)
     grad_add(g, y->in[0], record(g, &silu_dx, y->shape, y->in[0], y->grad, NULL, NULL));
 }
 
-static const struct op silu = {
-    .name = "silu", .cpu = silu_cpu, .adjoint = silu_adjoint, .flops = ten_flops, .inplace = 1};
+static const struct op silu = {.name = "silu",
+                               .cpu = silu_cpu,
+                               .adjoint = silu_adjoint,
+                               .again = record_again,
+                               .flops = ten_flops,
+                               .inplace = 1};
 
 struct tensor *op_silu(struct graph *g, struct tensor *x)
 {
@@ -153,8 +157,12 @@ static void gelu_adjoint(struct graph *g, struct tensor *y)
     grad_add(g, y->in[0], record(g, &gelu_dx, y->shape, y->in[0], y->grad, NULL, NULL));
 }
 
-static const struct op gelu = {
-    .name = "gelu", .cpu = gelu_cpu, .adjoint = gelu_adjoint, .flops = ten_flops, .inplace = 1};
+static const struct op gelu = {.name = "gelu",
+                               .cpu = gelu_cpu,
+                               .adjoint = gelu_adjoint,
+                               .again = record_again,
+                               .flops = ten_flops,
+                               .inplace = 1};
 
 struct tensor *op_gelu(struct graph *g, struct tensor *x)
 {
@@ -202,6 +210,7 @@ static void gelu_erf_adjoint(struct graph *g, struct tensor *y)
 static const struct op gelu_erf = {.name = "gelu_erf",
                                    .cpu = gelu_erf_cpu,
                                    .adjoint = gelu_erf_adjoint,
+                                   .again = record_again,
                                    .flops = ten_flops,
                                    .inplace = 1};
 
@@ -298,8 +307,11 @@ static void leaky_relu_adjoint(struct graph *g, struct tensor *y)
     grad_add(g, y->in[0], dx);
 }
 
-static const struct op leaky_relu = {
-    .name = "leaky_relu", .cpu = leaky_relu_cpu, .adjoint = leaky_relu_adjoint, .inplace = 1};
+static const struct op leaky_relu = {.name = "leaky_relu",
+                                     .cpu = leaky_relu_cpu,
+                                     .adjoint = leaky_relu_adjoint,
+                                     .again = record_again,
+                                     .inplace = 1};
 
 struct tensor *op_leaky_relu(struct graph *g, struct tensor *x, double slope)
 {

@@ -82,8 +82,11 @@ static void swiglu_adjoint(struct graph *g, struct tensor *y)
     grad_add(g, x, record(g, &swiglu_dx, x->shape, x, y->grad, NULL, NULL));
 }
 
-static const struct op swiglu = {
-    .name = "swiglu", .cpu = swiglu_cpu, .adjoint = swiglu_adjoint, .flops = ten_flops};
+static const struct op swiglu = {.name = "swiglu",
+                                 .cpu = swiglu_cpu,
+                                 .adjoint = swiglu_adjoint,
+                                 .again = record_again,
+                                 .flops = ten_flops};
 
 struct tensor *op_swiglu(struct graph *g, struct tensor *x)
 {
@@ -147,8 +150,11 @@ static void geglu_adjoint(struct graph *g, struct tensor *y)
     grad_add(g, x, record(g, &geglu_dx, x->shape, x, y->grad, NULL, NULL));
 }
 
-static const struct op geglu = {
-    .name = "geglu", .cpu = geglu_cpu, .adjoint = geglu_adjoint, .flops = ten_flops};
+static const struct op geglu = {.name = "geglu",
+                                .cpu = geglu_cpu,
+                                .adjoint = geglu_adjoint,
+                                .again = record_again,
+                                .flops = ten_flops};
 
 struct tensor *op_geglu(struct graph *g, struct tensor *x)
 {

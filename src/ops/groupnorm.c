@@ -436,6 +436,7 @@ static void groupnorm_adjoint(struct graph *g, struct tensor *y)
 static const struct op groupnorm = {.name = "groupnorm",
                                     .cpu = groupnorm_cpu,
                                     .adjoint = groupnorm_adjoint,
+                                    .again = record_again,
                                     .scratch = groupnorm_scratch,
                                     .flops = fifteen_flops,
                                     .inplace = 1};

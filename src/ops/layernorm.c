@@ -212,6 +212,7 @@ static void norm_adjoint(struct graph *g, struct tensor *y)
 static const struct op layernorm = {.name = "layernorm",
                                     .cpu = norm_cpu,
                                     .adjoint = norm_adjoint,
+                                    .again = record_again,
                                     .scratch = norm_scratch,
                                     .flops = ten_flops,
                                     .inplace = 1};

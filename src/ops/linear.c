@@ -270,6 +270,41 @@ static void act_back_cpu(const struct tensor *y)
 
 static const struct op act_back = {.name = "linear_act_back", .cpu = act_back_cpu, .inplace = 3};
 
+/* y once more, from the value before the activation that act_back reads anyway. */
+static void act_tile(void *user, int64_t tile, int lane)
+{
+    const struct tensor *y = user;
+    int64_t first = tile * SPAN, n = shape_count(y->shape) - first;
+    const float *x = (const float *)y->in[0]->data + first;
+
+    (void)lane;
+    n = n < SPAN ? n : SPAN;
+    if (y->arg[0].i == ACT_SILU)
+        apply_silu((float *)y->data + first, x, n);
+    else
+        apply_gelu((float *)y->data + first, x, n);
+}
+
+static void act_cpu(const struct tensor *y)
+{
+    struct tensor node = *y;
+
+    tiles_run((shape_count(y->shape) + SPAN - 1) / SPAN, tiles_lanes(), act_tile, &node);
+}
+
+static const struct op act_again = {.name = "linear_act", .cpu = act_cpu};
+
+static struct tensor *linear_again(struct graph *g, struct tensor *y)
+{
+    struct tensor *t;
+
+    if (y->arg[0].i == ACT_NONE || !y->side)
+        return y;
+    t = record(g, &act_again, y->shape, y->side, NULL, NULL, NULL);
+    t->arg[0].i = y->arg[0].i;
+    return t;
+}
+
 /* --- dW and db ----------------------------------------------------------------------------------
  */
 
@@ -443,6 +478,7 @@ static const struct op linear = {
     .name = "linear",
     .cpu = linear_cpu,
     .adjoint = linear_adjoint,
+    .again = linear_again,
     .plan = linear_plan,
     .unplan = product_free,
     .scratch = product_scratch,

@@ -117,6 +117,7 @@ static void modulate_adjoint(struct graph *g, struct tensor *y)
 static const struct op modulate = {.name = "modulate",
                                    .cpu = modulate_cpu,
                                    .adjoint = modulate_adjoint,
+                                   .again = record_again,
                                    .flops = two_flops,
                                    .inplace = 1};
 

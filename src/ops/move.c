@@ -135,7 +135,8 @@ static void concat_adjoint(struct graph *g, struct tensor *y)
         grad_add(g, y->in[1], op_slice(g, y->grad, A, B));
 }
 
-static const struct op concat = {.name = "concat", .cpu = concat_cpu, .adjoint = concat_adjoint};
+static const struct op concat = {
+    .name = "concat", .cpu = concat_cpu, .adjoint = concat_adjoint, .again = record_again};
 
 struct tensor *op_concat(struct graph *g, struct tensor *a, struct tensor *b)
 {

@@ -184,6 +184,7 @@ static const struct op qk_norm = {
     .name = "qk_norm",
     .cpu = norm_cpu,
     .adjoint = norm_adjoint,
+    .again = record_again,
     .inplace = 1,
 };
 

@@ -90,10 +90,16 @@ static void scatter_cpu(const struct tensor *y)
 static void gather_adjoint(struct graph *g, struct tensor *y);
 static void scatter_adjoint(struct graph *g, struct tensor *y);
 
-static const struct op gather2 = {
-    .name = "gather2", .cpu = gather_cpu, .adjoint = gather_adjoint, .flops = small_flops};
-static const struct op scatter2 = {
-    .name = "scatter2", .cpu = scatter_cpu, .adjoint = scatter_adjoint, .flops = small_flops};
+static const struct op gather2 = {.name = "gather2",
+                                  .cpu = gather_cpu,
+                                  .adjoint = gather_adjoint,
+                                  .again = record_again_after,
+                                  .flops = small_flops};
+static const struct op scatter2 = {.name = "scatter2",
+                                   .cpu = scatter_cpu,
+                                   .adjoint = scatter_adjoint,
+                                   .again = record_again_after,
+                                   .flops = small_flops};
 
 static struct tensor *record_resize(struct graph *g, const struct op *op, struct tensor *x,
                                     double scale)

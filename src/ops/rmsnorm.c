@@ -132,8 +132,12 @@ static void rms_adjoint(struct graph *g, struct tensor *y)
     grad_add(g, weight, dweight);
 }
 
-static const struct op rmsnorm = {
-    .name = "rmsnorm", .cpu = rms_cpu, .adjoint = rms_adjoint, .flops = six_flops, .inplace = 1};
+static const struct op rmsnorm = {.name = "rmsnorm",
+                                  .cpu = rms_cpu,
+                                  .adjoint = rms_adjoint,
+                                  .again = record_again,
+                                  .flops = six_flops,
+                                  .inplace = 1};
 
 struct tensor *op_rmsnorm(struct graph *g, struct tensor *x, struct tensor *weight, double eps)
 {

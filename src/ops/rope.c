@@ -104,6 +104,7 @@ static const struct op rope = {
     .name = "rope",
     .cpu = rope_cpu,
     .adjoint = rope_adjoint,
+    .again = record_again_after,
     .inplace = 1,
 };
 

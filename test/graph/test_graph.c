@@ -7,6 +7,7 @@
 #include "ops/activation.h"
 #include "ops/basic.h"
 #include "ops/linear.h"
+#include "ops/norm.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,8 @@
 
 enum { ROWS = 37, WIDTH = 24, DEPTH = 6 };
 
-/* A small residual network with a parameter used in every layer, so that gradients add up. */
+/* A small residual network with a parameter used in every layer, so that gradients add up, and with
+ * chains of ops that are cheap to compute again. */
 struct net {
     float w[DEPTH][WIDTH * WIDTH], shared[WIDTH], x[ROWS * WIDTH], y[ROWS * WIDTH];
     float dw[DEPTH][WIDTH * WIDTH], dshared[WIDTH], dunused[WIDTH], unused[WIDTH];
@@ -52,9 +54,11 @@ static struct tensor *record_net(struct graph *g, struct net *n, struct tensor *
     for (int i = 0; i < DEPTH; i++) {
         struct segment s = segment_open(g);
         struct tensor *w = graph_param(g, SHAPE(WIDTH, WIDTH), n->w[i], n->dw[i], "w");
-        struct tensor *a = op_silu(g, op_linear(g, h, w, b, ACT_NONE));
+        struct tensor *a = op_layernorm(g, h, b, NULL, 1e-6), *c;
 
-        h = op_add(g, h, op_mul(g, a, op_add_vec(g, a, b)));
+        a = op_silu(g, op_linear(g, op_reshape(g, a, h->shape), w, b, ACT_NONE));
+        c = op_linear(g, op_linear(g, a, w, b, ACT_GELU), w, NULL, ACT_NONE);
+        h = op_add(g, h, op_mul(g, a, op_add_vec(g, c, b)));
         segment_close(g, s);
     }
     return op_mse(g, h, graph_input(g, SHAPE(ROWS, WIDTH), n->y));
@@ -81,13 +85,14 @@ static void run_net(struct graph *g, struct net *n, struct result *out)
     memcpy(out->dunused, n->dunused, sizeof out->dunused);
 }
 
-static void run_with(unsigned flags, int threads, struct result *out)
+static void run_with(unsigned flags, int level, int threads, struct result *out)
 {
     struct net *n = net_new();
     struct graph *g;
 
     memset(out, 0, sizeof *out);
     assert_int_equal(graph_new(&g, flags, threads, NULL), OK);
+    graph_set_recompute(g, level);
     run_net(g, n, out);
     graph_free(g);
     free(n);
@@ -96,14 +101,15 @@ static void run_with(unsigned flags, int threads, struct result *out)
 static void test_equal_bits(void **state)
 {
     static struct result want, got;
-    const unsigned flags[] = {0, GRAPH_EAGER, GRAPH_CHECKPOINT, GRAPH_EAGER | GRAPH_CHECKPOINT};
 
     (void)state;
-    run_with(0, 1, &want);
+    run_with(0, RECOMPUTE_NOTHING, 1, &want);
     assert_true(want.loss > 0);
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-        for (int threads = 1; threads <= 4; threads++) {
-            run_with(flags[i], threads, &got);
+    for (int threads = 1; threads <= 4; threads++)
+        for (int level = RECOMPUTE_NOTHING; level <= RECOMPUTE_CHEAP + DEPTH + 1; level++) {
+            run_with(0, level, threads, &got);
+            assert_memory_equal(&want, &got, sizeof want);
+            run_with(GRAPH_EAGER, level, threads, &got);
             assert_memory_equal(&want, &got, sizeof want);
         }
 }
@@ -113,7 +119,7 @@ static void test_unused_gradient_is_zero(void **state)
     static struct result got;
 
     (void)state;
-    run_with(0, 2, &got);
+    run_with(0, RECOMPUTE_NOTHING, 2, &got);
     for (int i = 0; i < WIDTH; i++)
         assert_true(got.dunused[i] == 0);
 }
@@ -162,25 +168,53 @@ static void test_plan_is_reused(void **state)
     free(n);
 }
 
-static int64_t arena_of(unsigned flags)
+static struct graph_stats stats_of(int level)
 {
     struct net *n = net_new();
-    struct graph_stats stats;
+    struct graph_stats stats, outline;
     struct tensor *x;
     struct graph *g;
 
-    assert_int_equal(graph_new(&g, flags, 1, NULL), OK);
+    assert_int_equal(graph_new(&g, 0, 1, NULL), OK);
+    graph_set_recompute(g, level);
     graph_backward(g, record_net(g, n, &x));
+    assert_int_equal(graph_segments(g), DEPTH);
+    assert_int_equal(graph_outline(g, &outline, NULL), OK);
     assert_int_equal(graph_measure(g, &stats, NULL), OK);
+    assert_int_equal(outline.arena_bytes, stats.arena_bytes);
+    assert_int_equal(outline.live, stats.live);
     graph_free(g);
     free(n);
-    return stats.arena_bytes;
+    return stats;
 }
 
-static void test_checkpointing_saves_memory(void **state)
+/* Each level takes less memory and more work; the last forgets every segment. */
+static void test_recomputing_saves_memory(void **state)
+{
+    struct graph_stats at, before = stats_of(RECOMPUTE_NOTHING);
+
+    (void)state;
+    for (int level = RECOMPUTE_CHEAP; level <= RECOMPUTE_CHEAP + DEPTH; level++) {
+        at = stats_of(level);
+        assert_true(at.live > before.live);
+        /* The last segment is needed first of all: forgetting it saves nothing. */
+        if (level < RECOMPUTE_CHEAP + DEPTH - 1)
+            assert_true(at.arena_bytes < before.arena_bytes);
+        before = at;
+    }
+    assert_int_equal(stats_of(RECOMPUTE_ALL).live, at.live);
+}
+
+/* Places are never below what is alive at once, and hardly above it. */
+static void test_places_are_tight(void **state)
 {
     (void)state;
-    assert_true(arena_of(GRAPH_CHECKPOINT) < arena_of(0));
+    for (int level = RECOMPUTE_NOTHING; level <= RECOMPUTE_CHEAP + DEPTH; level++) {
+        struct graph_stats stats = stats_of(level);
+
+        assert_true(stats.arena_bytes >= stats.floor_bytes);
+        assert_true((double)stats.arena_bytes <= 1.05 * (double)stats.floor_bytes);
+    }
 }
 
 /* A kept value survives ops that could have been written over it. */
@@ -256,7 +290,8 @@ int main(void)
         cmocka_unit_test(test_unused_gradient_is_zero),
         cmocka_unit_test(test_gradient),
         cmocka_unit_test(test_plan_is_reused),
-        cmocka_unit_test(test_checkpointing_saves_memory),
+        cmocka_unit_test(test_recomputing_saves_memory),
+        cmocka_unit_test(test_places_are_tight),
         cmocka_unit_test(test_kept_values),
         cmocka_unit_test(test_dead_code),
         cmocka_unit_test(test_many_shapes),
