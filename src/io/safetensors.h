@@ -81,6 +81,8 @@ struct save_tensor {
     int rank;
     int64_t dim[8];
     const void *bytes;
+    /* NULL, or what puts the tensor into file order: fills out from bytes when it is written. */
+    void (*fill)(void *out, const struct save_tensor *t);
 };
 struct save_text {
     const char *key, *value;
@@ -88,9 +90,11 @@ struct save_text {
 
 /* Write to a temporary file beside path, sync it, rename it over path, sync the folder: at any
  * moment path holds either the old file or the whole new one.  On failure the temporary file is
- * removed.  The data stand in order of element size, largest first, otherwise as given, so that
- * each tensor is aligned; equal tensors and texts give equal bytes.  E_ARG for names or texts that
- * are not UTF-8, names given twice, shapes that overflow; E_IO; E_MEMORY. */
+ * removed.  The data begin at a multiple of 64; tensors whose bytes are a multiple of 64 come
+ * first, then the others in order of element size, largest first, otherwise as given, so that each
+ * is aligned to its elements and nearly all to 64; equal tensors and texts give equal bytes.  E_ARG
+ * for names or texts that are not UTF-8, names given twice, shapes that overflow; E_IO; E_MEMORY.
+ */
 enum status safetensors_save(const char *path, const struct save_tensor *tensors, int64_t n,
                              const struct save_text *metadata, int64_t n_metadata,
                              struct error *err);

@@ -2,10 +2,11 @@
  * safetensors_save.c - writing weights so that the old file survives whatever happens
  *
  * Equal tensors give equal bytes: the header's members stand in the order of the data, and the
- * header is padded with spaces to a multiple of 8.  The data are ordered by element size, largest
- * first and otherwise as given, so that every tensor starts at a multiple of its element size and a
- * mapped file can be used where it lies.  The bytes go to a temporary file that takes the name when
- * it is whole and on the disk (base/file.h).
+ * header is padded with spaces so that the data begin at a multiple of 64.  The format forbids gaps
+ * between tensors, so those whose size is a multiple of 64 bytes come first, each aligned to a
+ * cache line; the others follow by element size, largest first, each aligned to its elements.  A
+ * mapped file can then be used where it lies.  The bytes go to a temporary file that takes the name
+ * when it is whole and on the disk (base/file.h).
  */
 #include "io/safetensors.h"
 
@@ -17,6 +18,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { PREFIX = 8, ALIGN = 64 };
 
 /* Bytes of a tensor, its shape checked. */
 static enum status save_bytes(uint64_t *bytes, const struct save_tensor *t, struct error *err)
@@ -119,19 +122,30 @@ out:
     return st;
 }
 
-/* order[0..n-1]: the tensors by element size, largest first, otherwise as given. */
+static bool fills_lines(const struct save_tensor *t)
+{
+    uint64_t bytes = 0;
+
+    return !save_bytes(&bytes, t, NULL) && bytes % ALIGN == 0;
+}
+
+/* order[0..n-1]: whole cache lines first, then by element size, largest first; otherwise as given.
+ */
 static void order_tensors(const struct save_tensor **order, const struct save_tensor *tensors,
                           int64_t n)
 {
     int64_t k = 0;
 
+    for (int64_t i = 0; i < n; i++)
+        if (fills_lines(&tensors[i]))
+            order[k++] = &tensors[i];
     for (size_t size = 8; size > 0; size /= 2)
         for (int64_t i = 0; i < n; i++)
-            if (file_dtype_size(tensors[i].dtype) == size)
+            if (file_dtype_size(tensors[i].dtype) == size && !fills_lines(&tensors[i]))
                 order[k++] = &tensors[i];
 }
 
-/* *out: length and header, n bytes in all, a multiple of 8. */
+/* *out: length and header, n bytes in all, a multiple of 64. */
 static enum status make_header(uint8_t **out, uint64_t *n, const struct save_tensor **order,
                                int64_t n_tensors, const struct save_text *metadata,
                                int64_t n_metadata, struct error *err)
@@ -150,18 +164,47 @@ static enum status make_header(uint8_t **out, uint64_t *n, const struct save_ten
             goto out;
     if ((st = config_dump(&text, header, err)))
         goto out;
-    length = (strlen(text) + 7) / 8 * 8;
-    if ((st = mem_new((void **)out, length + 8, 1, "the header", err)))
+    *n = (PREFIX + strlen(text) + ALIGN - 1) / ALIGN * ALIGN;
+    length = *n - PREFIX;
+    if ((st = mem_new((void **)out, *n, 1, "the header", err)))
         goto out;
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < PREFIX; i++)
         (*out)[i] = (uint8_t)(length >> 8 * i);
-    memset(*out + 8, ' ', length);
-    memcpy(*out + 8, text, strlen(text));
-    *n = length + 8;
+    memset(*out + PREFIX, ' ', length);
+    memcpy(*out + PREFIX, text, strlen(text));
 out:
     free(text);
     json_decref(header);
     return st;
+}
+
+/* filled: room for the largest tensor that has to be put in order. */
+static enum status put_tensor(struct file_writer *w, const struct save_tensor *t, void *filled,
+                              struct error *err)
+{
+    uint64_t bytes = 0;
+    enum status st;
+
+    if ((st = save_bytes(&bytes, t, err)))
+        return st;
+    if (t->fill)
+        t->fill(filled, t);
+    return file_writer_put(w, t->fill ? filled : t->bytes, bytes, err);
+}
+
+static enum status room_to_fill(void **out, const struct save_tensor *tensors, int64_t n,
+                                struct error *err)
+{
+    uint64_t most = 0, bytes = 0;
+    enum status st;
+
+    for (int64_t i = 0; i < n; i++) {
+        if ((st = save_bytes(&bytes, &tensors[i], err)))
+            return st;
+        if (tensors[i].fill && bytes > most)
+            most = bytes;
+    }
+    return mem_new(out, most, 1, "a tensor in the order of files", err);
 }
 
 enum status safetensors_save(const char *path, const struct save_tensor *tensors, int64_t n,
@@ -171,6 +214,7 @@ enum status safetensors_save(const char *path, const struct save_tensor *tensors
     const struct save_tensor **order = NULL;
     struct file_writer w = {0};
     uint8_t *header = NULL;
+    void *filled = NULL;
     uint64_t bytes = 0;
     enum status st;
 
@@ -181,15 +225,16 @@ enum status safetensors_save(const char *path, const struct save_tensor *tensors
         fail_under(err, "%s", path);
         goto out;
     }
-    if ((st = file_writer_open(&w, path, err)) || (st = file_writer_put(&w, header, bytes, err)))
+    if ((st = room_to_fill(&filled, tensors, n, err)) || (st = file_writer_open(&w, path, err)) ||
+        (st = file_writer_put(&w, header, bytes, err)))
         goto out;
     for (int64_t i = 0; i < n; i++)
-        if ((st = save_bytes(&bytes, order[i], err)) ||
-            (st = file_writer_put(&w, order[i]->bytes, bytes, err)))
+        if ((st = put_tensor(&w, order[i], filled, err)))
             goto out;
     st = file_writer_commit(&w, err);
 out:
     file_writer_close(&w);
+    free(filled);
     free(header);
     free(order);
     return st;

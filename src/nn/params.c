@@ -28,6 +28,8 @@ struct params {
     bool failed;
     int64_t n_trained, n_values;
     float *values, *grads;
+    float *rest; /* [n_rest]: parameters that a mapped file could not lend */
+    int64_t n_rest;
 };
 
 enum status params_new(struct params **out, struct error *err)
@@ -42,8 +44,9 @@ void params_free(struct params *p)
     for (int64_t i = 0; i < p->n; i++)
         free(p->param[i]);
     free(p->param);
-    free(p->values);
-    free(p->grads);
+    mem_block_free(p->values, (uint64_t)p->n_values, sizeof(float));
+    mem_block_free(p->grads, (uint64_t)p->n_trained, sizeof(float));
+    mem_block_free(p->rest, (uint64_t)p->n_rest, sizeof(float));
     free(p);
 }
 
@@ -111,7 +114,13 @@ struct param *params_add_patch(struct scope s, const char *name, int64_t out, in
     return q;
 }
 
-static int64_t lay_out(struct params *p, bool trained, int64_t at)
+/* Floats that q takes in an array, padded. */
+static int64_t room_of(const struct param *q)
+{
+    return (shape_count(q->shape) + PAD_FLOATS - 1) / PAD_FLOATS * PAD_FLOATS;
+}
+
+static int64_t lay_out_part(struct params *p, bool trained, int64_t at)
 {
     for (int64_t i = 0; i < p->n; i++) {
         struct param *q = p->param[i];
@@ -119,29 +128,59 @@ static int64_t lay_out(struct params *p, bool trained, int64_t at)
         if (q->trained != trained)
             continue;
         q->offset = at;
-        at += (shape_count(q->shape) + PAD_FLOATS - 1) / PAD_FLOATS * PAD_FLOATS;
+        at += room_of(q);
     }
     return at;
+}
+
+enum status params_lay_out(struct params *p, struct error *err)
+{
+    if (p->failed)
+        return fail(err, E_MEMORY, "no memory to declare the parameters of a network");
+    p->n_trained = lay_out_part(p, true, 0);
+    p->n_values = lay_out_part(p, false, p->n_trained);
+    return OK;
 }
 
 enum status params_alloc(struct params *p, bool gradients, struct error *err)
 {
     enum status st;
 
-    if (p->failed)
-        return fail(err, E_MEMORY, "no memory to declare the parameters of a network");
-    p->n_trained = lay_out(p, true, 0);
-    p->n_values = lay_out(p, false, p->n_trained);
-    if ((st =
-             mem_new((void **)&p->values, (uint64_t)p->n_values, sizeof(float), "parameters", err)))
+    if ((st = params_lay_out(p, err)) ||
+        (st = mem_block_new((void **)&p->values, (uint64_t)p->n_values, sizeof(float), "parameters",
+                            err)))
         return st;
-    if (gradients &&
-        (st = mem_new((void **)&p->grads, (uint64_t)p->n_trained, sizeof(float), "gradients", err)))
+    if (gradients && (st = mem_block_new((void **)&p->grads, (uint64_t)p->n_trained, sizeof(float),
+                                         "gradients", err)))
         return st;
-    params_use(p, NULL);
-    for (int64_t i = 0; gradients && i < p->n; i++)
-        if (p->param[i]->trained)
-            p->param[i]->grad = p->grads + p->param[i]->offset;
+    for (int64_t i = 0; i < p->n; i++) {
+        struct param *q = p->param[i];
+
+        q->own = q->value = p->values + q->offset;
+        q->grad = gradients && q->trained ? p->grads + q->offset : NULL;
+    }
+    return OK;
+}
+
+enum status params_alloc_rest(struct params *p, struct error *err)
+{
+    int64_t at = 0;
+    enum status st;
+
+    for (int64_t i = 0; i < p->n; i++)
+        p->n_rest += p->param[i]->own ? 0 : room_of(p->param[i]);
+    if ((st = mem_block_new((void **)&p->rest, (uint64_t)p->n_rest, sizeof(float), "parameters",
+                            err)))
+        return st;
+    for (int64_t i = 0; i < p->n; i++) {
+        struct param *q = p->param[i];
+
+        if (!q->own) {
+            q->own = p->rest + at;
+            at += room_of(q);
+        }
+        q->value = q->own;
+    }
     return OK;
 }
 
@@ -248,7 +287,7 @@ float *params_grads(struct params *p)
 void params_use(struct params *p, float *values)
 {
     for (int64_t i = 0; i < p->n; i++)
-        p->param[i]->value = (values ? values : p->values) + p->param[i]->offset;
+        p->param[i]->value = values ? values + p->param[i]->offset : p->param[i]->own;
 }
 
 struct tensor *nn_param(struct graph *g, const struct param *p)

@@ -48,7 +48,8 @@ struct param {
     struct init init;
     bool trained;
     int64_t offset; /* into the flat arrays                                            */
-    float *value;   /* shape_count(shape) floats, after params_alloc                   */
+    float *own;     /* shape_count(shape) floats, after params_alloc or params_map     */
+    float *value;   /* own, or a place in another array: params_use                    */
     float *grad;    /* the same, or NULL: not trained, or no gradients allocated        */
 };
 
@@ -78,6 +79,10 @@ struct param *params_add_patch(struct scope s, const char *name, int64_t out, in
 
 /* Lay the arrays out and allocate values, and gradients when asked. E_MEMORY names the bytes. */
 enum status params_alloc(struct params *p, bool gradients, struct error *err);
+/* The two halves for a file that lends most of them (params_map): decide the offsets, E_MEMORY when
+ * declaring ran out of it; and allocate values of the parameters without an own place yet. */
+enum status params_lay_out(struct params *p, struct error *err);
+enum status params_alloc_rest(struct params *p, struct error *err);
 
 /* Fill all values by their init rules; parameter k draws from stream (seed, RNG_INIT, k). */
 void params_init(struct params *p, uint64_t seed);
@@ -89,7 +94,7 @@ int64_t params_weights(const struct params *p);   /* trained numbers, padding no
 int64_t params_numbers(const struct params *p);   /* trained or not, padding not counted */
 int64_t params_n_trained(const struct params *p); /* floats of the trained part, padded  */
 int64_t params_n_values(const struct params *p);  /* floats of the whole, padded         */
-float *params_values(struct params *p);           /* [n_values]                          */
+float *params_values(struct params *p);           /* [n_values], NULL after params_map   */
 float *params_grads(struct params *p);            /* [n_trained] or NULL                 */
 
 /* Let every param's value point into another array of n_values floats (an average, say); NULL: back
@@ -105,9 +110,16 @@ enum params_part { PARAMS_ALL, PARAMS_TRAINED };
 enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
                         enum params_part part, float *values, struct error *err);
 
+/* Let every parameter be its tensor "<prefix><name>" where that lies in the file: nothing is copied
+ * that is float32, in our order of elements and aligned to 4 bytes, as all but convolutions are in
+ * files of ours.  The others are converted into memory of their own.  For sampling: the values may
+ * not be written, and f must outlive p.  Fails as params_load. */
+enum status params_map(struct params *p, const struct safetensors *f, const char *prefix,
+                       struct error *err);
+
 /* Describe `values` (or the own when NULL) for safetensors_save under "<prefix><name>", in file
- * layout: writes at most params_count(p) rows to out, *n is how many.  Names and converted copies
- * live in one block *keep, freed by the caller with free() after saving. */
+ * layout: writes at most params_count(p) rows to out, *n is how many.  Names live in one block
+ * *keep, freed by the caller with free() after saving; values are converted as they are written. */
 enum status params_describe(struct params *p, const char *prefix, enum params_part part,
                             const float *values, struct save_tensor *out, int64_t *n, void **keep,
                             struct error *err);

@@ -86,12 +86,16 @@ static enum status load_one(struct param *q, const struct file_tensor *t, float 
     return st;
 }
 
+/* A look at every name only when the counts do not agree: the search is a walk over all of them. */
 static void check_unexpected(struct params *p, const struct safetensors *f, const char *prefix,
-                             struct complaints *c)
+                             int64_t n_found, struct complaints *c)
 {
     size_t n = strlen(prefix);
+    int64_t there = 0;
 
-    for (int64_t i = 0; i < safetensors_count(f); i++) {
+    for (int64_t i = 0; i < safetensors_count(f); i++)
+        there += !strncmp(safetensors_at(f, i)->name, prefix, n);
+    for (int64_t i = 0; i < safetensors_count(f) && there != n_found; i++) {
         const char *name = safetensors_at(f, i)->name;
 
         if (!strncmp(name, prefix, n) && !params_find(p, name + n))
@@ -99,30 +103,16 @@ static void check_unexpected(struct params *p, const struct safetensors *f, cons
     }
 }
 
-static enum status load_or_complain(struct param *q, const struct safetensors *f,
-                                    const char *prefix, float *value, struct complaints *c,
-                                    struct error *err)
+static void complain_shape(struct complaints *c, const struct param *q, const struct file_tensor *t)
 {
-    char name[NAME], detail[2 * SHAPE_TEXT], a[SHAPE_TEXT], b[SHAPE_TEXT];
-    const struct file_tensor *t;
-    struct shape found = {0};
+    char detail[2 * SHAPE_TEXT], a[SHAPE_TEXT], b[SHAPE_TEXT];
+    struct shape found = {.rank = t->rank < SHAPE_RANK ? t->rank : SHAPE_RANK};
 
-    snprintf(name, sizeof name, "%s%s", prefix, q->name);
-    t = safetensors_find(f, name);
-    if (!t) {
-        if (q->init.kind != INIT_TABLE)
-            complain(c, &c->missing, "missing", name, "");
-        return OK;
-    }
-    if (same_shape(t, q->file_shape))
-        return load_one(q, t, value, err);
-    found.rank = t->rank < SHAPE_RANK ? t->rank : SHAPE_RANK;
     for (int k = 0; k < found.rank; k++)
         found.dim[k] = t->dim[k];
     snprintf(detail, sizeof detail, " is %s, not %s", shape_text(a, found),
              shape_text(b, q->file_shape));
-    complain(c, &c->misshapen, "", name, detail);
-    return OK;
+    complain(c, &c->misshapen, "", t->name, detail);
 }
 
 static bool wanted(const struct param *q, enum params_part part)
@@ -130,25 +120,29 @@ static bool wanted(const struct param *q, enum params_part part)
     return part == PARAMS_ALL || q->trained;
 }
 
-enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
-                        enum params_part part, float *values, struct error *err)
+/* The tensor of each parameter, in out[i]; NULL where there is none and there need not be. */
+static enum status find_tensors(const struct file_tensor **out, struct params *p,
+                                const struct safetensors *f, const char *prefix,
+                                enum params_part part, struct error *err)
 {
     struct complaints c = {0};
-    enum status st;
+    int64_t n_found = 0;
+    char name[NAME];
 
-    if (!values)
-        values = params_values(p);
     for (int64_t i = 0; i < params_count(p); i++) {
-        struct param *q = params_at(p, i);
+        const struct param *q = params_at(p, i);
 
         if (!wanted(q, part))
             continue;
-        if (q->init.kind == INIT_TABLE)
-            q->init.table(values + q->offset, q->shape, q->init.config);
-        if ((st = load_or_complain(q, f, prefix, values + q->offset, &c, err)))
-            return st;
+        snprintf(name, sizeof name, "%s%s", prefix, q->name);
+        out[i] = safetensors_find(f, name);
+        n_found += out[i] != NULL;
+        if (!out[i] && q->init.kind != INIT_TABLE)
+            complain(&c, &c.missing, "missing", name, "");
+        else if (out[i] && !same_shape(out[i], q->file_shape))
+            complain_shape(&c, q, out[i]);
     }
-    check_unexpected(p, f, prefix, &c);
+    check_unexpected(p, f, prefix, n_found, &c);
     if (c.missing + c.unexpected + c.misshapen)
         return fail(err, E_FORMAT,
                     "the tensors do not fit the network: %d missing, %d of another shape, %d "
@@ -158,49 +152,111 @@ enum status params_load(struct params *p, const struct safetensors *f, const cha
     return OK;
 }
 
-static void describe_one(const struct param *q, const char *prefix, const float *value, char *name,
-                         float *file, struct save_tensor *out)
+/* t: its tensor, or NULL: its rule fills it. */
+static enum status load_value(struct param *q, const struct file_tensor *t, float *value,
+                              struct error *err)
 {
-    snprintf(name, NAME, "%s%s", prefix, q->name);
-    *out = (struct save_tensor){.name = name, .dtype = FILE_F32, .rank = q->file_shape.rank};
-    for (int k = 0; k < q->file_shape.rank; k++)
-        out->dim[k] = q->file_shape.dim[k];
-    out->bytes = value;
-    if (q->layout == LAYOUT_OIHW) {
-        to_oihw(file, value, q->file_shape);
-        out->bytes = file;
-    }
+    if (t)
+        return load_one(q, t, value, err);
+    q->init.table(value, q->shape, q->init.config);
+    return OK;
 }
 
-/* One block: first the converted copies, then the names. */
+enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
+                        enum params_part part, float *values, struct error *err)
+{
+    const struct file_tensor **found = NULL;
+    enum status st;
+
+    if ((st = mem_new((void **)&found, (uint64_t)params_count(p), sizeof(struct file_tensor *),
+                      "a list of tensors", err)) ||
+        (st = find_tensors(found, p, f, prefix, part, err)))
+        goto out;
+    for (int64_t i = 0; i < params_count(p) && !st; i++) {
+        struct param *q = params_at(p, i);
+
+        if (wanted(q, part))
+            st = load_value(q, found[i], values ? values + q->offset : q->own, err);
+    }
+out:
+    free(found);
+    return st;
+}
+
+/* [O, I, 1, 1] is [O, 1, 1, I]. */
+static bool lies_as_here(const struct param *q, const struct file_tensor *t)
+{
+    const struct shape *s = &q->file_shape;
+    bool same = q->layout == LAYOUT_SAME || s->dim[2] * s->dim[3] == 1 || s->dim[1] == 1;
+
+    return same && t->dtype == FILE_F32 && (uintptr_t)t->bytes % sizeof(float) == 0;
+}
+
+enum status params_map(struct params *p, const struct safetensors *f, const char *prefix,
+                       struct error *err)
+{
+    const struct file_tensor **found = NULL;
+    enum status st;
+
+    if ((st = params_lay_out(p, err)) ||
+        (st = mem_new((void **)&found, (uint64_t)params_count(p), sizeof(struct file_tensor *),
+                      "a list of tensors", err)) ||
+        (st = find_tensors(found, p, f, prefix, PARAMS_ALL, err)))
+        goto out;
+    /* A frozen graph does not write to parameters: the cast drops const for storage. */
+    for (int64_t i = 0; i < params_count(p); i++)
+        if (found[i] && lies_as_here(params_at(p, i), found[i]))
+            params_at(p, i)->own = (void *)(uintptr_t)found[i]->bytes;
+    if ((st = params_alloc_rest(p, err)))
+        goto out;
+    for (int64_t i = 0; i < params_count(p) && !st; i++) {
+        struct param *q = params_at(p, i);
+
+        if (!found[i] || !lies_as_here(q, found[i]))
+            st = load_value(q, found[i], q->own, err);
+    }
+out:
+    free(found);
+    return st;
+}
+
+/* A convolution's weights are put in the order of files only while they are written. */
+static void fill_oihw(void *out, const struct save_tensor *t)
+{
+    to_oihw(out, t->bytes, (struct shape){4, {t->dim[0], t->dim[1], t->dim[2], t->dim[3]}});
+}
+
+static void describe_one(const struct param *q, const char *prefix, const float *value, char *name,
+                         struct save_tensor *out)
+{
+    snprintf(name, NAME, "%s%s", prefix, q->name);
+    *out = (struct save_tensor){
+        .name = name, .dtype = FILE_F32, .rank = q->file_shape.rank, .bytes = value};
+    for (int k = 0; k < q->file_shape.rank; k++)
+        out->dim[k] = q->file_shape.dim[k];
+    if (q->layout == LAYOUT_OIHW)
+        out->fill = fill_oihw;
+}
+
 enum status params_describe(struct params *p, const char *prefix, enum params_part part,
                             const float *values, struct save_tensor *out, int64_t *n, void **keep,
                             struct error *err)
 {
-    int64_t count = params_count(p), floats = 0;
+    int64_t count = params_count(p);
     enum status st;
-    float *file;
     char *name;
 
     *n = 0;
-    for (int64_t i = 0; i < count; i++)
-        if (params_at(p, i)->layout == LAYOUT_OIHW)
-            floats += shape_count(params_at(p, i)->shape);
-    if ((st = mem_new(keep, (uint64_t)floats * sizeof(float) + (uint64_t)count * NAME, 1,
-                      "a copy of the parameters", err)))
+    if ((st = mem_new(keep, (uint64_t)count, NAME, "the names of parameters", err)))
         return st;
-    file = *keep;
-    name = (char *)(file + floats);
+    name = *keep;
     for (int64_t i = 0; i < count; i++) {
         struct param *q = params_at(p, i);
 
         if (!wanted(q, part))
             continue;
-        describe_one(q, prefix, (values ? values : params_values(p)) + q->offset, name, file,
-                     &out[(*n)++]);
+        describe_one(q, prefix, values ? values + q->offset : q->own, name, &out[(*n)++]);
         name += NAME;
-        if (q->layout == LAYOUT_OIHW)
-            file += shape_count(q->shape);
     }
     return OK;
 }

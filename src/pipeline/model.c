@@ -95,6 +95,7 @@ void model_free(struct model *m)
     free(m->labels);
     free(m->about);
     network_free(m->network);
+    safetensors_close(m->file);
     free(m);
 }
 
@@ -405,14 +406,16 @@ enum status model_load(struct model **out, const char *path, struct error *err)
     }
     if ((st = model_from_text(&m, text, path, err)))
         goto out;
-    if ((st = check_size(m, f, path, err)) || (st = params_alloc(m->network->params, false, err)))
+    if ((st = check_size(m, f, path, err)))
         goto out;
-    if ((st = params_load(m->network->params, f, weights_prefix(f), PARAMS_ALL, NULL, err))) {
+    if ((st = params_map(m->network->params, f, weights_prefix(f), err))) {
         fail_under(err, "%s", path);
         goto out;
     }
+    m->file = f;
     *out = m;
     m = NULL;
+    f = NULL;
 out:
     model_free(m);
     safetensors_close(f);

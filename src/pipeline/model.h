@@ -41,9 +41,10 @@ struct model {
     struct model_options options;
     struct path path;
     struct sample_defaults sample;
-    char **labels; /* [network->io.n_classes], heap, or NULL when unlabelled */
-    int64_t step;  /* training steps behind it                               */
-    char *about;   /* free text: the data set, say; heap or NULL             */
+    char **labels;            /* [network->io.n_classes], heap, or NULL when unlabelled */
+    int64_t step;             /* training steps behind it                               */
+    char *about;              /* free text: the data set, say; heap or NULL             */
+    struct safetensors *file; /* where the parameters lie, or NULL: in memory of their own */
 };
 
 /* Build a model whose parameters are declared and have no memory yet (params_alloc).  config: the
@@ -66,7 +67,10 @@ enum status model_describe(const struct model *m, char **out, struct error *err)
 /* Write `values` (a flat array of the network's layout; NULL: its own).  Atomic. */
 enum status model_save(const struct model *m, const char *path, const float *values,
                        struct error *err);
-/* E_IO, E_FORMAT (not a model of ours, tensors missing or wrong), E_MEMORY. */
+/* For sampling: the weights stay in the file, mapped, and are read when they are used.  The file
+ * may be replaced (renamed over, removed) while the model is open, but not written to: weights
+ * would change under way, and a file cut short ends the program with SIGBUS. E_IO, E_FORMAT (not a
+ * model of ours, tensors missing or wrong), E_MEMORY. */
 enum status model_load(struct model **out, const char *path, struct error *err);
 /* The model a metadata text describes, without memory for its parameters. */
 enum status model_from_text(struct model **out, const char *text, const char *name,

@@ -50,9 +50,9 @@ static enum status do_metadata_open(struct error *err)
 static enum status do_tensors_save(struct error *err)
 {
     const struct save_tensor t[] = {
-        {"a", FILE_U8, 3, {SIDE, SIDE, 4}, pixels},
-        {"b", FILE_F32, 2, {SIDE, SIDE}, pixels},
-        {"c", FILE_F32, 0, {0}, pixels},
+        {"a", FILE_U8, 3, {SIDE, SIDE, 4}, pixels, NULL},
+        {"b", FILE_F32, 2, {SIDE, SIDE}, pixels, NULL},
+        {"c", FILE_F32, 0, {0}, pixels, NULL},
     };
     const struct save_text metadata[] = {{"key", "value"}, {"more", "text"}};
 
@@ -288,7 +288,7 @@ static void old_files_survive(void **state)
 static void a_full_disk_is_told(void **state)
 {
     struct error err = {0};
-    const struct save_tensor t = {"a", FILE_U8, 1, {6400}, pixels};
+    const struct save_tensor t = {"a", FILE_U8, 1, {6400}, pixels, NULL};
 
     (void)state;
     put_old();

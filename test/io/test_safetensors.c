@@ -268,7 +268,7 @@ static void many_tensors_round_trip(void **state)
     for (int i = 0; i < N; i++) {
         snprintf(names[i], sizeof *names, "blocks.%d.\xF0\x9F\x98\x80", (i * 7919) % N);
         values[i] = (float)i;
-        t[i] = (struct save_tensor){names[i], FILE_F32, 1, {1}, &values[i]};
+        t[i] = (struct save_tensor){names[i], FILE_F32, 1, {1}, &values[i], NULL};
     }
     assert_int_equal(safetensors_save(temp_path(path, dir, "a"), t, N, metadata, 2, &err), OK);
     assert_int_equal(safetensors_save(temp_path(again, dir, "b"), t, N, metadata, 2, &err), OK);
@@ -318,10 +318,10 @@ static void all_types_round_trip(void **state)
     temp_dir_new(dir);
     for (int i = 0; i < n; i++) {
         snprintf(names[i], sizeof names[i], "t%d", i);
-        t[i] = (struct save_tensor){names[i], (enum file_dtype)i, 2, {1, 3}, bytes};
+        t[i] = (struct save_tensor){names[i], (enum file_dtype)i, 2, {1, 3}, bytes, NULL};
     }
-    t[n - 2] = (struct save_tensor){"empty", FILE_F32, 3, {2, 0, 3}, NULL};
-    t[n - 1] = (struct save_tensor){"scalar", FILE_I64, 0, {0}, bytes};
+    t[n - 2] = (struct save_tensor){"empty", FILE_F32, 3, {2, 0, 3}, NULL, NULL};
+    t[n - 1] = (struct save_tensor){"scalar", FILE_I64, 0, {0}, bytes, NULL};
     assert_int_equal(safetensors_save(temp_path(path, dir, "x"), t, n, NULL, 0, &err), OK);
     assert_int_equal(safetensors_open(&f, path, &err), OK);
     assert_int_equal(safetensors_count(f), n);
@@ -345,12 +345,13 @@ static void all_types_round_trip(void **state)
 static void bad_requests_write_nothing(void **state)
 {
     static const uint8_t byte[1] = {0};
-    const struct save_tensor twice[] = {{"a", FILE_U8, 0, {0}, byte}, {"a", FILE_U8, 0, {0}, byte}};
+    const struct save_tensor twice[] = {{"a", FILE_U8, 0, {0}, byte, NULL},
+                                        {"a", FILE_U8, 0, {0}, byte, NULL}};
     const struct save_tensor bad[] = {
-        {"\xFF", FILE_U8, 0, {0}, byte},
-        {"__metadata__", FILE_U8, 0, {0}, byte},
-        {"a", FILE_U8, 1, {-1}, byte},
-        {"a", FILE_F64, 2, {INT64_MAX, 2}, byte},
+        {"\xFF", FILE_U8, 0, {0}, byte, NULL},
+        {"__metadata__", FILE_U8, 0, {0}, byte, NULL},
+        {"a", FILE_U8, 1, {-1}, byte, NULL},
+        {"a", FILE_F64, 2, {INT64_MAX, 2}, byte, NULL},
     };
     const struct save_text texts[] = {{"k", "\xC3"}, {"\xC3", "v"}};
     char dir[TEMP_PATH], path[TEMP_PATH];

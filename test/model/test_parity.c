@@ -203,10 +203,10 @@ static void matrices_write(const char *dir, const char *kind, const char *cases,
     static const float zeros[64];
     char path[TEMP_PATH];
     struct save_tensor tensors[] = {
-        {"a.in.x", FILE_F32, 2, {2, 3}, zeros},
-        {"a.in.weight", FILE_F32, 2, {5, inner}, zeros},
-        {"a.out", FILE_F32, 2, {2, 5}, zeros},
-        {"a.cot", FILE_F32, 2, {2, 5}, zeros},
+        {"a.in.x", FILE_F32, 2, {2, 3}, zeros, NULL},
+        {"a.in.weight", FILE_F32, 2, {5, inner}, zeros, NULL},
+        {"a.out", FILE_F32, 2, {2, 5}, zeros, NULL},
+        {"a.cot", FILE_F32, 2, {2, 5}, zeros, NULL},
     };
     struct save_text texts[] = {{"kind", kind}, {"cases", cases}};
     struct error err = {0};

@@ -304,7 +304,7 @@ static void test_foreign_file(void **state)
 {
     char dir[TEMP_PATH], path[TEMP_PATH];
     float x[2] = {1, 2};
-    struct save_tensor t = {"x", FILE_F32, 1, {2}, x};
+    struct save_tensor t = {"x", FILE_F32, 1, {2}, x, NULL};
     struct error err = {0};
     struct model *m;
 
@@ -325,7 +325,7 @@ static void test_huge_description(void **state)
                                "\"heads\": 64}}";
     char dir[TEMP_PATH], path[TEMP_PATH];
     float x[2] = {1, 2};
-    struct save_tensor t = {"x", FILE_F32, 1, {2}, x};
+    struct save_tensor t = {"x", FILE_F32, 1, {2}, x, NULL};
     struct save_text meta = {"imgen", text};
     struct error err = {0};
     struct model *m;
