@@ -15,12 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct train_options {
     bool help;
     struct imgen_text_list settings;
     bool resume, dry_run, json, quiet, verbose;
     int64_t threads;
+    char *memory_limit;
 };
 
 static const struct imgen_option rows[] = {
@@ -31,6 +33,8 @@ static const struct imgen_option rows[] = {
      offsetof(struct train_options, resume), .letter = 'r'},
     {"dry_run", "say what it would take, from three probe steps, and write nothing",
      IMGEN_OPTION_BOOL, offsetof(struct train_options, dry_run), .letter = 0},
+    {"memory_limit", "most memory of the whole run, \"2G\": what does not fit is computed again",
+     IMGEN_OPTION_TEXT, offsetof(struct train_options, memory_limit), .value = "SIZE"},
     {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,
      offsetof(struct train_options, threads), "0", .lo = 0, .hi = 1024, .letter = 't'},
     {"json", "print the result as JSON", IMGEN_OPTION_BOOL, offsetof(struct train_options, json),
@@ -46,15 +50,20 @@ static const struct imgen_option rows[] = {
 
 static void print_plan(const struct imgen_train_plan *p)
 {
-    char a[UNITS_ROOM], b[UNITS_ROOM];
+    char a[UNITS_ROOM], b[UNITS_ROOM], more[WATCH_TEXT];
 
     printf("weights      %s (%s)\n", units_si(a, (double)p->weights, ""),
            units_bytes(b, 4 * (double)p->weights));
-    printf("state        %s: weights, gradients, moments, average\n",
+    printf("memory       %s at most\n", units_bytes(a, (double)p->peak_bytes));
+    printf("  program    %s\n", units_bytes(a, (double)p->program_bytes));
+    printf("  set up     %s: pictures, batches, kernels\n", units_bytes(a, (double)p->setup_bytes));
+    printf("  state      %s: weights, gradients, moments, average\n",
            units_bytes(a, (double)p->state_bytes));
-    printf("a step       %s of memory, %s, %s\n", units_bytes(a, (double)p->step_bytes),
-           units_si(b, p->step_flops, "FLOP"),
-           units_seconds((char[UNITS_ROOM]){0}, p->step_seconds));
+    printf("  a step     %s%s\n", units_bytes(a, (double)p->step_bytes),
+           watch_recompute(more, p->recompute, p->segments));
+    printf("  writing    %s\n", units_bytes(a, (double)p->beside_bytes));
+    printf("a step       %s, %s\n", units_si(a, p->step_flops, "FLOP"),
+           units_seconds(b, p->step_seconds));
     if (p->pictures == INT64_MAX)
         printf("pictures     endless\n");
     else
@@ -71,6 +80,12 @@ static void print_plan_json(const struct imgen_train_plan *p)
     json_out_int(&j, "weights", p->weights);
     json_out_int(&j, "state_bytes", p->state_bytes);
     json_out_int(&j, "step_bytes", p->step_bytes);
+    json_out_int(&j, "program_bytes", p->program_bytes);
+    json_out_int(&j, "setup_bytes", p->setup_bytes);
+    json_out_int(&j, "beside_bytes", p->beside_bytes);
+    json_out_int(&j, "peak_bytes", p->peak_bytes);
+    json_out_int(&j, "recompute", p->recompute);
+    json_out_int(&j, "segments", p->segments);
     json_out_real(&j, "step_flops", p->step_flops);
     json_out_real(&j, "step_seconds", p->step_seconds);
     json_out_int(&j, "steps", p->steps);
@@ -115,6 +130,8 @@ static void print_result(const struct train_watch *w, bool json, bool stopped)
     json_out_real(&j, "loss", w->loss);
     json_out_text(&j, "checkpoint", *w->saved ? w->saved : NULL);
     json_out_text(&j, "model", *w->model ? w->model : NULL);
+    json_out_int(&j, "planned_bytes", w->planned_bytes);
+    json_out_int(&j, "peak_bytes", w->peak_bytes);
     json_out_real(&j, "seconds", seconds_now() - w->progress.began);
     json_out_text(&j, "version", imgen_version());
     json_out_close(&j);
@@ -146,6 +163,30 @@ static int train(struct imgen_training *t, const struct train_options *o)
     return command_failed(&command_train, &err);
 }
 
+static int dispatch(struct imgen_training *t, const struct train_options *o)
+{
+    return o->dry_run ? measure(t, o) : train(t, o);
+}
+
+/* --memory-limit is one more setting, behind all others. */
+static int run_limited(struct imgen_training *t, const struct train_options *o)
+{
+    const char **settings = malloc(((size_t)t->n_settings + 1) * sizeof *settings);
+    char limit[128];
+    int code;
+
+    if (!settings)
+        return command_broken(&command_train, "no memory");
+    for (int i = 0; i < t->n_settings; i++)
+        settings[i] = t->settings[i];
+    snprintf(limit, sizeof limit, "train.memory_limit=%.100s", o->memory_limit);
+    settings[t->n_settings++] = limit;
+    t->settings = settings;
+    code = dispatch(t, o);
+    free(settings);
+    return code;
+}
+
 static int run(const struct train_options *o, int n_words, char **words)
 {
     struct imgen_training t = {
@@ -160,7 +201,7 @@ static int run(const struct train_options *o, int n_words, char **words)
         return command_misused(&command_train, "one configuration at a time, not %d", n_words);
     if (!n_words && !o->settings.n)
         return command_misused(&command_train, "which configuration?");
-    return o->dry_run ? measure(&t, o) : train(&t, o);
+    return o->memory_limit ? run_limited(&t, o) : dispatch(&t, o);
 }
 
 static int cmd_train(int argc, char **argv)

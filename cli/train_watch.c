@@ -32,6 +32,30 @@ static void say_step(struct train_watch *w, const struct imgen_train_event *e)
                  units_seconds(left, e->seconds_left), e->mean_loss, more);
 }
 
+const char *watch_recompute(char out[WATCH_TEXT], int level, int segments)
+{
+    int blocks = level - 1 < segments ? level - 1 : segments;
+
+    *out = 0;
+    if (level == 1)
+        snprintf(out, WATCH_TEXT, ", norms and activations computed again");
+    else if (level > 1)
+        snprintf(out, WATCH_TEXT, ", norms, activations and %d of %d blocks computed again", blocks,
+                 segments);
+    return out;
+}
+
+static void say_memory(struct train_watch *w, const struct imgen_train_event *e)
+{
+    char bytes[UNITS_ROOM], more[WATCH_TEXT];
+
+    w->planned_bytes = e->planned_bytes;
+    if (w->verbose || e->recompute)
+        progress_note(&w->progress, "memory: %s at most%s",
+                      units_bytes(bytes, (double)e->planned_bytes),
+                      watch_recompute(more, e->recompute, e->segments));
+}
+
 int train_watch_event(const struct imgen_train_event *e, void *user)
 {
     struct train_watch *w = user;
@@ -42,6 +66,7 @@ int train_watch_event(const struct imgen_train_event *e, void *user)
     case IMGEN_TRAIN_STARTED:
         if (e->path)
             progress_note(&w->progress, "going on from %s", e->path);
+        say_memory(w, e);
         break;
     case IMGEN_TRAIN_STEP:
         w->loss = e->mean_loss;
@@ -62,6 +87,7 @@ int train_watch_event(const struct imgen_train_event *e, void *user)
         break;
     case IMGEN_TRAIN_DONE:
         keep_path(w->model, e->path);
+        w->peak_bytes = e->peak_bytes;
         break;
     }
     return !interrupt_asked();

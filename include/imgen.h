@@ -240,6 +240,10 @@ struct imgen_train_event {
     int64_t step, steps;
     double loss, mean_loss, gradient_norm, learning_rate, steps_per_s, seconds_left;
     const char *path;
+    int64_t planned_bytes;   /* memory that the run was planned to take at most                 */
+    int64_t peak_bytes;      /* DONE: the most that the process ever had                        */
+    int recompute, segments; /* 0: nothing is computed again; 1: norms and activations; 1 + k: and
+                                k of so many segments                                           */
 };
 /* Return 0 to stop: the step is finished and saved, and the call fails with IMGEN_E_CANCELLED. */
 typedef int imgen_train_callback(const struct imgen_train_event *e, void *user);
@@ -263,6 +267,10 @@ struct imgen_train_plan {
     int64_t weights, state_bytes, step_bytes;
     double step_flops, step_seconds, total_seconds; /* seconds from three probe steps */
     int64_t steps, pictures;                        /* pictures: INT64_MAX when endless */
+    /* Memory of the process: before the run, for setting up, for a while; with state and step the
+     * peak. */
+    int64_t program_bytes, setup_bytes, beside_bytes, peak_bytes;
+    int recompute, segments; /* as in imgen_train_event */
 };
 /* What it would take; writes nothing. */
 IMGEN_API enum imgen_status imgen_train_measure(const struct imgen_training *t,

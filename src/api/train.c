@@ -24,6 +24,10 @@ static bool relay(const struct train_event *e, void *user)
         .steps_per_s = e->steps_per_s,
         .seconds_left = e->seconds_left,
         .path = e->path,
+        .planned_bytes = e->memory->peak,
+        .peak_bytes = e->peak_bytes,
+        .recompute = e->memory->level,
+        .segments = e->memory->segments,
     };
 
     return t->callback(&out, t->user) != 0;
@@ -71,8 +75,14 @@ enum imgen_status imgen_train_measure(const struct imgen_training *t, struct img
         st = train_measure(&r, &plan, &e);
     }
     out->weights = plan.weights;
-    out->state_bytes = plan.state_bytes;
-    out->step_bytes = plan.step_bytes;
+    out->state_bytes = plan.memory.state;
+    out->step_bytes = plan.memory.values + plan.memory.scratch;
+    out->program_bytes = plan.memory.program;
+    out->setup_bytes = plan.memory.setup;
+    out->beside_bytes = plan.memory.beside;
+    out->peak_bytes = plan.memory.peak;
+    out->recompute = plan.memory.level;
+    out->segments = plan.memory.segments;
     out->step_flops = plan.step_flops;
     out->step_seconds = plan.step_seconds;
     out->total_seconds = plan.total_seconds;

@@ -82,6 +82,24 @@ void mem_block_free(void *block, uint64_t count, uint64_t size)
         free(block);
 }
 
+int64_t mem_block_missing(const void *block, uint64_t count, uint64_t size)
+{
+    enum { PAGES = 4096 };
+    unsigned char present[PAGES];
+    uint64_t pages = block && count * size >= HUGE_PAGE ? whole_pages(count * size) / PAGE : 0;
+    int64_t missing = 0;
+
+    for (uint64_t at = 0; at < pages; at += PAGES) {
+        uint64_t n = pages - at < PAGES ? pages - at : PAGES;
+
+        if (mincore((unsigned char *)(uintptr_t)block + at * PAGE, n * PAGE, present))
+            return 0;
+        for (uint64_t i = 0; i < n; i++)
+            missing += present[i] & 1 ? 0 : PAGE;
+    }
+    return missing;
+}
+
 /* The head of a small file that the kernel writes. */
 static bool read_head(char *text, size_t room, const char *path)
 {

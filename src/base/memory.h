@@ -24,6 +24,9 @@ enum status mem_block_new(void **out, uint64_t count, uint64_t size, const char 
                           struct error *err);
 void mem_block_free(void *block, uint64_t count, uint64_t size);
 
+/* How many of its bytes have no memory yet because nothing touched them. */
+int64_t mem_block_missing(const void *block, uint64_t count, uint64_t size);
+
 /* Bytes of memory that this process has now, and the most it ever had, programs and libraries
  * included; 0 where the system does not say. */
 int64_t mem_resident(void);

@@ -238,6 +238,29 @@ bool text_to_seed(const char *text, uint64_t *out)
     return true;
 }
 
+bool text_to_bytes(const char *text, int64_t *out)
+{
+    static const char letters[] = "KMGT";
+    size_t n = strlen(text);
+    const char *unit = n ? strchr(letters, toupper((unsigned char)text[n - 1])) : NULL;
+    char number[TEXT_REAL];
+    double x;
+
+    if (n >= sizeof number)
+        return false;
+    memcpy(number, text, n + 1);
+    if (unit)
+        number[n - 1] = 0;
+    if (!text_to_real(number, &x) || x < 0)
+        return false;
+    for (long k = 0; unit && k <= unit - letters; k++)
+        x *= 1024;
+    if (x >= 0x1p62)
+        return false;
+    *out = (int64_t)x;
+    return true;
+}
+
 const char *text_from_real(char out[TEXT_REAL], double x)
 {
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);

@@ -44,6 +44,9 @@ bool text_to_real(const char *text, double *out);
 bool text_to_int(const char *text, int64_t *out);
 bool text_to_seed(const char *text, uint64_t *out);
 
+/* A size: a number of bytes, or of 1024-fold K, M, G or T ("1.5G", "800M"). */
+bool text_to_bytes(const char *text, int64_t *out);
+
 enum { TEXT_REAL = 40 };
 /* The shortest decimal that reads back as exactly x; returns out. */
 const char *text_from_real(char out[TEXT_REAL], double x);

@@ -75,6 +75,8 @@ void graph_free(struct graph *g);
 
 /* Forget the tape (tensors of it become invalid); plans are kept. */
 void graph_reset(struct graph *g);
+/* Forget the plans too, and what ops prepared for them. */
+void graph_forget(struct graph *g);
 
 /* A leaf with the caller's values, dense, valid until the run is over. */
 struct tensor *graph_input(struct graph *g, struct shape shape, const float *data);

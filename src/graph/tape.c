@@ -54,9 +54,7 @@ void graph_free(struct graph *g)
 {
     if (!g)
         return;
-    graph_reset(g);
-    for (int i = 0; i < g->n_plans; i++)
-        plan_free(g->plan[i]);
+    graph_forget(g);
     mem_block_free(g->arena, g->arena_bytes, 1);
     mem_block_free(g->scratch, g->scratch_bytes, 1);
     free(g->words);
@@ -88,6 +86,14 @@ void graph_reset(struct graph *g)
     g->ran = 0;
     g->n_segments = 0;
     g->failed = OK;
+}
+
+void graph_forget(struct graph *g)
+{
+    graph_reset(g);
+    for (int i = 0; i < g->n_plans; i++)
+        plan_free(g->plan[i]);
+    g->n_plans = 0;
 }
 
 bool tape_is_leaf(const struct tensor *t)

@@ -20,7 +20,7 @@ enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
 
 struct run {
     const struct generate_request *r;
-    struct graph *graph;
+    struct graph *graph, *own;
     struct sampling_request sampling;
     double times[STEPS_MAX + 1];
     int64_t length, first, count, evaluations;
@@ -166,8 +166,10 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     run->sampling.wants_preview = r->wants_preview;
     run->sampling.progress = r->progress ? report : NULL;
     run->sampling.self = run;
-    if ((st = make_times(run, err)) || (st = graph_new(&run->graph, GRAPH_FROZEN, r->threads, err)))
+    if ((st = make_times(run, err)) ||
+        (!r->graph && (st = graph_new(&run->own, GRAPH_FROZEN, r->threads, err))))
         goto out;
+    run->graph = r->graph ? r->graph : run->own;
     for (; run->first < r->n && !st; run->first += batch) {
         run->count = r->n - run->first < batch ? r->n - run->first : batch;
         st = run_batch(run, out + run->first * run->length, err);
@@ -175,7 +177,40 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     if (evaluations)
         *evaluations = run->evaluations;
 out:
-    graph_free(run->graph);
+    graph_free(run->own);
     free(run);
+    return st;
+}
+
+enum status generate_measure(struct graph_stats *most, int64_t *beside,
+                             const struct generate_request *r, struct error *err)
+{
+    const struct network_io *io = &r->model->network->io;
+    int64_t batch = batch_size(r), first = r->n < batch ? r->n : batch;
+    int64_t counts[2] = {first, r->n % batch}, length = io->height * io->width * io->in_channels;
+    enum status st = OK;
+
+    memset(most, 0, sizeof *most);
+    for (int k = 0; k < 2 && !st; k++) {
+        struct network_predictor net = {0};
+        struct graph_stats stats = {0};
+        bool guided = false;
+
+        for (int64_t i = 0; i < counts[k]; i++)
+            guided |= io->n_classes && r->items[i].w != 0 && r->items[i].w != 1;
+        if (counts[k] &&
+            !(st = network_predictor_init(&net, r->model, r->graph, NULL, counts[k], err)))
+            st = network_predictor_measure(&net, guided ? 2 * counts[k] : counts[k], &stats, err);
+        network_predictor_release(&net);
+        if (stats.arena_bytes > most->arena_bytes)
+            most->arena_bytes = stats.arena_bytes;
+        if (stats.scratch_bytes > most->scratch_bytes)
+            most->scratch_bytes = stats.scratch_bytes;
+    }
+    /* Both branches of the network's input and output as floats; x, its predictions, and what a
+     * solver and guidance hold, as doubles. */
+    *beside = first * length *
+              (int64_t)(4 * sizeof(float) +
+                        (size_t)(sampler_at(r->settings.sampler)->work + 4) * sizeof(double));
     return st;
 }

@@ -4,6 +4,7 @@
 #ifndef IMGEN_PIPELINE_GENERATE_H
 #define IMGEN_PIPELINE_GENERATE_H
 
+#include "graph/graph.h"
 #include "pipeline/model.h"
 
 /* One picture.  It is a function of these three, the model and the settings alone: not of its place
@@ -36,6 +37,8 @@ struct generate_request {
     int64_t n;
     int64_t batch; /* at most so many at once; 0: chosen */
     int threads;
+    struct graph *graph; /* to run on, where its memory and plans serve others too; NULL: its own,
+                            frozen, with threads as above */
     bool wants_preview;
     generate_callback *progress; /* may be NULL */
     void *user;
@@ -46,5 +49,10 @@ struct generate_request {
  */
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err);
+
+/* What generate would take: the largest values and scratch of its plans, which are made on r->graph
+ * (not NULL) and not run, and the bytes it needs beside the graph. */
+enum status generate_measure(struct graph_stats *most, int64_t *beside,
+                             const struct generate_request *r, struct error *err);
 
 #endif

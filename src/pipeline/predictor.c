@@ -65,13 +65,12 @@ static void feed(struct network_predictor *p, int64_t at, const double *x, doubl
     }
 }
 
-static enum status run(struct network_predictor *p, int64_t rows, struct error *err)
+static struct tensor *record_rows(struct network_predictor *p, int64_t rows)
 {
     const struct network_io *io = &p->model->network->io;
     struct graph *g = p->graph;
     struct network_input in;
     struct tensor *y;
-    enum status st;
 
     graph_reset(g);
     in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels), p->x);
@@ -79,10 +78,25 @@ static enum status run(struct network_predictor *p, int64_t rows, struct error *
     in.y = io->n_labels ? graph_input_i32(g, SHAPE(rows), p->fed) : NULL;
     y = network_forward(g, p->model->network, in);
     graph_keep(g, y);
-    if ((st = graph_run(g, err)))
+    return y;
+}
+
+static enum status run(struct network_predictor *p, int64_t rows, struct error *err)
+{
+    struct tensor *y = record_rows(p, rows);
+    enum status st;
+
+    if ((st = graph_run(p->graph, err)))
         return st;
-    graph_read(g, y, p->y);
+    graph_read(p->graph, y, p->y);
     return OK;
+}
+
+enum status network_predictor_measure(struct network_predictor *p, int64_t rows,
+                                      struct graph_stats *out, struct error *err)
+{
+    record_rows(p, rows);
+    return graph_measure(p->graph, out, err);
 }
 
 /* A network that learned a variance hands out more channels than the picture has: the first count.

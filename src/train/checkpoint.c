@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum { PARTS = 4 };
+enum { ENTRY_BYTES = 1600 }; /* of a tensor: its name, and its entry in the header being built */
 
 struct part {
     const char *prefix;
@@ -124,6 +125,20 @@ out:
     free(rows);
     free(text);
     return st;
+}
+
+int64_t checkpoint_bytes(const struct train_state *s)
+{
+    struct params *p = s->model->network->params;
+    int64_t largest = 0;
+
+    for (int64_t i = 0; i < params_count(p); i++) {
+        int64_t bytes = shape_count(params_at(p, i)->shape) * (int64_t)sizeof(float);
+
+        if (params_at(p, i)->layout == LAYOUT_OIHW && bytes > largest)
+            largest = bytes;
+    }
+    return largest + PARTS * params_count(p) * ENTRY_BYTES;
 }
 
 /* Whether the checkpoint of that step opens.  Memory that is missing now says nothing about the

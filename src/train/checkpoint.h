@@ -11,7 +11,8 @@
 
 #include "pipeline/model.h"
 
-/* The arrays of a run, all of the network's flat layout ([n_values]); owned by the trainer. */
+/* The arrays of a run, all of the network's flat layout: average [n_values], moments [n_trained];
+ * owned by the trainer. */
 struct train_state {
     struct model *model; /* values, and the step */
     float *average, *m, *v;
@@ -28,6 +29,9 @@ enum status checkpoint_path(char out[CHECKPOINT_PATH], const char *folder, int64
  * atomic: a kill at any moment leaves a complete newest checkpoint. */
 enum status checkpoint_save(const struct train_state *s, const char *folder, int64_t keep,
                             struct error *err);
+
+/* Bytes that saving takes for a while, about. */
+int64_t checkpoint_bytes(const struct train_state *s);
 
 /* The newest checkpoint that opens: what `latest` names, else the highest step.  E_IO when there is
  * none, or the folder cannot be listed; E_MEMORY when there is none to look into them. */

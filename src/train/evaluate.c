@@ -23,9 +23,10 @@ enum { EVAL_SEED = 0x6576616c, EVAL_BATCH = 64 };
 
 struct evaluation {
     struct graph *g;
-    struct flow_batch samples; /* all of them */
+    int64_t batch;             /* pictures at once                        */
+    struct flow_batch samples; /* all of them                             */
     float *fed;                /* [rows]: times as the network reads them */
-    float *y;                  /* [EVAL_BATCH, H, W, out_channels]        */
+    float *y;                  /* [batch, H, W, out_channels]             */
 };
 
 /* The set to draw from: never the one that is trained on. */
@@ -107,7 +108,7 @@ static enum status check_set(const struct dataset *d, const struct model *m, str
 }
 
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
-                           const struct model *m, int threads, struct error *err)
+                           const struct model *m, struct graph *g, struct error *err)
 {
     const struct network_io *io = &m->network->io;
     int64_t pixels = io->height * io->width, rows = e->train.eval_count;
@@ -119,15 +120,20 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
     if (!e->train.eval_every)
         return OK;
     if ((st = open_held_out(e, &d, err)) || (st = check_set(d, m, err)) ||
-        (st = mem_new((void **)&v, 1, sizeof *v, "an evaluation", err)) ||
-        (st = flow_batch_init(&v->samples, rows, pixels * io->in_channels, err)) ||
+        (st = mem_new((void **)&v, 1, sizeof *v, "an evaluation", err)))
+        goto out;
+    v->g = g;
+    v->batch = e->train.batch < EVAL_BATCH ? e->train.batch : EVAL_BATCH;
+    if ((st = flow_batch_init(&v->samples, rows, pixels * io->in_channels, err)) ||
         (st = mem_new((void **)&v->fed, (uint64_t)rows, sizeof *v->fed, "times", err)) ||
-        (st = mem_new((void **)&v->y, (uint64_t)(EVAL_BATCH * pixels * io->out_channels),
+        (st = mem_new((void **)&v->y, (uint64_t)(v->batch * pixels * io->out_channels),
                       sizeof *v->y, "predictions", err)) ||
-        (st = draw(v, d, m, err)) || (st = graph_new(&v->g, 0, threads, err)))
-        evaluation_free(v);
-    else
-        *out = v;
+        (st = draw(v, d, m, err)))
+        goto out;
+    *out = v;
+    v = NULL;
+out:
+    evaluation_free(v);
     dataset_close(d);
     return st;
 }
@@ -136,7 +142,6 @@ void evaluation_free(struct evaluation *v)
 {
     if (!v)
         return;
-    graph_free(v->g);
     flow_batch_release(&v->samples);
     free(v->fed);
     free(v->y);
@@ -146,14 +151,13 @@ void evaluation_free(struct evaluation *v)
 /* --- running ------------------------------------------------------------------------------------
  */
 
-static enum status predict(struct evaluation *v, const struct network *net, int64_t first,
-                           int64_t rows, struct error *err)
+static struct tensor *record_rows(struct evaluation *v, const struct network *net, int64_t first,
+                                  int64_t rows)
 {
     const struct network_io *io = &net->io;
     struct graph *g = v->g;
     struct network_input in;
     struct tensor *y;
-    enum status st;
 
     graph_reset(g);
     in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels),
@@ -162,10 +166,28 @@ static enum status predict(struct evaluation *v, const struct network *net, int6
     in.y = io->n_labels ? graph_input_i32(g, SHAPE(rows), v->samples.label + first) : NULL;
     y = network_forward(g, net, in);
     graph_keep(g, y);
-    if ((st = graph_run(g, err)))
+    return y;
+}
+
+static enum status predict(struct evaluation *v, const struct network *net, int64_t first,
+                           int64_t rows, struct error *err)
+{
+    struct tensor *y = record_rows(v, net, first, rows);
+    enum status st;
+
+    if ((st = graph_run(v->g, err)))
         return st;
-    graph_read(g, y, v->y);
+    graph_read(v->g, y, v->y);
     return OK;
+}
+
+enum status evaluation_measure(struct evaluation *v, const struct model *m, struct graph_stats *out,
+                               struct error *err)
+{
+    int64_t rows = v->samples.rows < v->batch ? v->samples.rows : v->batch;
+
+    record_rows(v, m->network, 0, rows);
+    return graph_measure(v->g, out, err);
 }
 
 /* Mean square of one sample; a network with a learned variance has more channels than the target.
@@ -195,8 +217,8 @@ static enum status measure(struct evaluation *v, const struct network *net, doub
 
     *mean = 0;
     memset(quarter, 0, 4 * sizeof *quarter);
-    for (int64_t first = 0; first < n; first += EVAL_BATCH) {
-        int64_t rows = n - first < EVAL_BATCH ? n - first : EVAL_BATCH;
+    for (int64_t first = 0; first < n; first += v->batch) {
+        int64_t rows = n - first < v->batch ? n - first : v->batch;
 
         if ((st = predict(v, net, first, rows, err)))
             return st;

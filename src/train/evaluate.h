@@ -17,10 +17,15 @@ struct eval_losses {
 
 /* Draw train.eval_count pictures: from the set data.eval_path names, or, of an endless set,
  * pictures of another seed.  E_ARG when a finite set names none.  *out is NULL when
- * train.eval_every is 0. */
+ * train.eval_every is 0.  It runs on g, the caller's, as many pictures at once as a training step
+ * has: what a step fits in, it fits in too. */
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
-                           const struct model *m, int threads, struct error *err);
+                           const struct model *m, struct graph *g, struct error *err);
 void evaluation_free(struct evaluation *v);
+
+/* What its largest batch takes: planned, not run. */
+enum status evaluation_measure(struct evaluation *v, const struct model *m, struct graph_stats *out,
+                               struct error *err);
 
 /* The network's own weights are in use again afterwards; average: a flat array of its layout. */
 enum status evaluation_run(struct evaluation *v, struct model *m, float *average,

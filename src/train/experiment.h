@@ -37,7 +37,8 @@ struct train_options {
     double label_drop; /* eta */
     int time;          /* number, see time_kind_at */
     bool flip;
-    bool recompute; /* forget activations inside blocks and compute them again */
+    bool recompute;     /* forget activations inside blocks and compute them again */
+    char *memory_limit; /* a size, or NULL: recompute as little as fits into it */
     uint64_t seed;
     char *out;
     int64_t log_every, save_every, keep, sample_every, sample_count, eval_every, eval_count;

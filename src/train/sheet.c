@@ -27,9 +27,9 @@ static void fill_items(struct generate_item *items, int64_t count, const struct 
         };
 }
 
-static enum status draw(struct image *im, const float *pixels, int64_t count,
-                        const struct network_io *io, struct error *err)
+static struct sheet lay_out(const struct sheet_request *r)
 {
+    const struct network_io *io = &r->model->network->io;
     struct sheet s = {
         .rows = 1,
         .height = io->height,
@@ -39,21 +39,41 @@ static enum status draw(struct image *im, const float *pixels, int64_t count,
         .ground = 255,
     };
 
-    for (int64_t k = 1; k * k <= count; k++)
-        if (count % k == 0)
+    for (int64_t k = 1; k * k <= r->count; k++)
+        if (r->count % k == 0)
             s.rows = k;
-    s.columns = count / s.rows;
+    s.columns = r->count / s.rows;
     s.zoom = SHEET_WIDTH / (s.columns * io->width);
     s.zoom = s.zoom < 1 ? 1 : s.zoom;
-    return picture_sheet(im, pixels, &s, err);
+    return s;
 }
 
-enum status sheet_write(const char *path, struct model *m, float *values, int64_t count,
-                        int threads, struct error *err)
+static enum status fill_request(struct generate_request *out, struct generate_item **items,
+                                const struct sheet_request *r, struct error *err)
 {
-    const struct network_io *io = &m->network->io;
+    enum status st;
+
+    if ((st = mem_new((void **)items, (uint64_t)r->count, sizeof **items, "requests", err)))
+        return st;
+    fill_items(*items, r->count, r->model);
+    *out = (struct generate_request){
+        .model = r->model,
+        .settings = r->model->sample,
+        .items = *items,
+        .n = r->count,
+        .batch = r->batch > 1 ? r->batch : 1,
+        .graph = r->graph,
+    };
+    return OK;
+}
+
+enum status sheet_write(const char *path, const struct sheet_request *r, struct error *err)
+{
+    const struct network_io *io = &r->model->network->io;
+    struct params *params = r->model->network->params;
+    struct sheet layout = lay_out(r);
     struct generate_item *items = NULL;
-    struct generate_request r = {.model = m, .settings = m->sample, .n = count, .threads = threads};
+    struct generate_request all;
     struct image im = {0};
     float *pixels = NULL;
     enum status st;
@@ -61,21 +81,38 @@ enum status sheet_write(const char *path, struct model *m, float *values, int64_
     if (io->in_channels != 1 && io->in_channels != 3)
         return fail(err, E_UNSUPPORTED, "a sheet of pictures with %d channels",
                     (int)io->in_channels);
-    if ((st = mem_new((void **)&items, (uint64_t)count, sizeof *items, "requests", err)) ||
-        (st =
-             mem_new((void **)&pixels, (uint64_t)(count * io->height * io->width * io->in_channels),
-                     sizeof *pixels, "pictures", err)))
+    if ((st = fill_request(&all, &items, r, err)) ||
+        (st = mem_new((void **)&pixels,
+                      (uint64_t)(r->count * io->height * io->width * io->in_channels),
+                      sizeof *pixels, "pictures", err)))
         goto out;
-    fill_items(items, count, m);
-    r.items = items;
-    params_use(m->network->params, values);
-    st = generate(pixels, &r, NULL, err);
-    params_use(m->network->params, NULL);
-    if (!st && !(st = draw(&im, pixels, count, io, err)))
+    params_use(params, r->values);
+    st = generate(pixels, &all, NULL, err);
+    params_use(params, NULL);
+    if (!st && !(st = picture_sheet(&im, pixels, &layout, err)))
         st = png_write(path, &im, NULL, 0, err);
 out:
     image_release(&im);
     free(items);
     free(pixels);
+    return st;
+}
+
+enum status sheet_measure(struct graph_stats *most, int64_t *beside, const struct sheet_request *r,
+                          struct error *err)
+{
+    const struct network_io *io = &r->model->network->io;
+    struct generate_item *items = NULL;
+    struct generate_request all;
+    enum status st;
+
+    if ((st = fill_request(&all, &items, r, err)))
+        goto out;
+    params_use(r->model->network->params, r->values);
+    st = generate_measure(most, beside, &all, err);
+    params_use(r->model->network->params, NULL);
+    *beside += r->count * io->height * io->width * io->in_channels * (int64_t)sizeof(float);
+out:
+    free(items);
     return st;
 }

@@ -52,6 +52,8 @@ struct trainer {
     float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
     struct train_log log;
     struct evaluation *evaluation; /* or NULL */
+    struct footprint memory;
+    int64_t program_bytes, memory_limit;
     struct clock_parts parts;
     double loss, gradient_norm, mean_loss, logged_loss;
     int64_t logged_steps, first_step;
@@ -108,20 +110,34 @@ static enum status make_arrays(struct trainer *t, struct error *err)
 {
     const struct network *net = t->state.model->network;
     uint64_t n = (uint64_t)params_n_values(net->params);
+    uint64_t n_trained = (uint64_t)params_n_trained(net->params);
     int64_t length = net->io.height * net->io.width * net->io.in_channels;
     enum status st;
 
-    if ((st = mem_new((void **)&t->state.average, n, sizeof(float), "averaged weights", err)) ||
-        (st = mem_new((void **)&t->state.m, n, sizeof(float), "first moments", err)) ||
-        (st = mem_new((void **)&t->state.v, n, sizeof(float), "second moments", err)) ||
+    if ((st = mem_block_new((void **)&t->state.average, n, sizeof(float), "averaged weights",
+                            err)) ||
+        (st =
+             mem_block_new((void **)&t->state.m, n_trained, sizeof(float), "first moments", err)) ||
+        (st = mem_block_new((void **)&t->state.v, n_trained, sizeof(float), "second moments",
+                            err)) ||
         (st = flow_batch_init(&t->batch, t->options.batch, length, err)))
         return st;
     if (t->options.accumulate > 1 &&
-        (st = mem_new((void **)&t->total, (uint64_t)params_n_trained(net->params), sizeof(float),
-                      "summed gradients", err)))
+        (st = mem_block_new((void **)&t->total, n_trained, sizeof(float), "summed gradients", err)))
         return st;
     memcpy(t->state.average, params_values(net->params), n * sizeof(float));
     return OK;
+}
+
+static enum status read_limit(struct trainer *t, struct error *err)
+{
+    const char *text = t->options.memory_limit;
+
+    if (!text || !*text || (text_to_bytes(text, &t->memory_limit) && t->memory_limit > 0))
+        return OK;
+    return fail(err, E_ARG,
+                "train.memory_limit: '%s' is no size: bytes, or a number with K, M or G as in 2.5G",
+                text);
 }
 
 static enum status set_up(struct trainer *t, const struct train_request *r, struct error *err)
@@ -131,13 +147,16 @@ static enum status set_up(struct trainer *t, const struct train_request *r, stru
 
     t->r = r;
     t->options = e->train;
-    if ((st = experiment_data(e, &t->data, err)) || (st = describe_config(t, err)) ||
+    t->program_bytes = mem_resident();
+    if ((st = read_limit(t, err)) || (st = experiment_data(e, &t->data, err)) ||
+        (st = describe_config(t, err)) ||
         (st = experiment_model(e, t->data, &t->state.model, err)) || (st = check_labels(t, err)) ||
         (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
-        (st = evaluation_new(&t->evaluation, e, t->state.model, r->threads, err)))
+        (st = graph_new(&t->graph, 0, r->threads, err)) ||
+        (st = evaluation_new(&t->evaluation, e, t->state.model, t->graph, err)))
         return st;
     t->state.config = t->config;
-    return graph_new(&t->graph, e->train.recompute ? GRAPH_CHECKPOINT : 0, r->threads, err);
+    return OK;
 }
 
 static enum status start_loader(struct trainer *t, struct error *err)
@@ -150,19 +169,90 @@ static enum status start_loader(struct trainer *t, struct error *err)
 
 static void tear_down(struct trainer *t)
 {
+    struct params *params = t->state.model ? t->state.model->network->params : NULL;
+    uint64_t n = params ? (uint64_t)params_n_values(params) : 0;
+    uint64_t n_trained = params ? (uint64_t)params_n_trained(params) : 0;
+
     loader_free(t->loader);
     dataset_close(t->data);
     graph_free(t->graph);
     flow_batch_release(&t->batch);
     log_close(&t->log);
     evaluation_free(t->evaluation);
+    mem_block_free(t->state.average, n, sizeof(float));
+    mem_block_free(t->state.m, n_trained, sizeof(float));
+    mem_block_free(t->state.v, n_trained, sizeof(float));
+    mem_block_free(t->total, n_trained, sizeof(float));
     model_free(t->state.model);
-    free(t->state.average);
-    free(t->state.m);
-    free(t->state.v);
-    free(t->total);
     free(t->config);
     free(t);
+}
+
+/* --- memory -------------------------------------------------------------------------------------
+ */
+
+static struct tensor *record_loss(struct trainer *t);
+
+static struct sheet_request sheet_of(const struct trainer *t)
+{
+    return (struct sheet_request){
+        .model = t->state.model,
+        .values = t->state.average,
+        .count = t->options.sample_count,
+        .batch = t->options.batch / 2,
+        .graph = t->graph,
+    };
+}
+
+static void record_step(void *self)
+{
+    record_loss(self);
+}
+
+/* Sheets and evaluations; what a sheet takes beside the graph goes into the footprint at once. */
+static enum status plan_others(void *self, struct graph_stats *most, struct error *err)
+{
+    struct trainer *t = self;
+    struct sheet_request sheet = sheet_of(t);
+    struct graph_stats stats = {0};
+    int64_t beside = 0;
+    enum status st;
+
+    if (t->options.sample_every && (st = sheet_measure(most, &beside, &sheet, err)))
+        return st;
+    if (t->evaluation && (st = evaluation_measure(t->evaluation, t->state.model, &stats, err)))
+        return st;
+    if (stats.arena_bytes > most->arena_bytes)
+        most->arena_bytes = stats.arena_bytes;
+    if (stats.scratch_bytes > most->scratch_bytes)
+        most->scratch_bytes = stats.scratch_bytes;
+    return OK;
+}
+
+static enum status plan_memory(struct trainer *t, struct error *err)
+{
+    struct params *p = t->state.model->network->params;
+    uint64_t n = (uint64_t)params_n_values(p) * sizeof(float);
+    uint64_t n_trained = (uint64_t)params_n_trained(p) * sizeof(float);
+    struct footprint_task task = {
+        .graph = t->graph,
+        .record = record_step,
+        .others = plan_others,
+        .self = t,
+        .block = {{params_values(p), n},
+                  {params_grads(p), n_trained},
+                  {t->state.average, n},
+                  {t->state.m, n_trained},
+                  {t->state.v, n_trained},
+                  {t->total, t->total ? n_trained : 0}},
+        .program = t->program_bytes,
+        .beside = checkpoint_bytes(&t->state),
+        .level = t->options.recompute ? RECOMPUTE_ALL : RECOMPUTE_NOTHING,
+        .limit = t->memory_limit,
+        .batch = t->options.batch,
+    };
+
+    return footprint_find(&t->memory, &task, err);
 }
 
 /* --- a step -------------------------------------------------------------------------------------
@@ -306,6 +396,8 @@ static bool tell(struct trainer *t, enum train_event_kind kind, const char *path
         .steps_per_s = rate,
         .seconds_left = rate > 0 ? (double)(t->options.steps - t->state.model->step) / rate : 0,
         .path = path,
+        .memory = &t->memory,
+        .peak_bytes = kind == TRAIN_DONE ? mem_peak() : 0,
     };
 
     return t->r->callback ? t->r->callback(&e, t->r->user) : true;
@@ -346,14 +438,14 @@ static enum status save(struct trainer *t, struct error *err)
 
 static enum status draw_sheet(struct trainer *t, struct error *err)
 {
+    const struct sheet_request sheet = sheet_of(t);
     char path[CHECKPOINT_PATH];
     enum status st;
 
     if (snprintf(path, sizeof path, "%s/samples-%08" PRId64 ".png", t->options.out,
                  t->state.model->step) >= (int)sizeof path)
         return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
-    if ((st = sheet_write(path, t->state.model, t->state.average, t->options.sample_count,
-                          t->r->threads, err)))
+    if ((st = sheet_write(path, &sheet, err)))
         return st;
     tell(t, TRAIN_SAMPLED, path);
     return OK;
@@ -418,17 +510,17 @@ static enum status make_folder(const char *path, struct error *err)
     return OK;
 }
 
-static enum status resume_or_refuse(struct trainer *t, struct error *err)
+/* *from: path, where the run goes on from a checkpoint. */
+static enum status resume_or_refuse(struct trainer *t, char path[CHECKPOINT_PATH],
+                                    const char **from, struct error *err)
 {
-    char path[CHECKPOINT_PATH];
-    const char *from = NULL;
     enum status st;
 
     if (t->r->resume && checkpoint_exists(t->options.out)) {
         if ((st = checkpoint_find(path, t->options.out, err)) ||
             (st = checkpoint_load(&t->state, path, err)))
             return st;
-        from = path;
+        *from = path;
     } else if (checkpoint_exists(t->options.out)) {
         return fail(err, E_ARG, "%s already holds a run: resume it, or choose another train.out",
                     t->options.out);
@@ -437,8 +529,6 @@ static enum status resume_or_refuse(struct trainer *t, struct error *err)
         return fail(err, E_ARG, "%s: step %" PRId64 " is past train.steps, %" PRId64, path,
                     t->state.model->step, t->options.steps);
     t->first_step = t->state.model->step;
-    t->began = t->parts.start = clock_seconds();
-    tell(t, TRAIN_STARTED, from);
     return OK;
 }
 
@@ -457,15 +547,19 @@ static enum status finish(struct trainer *t, struct error *err)
 
 static enum status run_steps(struct trainer *t, struct error *err)
 {
+    char path[CHECKPOINT_PATH];
+    const char *from = NULL;
     enum status st;
 
     if ((st = make_folder(t->options.out, err)))
         return st;
     checkpoint_clean(t->options.out);
-    if ((st = resume_or_refuse(t, err)) ||
+    if ((st = resume_or_refuse(t, path, &from, err)) ||
         (st = log_open(&t->log, t->options.out, t->state.model->step, t->evaluation, err)) ||
-        (st = start_loader(t, err)))
+        (st = start_loader(t, err)) || (st = plan_memory(t, err)))
         return st;
+    t->began = t->parts.start = clock_seconds();
+    tell(t, TRAIN_STARTED, from);
     while (t->state.model->step < t->options.steps)
         if ((st = take_step(t, err)) || (st = after_step(t, err)))
             return st;
@@ -509,7 +603,6 @@ static enum status probe(struct trainer *t, struct train_plan *out, struct error
     out->step_seconds =
         fmax(fmin(second[0], second[1]),
              fmin(high, fmax(fmin(second[0], second[2]), fmin(second[1], second[2]))));
-    out->step_bytes = stats.arena_bytes + stats.scratch_bytes;
     out->step_flops = stats.flops * (double)t->options.accumulate;
     return OK;
 }
@@ -524,12 +617,11 @@ enum status train_measure(const struct train_request *r, struct train_plan *out,
     if ((st = mem_new((void **)&t, 1, sizeof *t, "a trainer", err)))
         return st;
     omp_set_num_threads(r->threads);
-    if ((st = set_up(t, r, err)) || (st = start_loader(t, err)) || (st = probe(t, out, err)))
+    if ((st = set_up(t, r, err)) || (st = start_loader(t, err)) || (st = plan_memory(t, err)) ||
+        (st = probe(t, out, err)))
         goto out;
     out->weights = params_weights(t->state.model->network->params);
-    out->state_bytes = (int64_t)sizeof(float) *
-                       (4 * params_n_values(t->state.model->network->params) +
-                        (t->total ? 2 : 1) * params_n_trained(t->state.model->network->params));
+    out->memory = t->memory;
     out->total_seconds = out->step_seconds * (double)t->options.steps;
     out->pictures = t->data->count;
 out:

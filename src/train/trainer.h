@@ -5,6 +5,7 @@
 #define IMGEN_TRAIN_TRAINER_H
 
 #include "train/experiment.h"
+#include "train/footprint.h"
 
 enum train_event_kind {
     TRAIN_STARTED,   /* path: the checkpoint resumed from, or NULL        */
@@ -24,6 +25,8 @@ struct train_event {
     double gradient_norm, learning_rate;
     double steps_per_s, seconds_left;
     const char *path;
+    const struct footprint *memory; /* what the run takes; at TRAIN_STARTED and after  */
+    int64_t peak_bytes;             /* TRAIN_DONE: the most the process ever had       */
 };
 
 /* Return false to stop: the step is finished, a checkpoint is written, and train_run fails with
@@ -46,13 +49,12 @@ enum status train_run(const struct train_request *r, struct error *err);
 
 /* What a run would take. */
 struct train_plan {
-    int64_t weights;     /* trained numbers                                  */
-    int64_t state_bytes; /* weights, gradients, moments, averages            */
-    int64_t step_bytes;  /* activations and scratch of a step                */
+    int64_t weights; /* trained numbers                        */
+    struct footprint memory;
     double step_flops;
-    double step_seconds; /* median of three steps                            */
+    double step_seconds; /* median of three steps                  */
     double total_seconds;
-    int64_t pictures; /* in the data set; INT64_MAX: endless              */
+    int64_t pictures; /* in the data set; INT64_MAX: endless    */
 };
 enum status train_measure(const struct train_request *r, struct train_plan *out, struct error *err);
 

@@ -301,6 +301,16 @@ static enum status matmul_build(struct dnn *p, const struct layout l[OPERANDS], 
     return st;
 }
 
+/* Kernels for operands in plain order are not made with a primitive but once, at the first product of
+ * the process: megabytes that nobody has planned.  So this is that product. */
+static void make_plain_kernels(void)
+{
+    const float a[4] = {0};
+    float c[4];
+
+    dnnl_sgemm('N', 'N', 2, 2, 2, 1, a, 2, a, 2, 0, c, 2);
+}
+
 enum status dnn_matmul(struct dnn **out, int64_t M, int64_t N, int64_t K, struct dnn_matrix a,
                        struct dnn_matrix b, struct dnn_matrix c, int lanes, struct error *err)
 {
@@ -321,6 +331,8 @@ enum status dnn_matmul(struct dnn **out, int64_t M, int64_t N, int64_t K, struct
     }
     omp_set_num_threads(1);
     st = matmul_build(*out, l, lanes, err);
+    if (b.row)
+        make_plain_kernels();
     omp_set_num_threads(threads);
 out:
     for (int k = 0; k < OPERANDS; k++)
