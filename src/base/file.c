@@ -74,6 +74,17 @@ void file_map_release(struct file_map *m)
     *m = (struct file_map){0};
 }
 
+/* Whole pages only: their neighbours belong to others. */
+void file_map_drop(const struct file_map *m, const void *bytes, uint64_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), low = (uintptr_t)m->bytes;
+    uintptr_t first = ((uintptr_t)bytes + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)bytes + n) / page * page;
+
+    if (m->mapped && first >= low && end <= low + m->n && first < end)
+        madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 /* Room for all of a regular file, for a start otherwise; one byte more shows a file past the limit,
  * and the zero goes there in the end. */
 static int64_t first_room(int fd, uint64_t limit)

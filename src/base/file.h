@@ -22,6 +22,9 @@ struct file_map {
  * one with SIGBUS: read small files that others may edit with file_read instead. */
 enum status file_map(struct file_map *out, const char *path, struct error *err);
 void file_map_release(struct file_map *m); /* zeroes it; fine on a zeroed one */
+/* These bytes will hardly be read again: their memory may go.  They come back when they are read.
+ */
+void file_map_drop(const struct file_map *m, const void *bytes, uint64_t n);
 
 /* The whole of a file, pipe or device: *out is heap (freed by the caller), n bytes followed by one
  * zero byte, so that text can be used as a string.  E_IO; E_FORMAT when it holds more than `limit`

@@ -122,6 +122,11 @@ struct segment segment_open(struct graph *g);
 void segment_close(struct graph *g, struct segment s);
 int graph_segments(const struct graph *g); /* on the present tape */
 
+/* Called after a node of a new plan was prepared: parameters that it packed (frozen graphs) will
+ * hardly be read where they lie.  NULL to stop. */
+typedef void graph_prepared(const struct tensor *y, void *user);
+void graph_set_prepared(struct graph *g, graph_prepared *prepared, void *user);
+
 /* --- for ops ------------------------------------------------------------------------------------
  */
 

@@ -45,6 +45,8 @@ struct graph {
 
     graph_probe *probe;
     void *probe_user;
+    graph_prepared *prepared;
+    void *prepared_user;
 };
 
 /* What is decided once for all tapes that are equal. */

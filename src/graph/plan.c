@@ -112,6 +112,8 @@ static enum status prepare(struct graph *g, struct plan *p, int32_t i, struct er
     p->state[i] = t->state;
     if (st)
         return st;
+    if (g->prepared)
+        g->prepared(t, g->prepared_user);
     scratch = t->op->scratch ? t->op->scratch(t, g->threads) : 0;
     if (scratch > p->scratch_bytes)
         p->scratch_bytes = scratch;

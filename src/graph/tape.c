@@ -223,3 +223,9 @@ void graph_set_probe(struct graph *g, graph_probe *probe, void *user)
     g->probe = probe;
     g->probe_user = user;
 }
+
+void graph_set_prepared(struct graph *g, graph_prepared *prepared, void *user)
+{
+    g->prepared = prepared;
+    g->prepared_user = user;
+}

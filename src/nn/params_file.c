@@ -177,6 +177,8 @@ enum status params_load(struct params *p, const struct safetensors *f, const cha
 
         if (wanted(q, part))
             st = load_value(q, found[i], values ? values + q->offset : q->own, err);
+        if (found[i])
+            safetensors_drop(f, found[i]->bytes, found[i]->n_bytes);
     }
 out:
     free(found);
@@ -212,8 +214,11 @@ enum status params_map(struct params *p, const struct safetensors *f, const char
     for (int64_t i = 0; i < params_count(p) && !st; i++) {
         struct param *q = params_at(p, i);
 
-        if (!found[i] || !lies_as_here(q, found[i]))
-            st = load_value(q, found[i], q->own, err);
+        if (found[i] && lies_as_here(q, found[i]))
+            continue;
+        st = load_value(q, found[i], q->own, err);
+        if (found[i])
+            safetensors_drop(f, found[i]->bytes, found[i]->n_bytes);
     }
 out:
     free(found);

@@ -96,6 +96,7 @@ struct conv {
     struct bands *bands;
     bool turn;     /* the weights are to be turned before they are packed                    */
     float *packed; /* of a frozen graph's weights, or NULL: packed into scratch every run */
+    size_t packed_bytes;
 };
 
 static void conv_free(void *state)
@@ -105,7 +106,7 @@ static void conv_free(void *state)
     if (!c)
         return;
     bands_free(c->bands);
-    free(c->packed);
+    mem_block_free(c->packed, c->packed_bytes, 1);
     free(c);
 }
 
@@ -148,8 +149,8 @@ static enum status pack_frozen(struct conv *c, const struct tensor *w, struct er
     void *scratch = NULL;
     enum status st;
 
-    if ((st = mem_new((void **)&c->packed, 1, bands_packed_bytes(c->bands), "packed weights",
-                      err)) ||
+    c->packed_bytes = bands_packed_bytes(c->bands);
+    if ((st = mem_block_new((void **)&c->packed, c->packed_bytes, 1, "packed weights", err)) ||
         (st = mem_new(&scratch, 1, pack_scratch(c, w, tiles_lanes()), "packing weights", err)))
         return st;
     pack(c, w, c->packed, scratch);

@@ -55,6 +55,7 @@ static int64_t sample_rows(struct shape s)
 struct product {
     struct gemm *gemm;
     float *packed; /* of a frozen graph's weights, or NULL: packed into scratch every run */
+    size_t packed_bytes;
 };
 
 static void product_free(void *state)
@@ -64,7 +65,7 @@ static void product_free(void *state)
     if (!p)
         return;
     gemm_free(p->gemm);
-    free(p->packed);
+    mem_block_free(p->packed, p->packed_bytes, 1);
     free(p);
 }
 
@@ -74,7 +75,8 @@ static enum status pack_frozen(struct product *p, const struct tensor *w, struct
     void *scratch = NULL;
     enum status st;
 
-    if ((st = mem_new((void **)&p->packed, 1, gemm_packed_bytes(p->gemm), "packed weights", err)) ||
+    p->packed_bytes = gemm_packed_bytes(p->gemm);
+    if ((st = mem_block_new((void **)&p->packed, p->packed_bytes, 1, "packed weights", err)) ||
         (st = mem_new(&scratch, 1, gemm_scratch_bytes(p->gemm, tiles_lanes()), "packing weights",
                       err)))
         return st;

@@ -135,6 +135,17 @@ out:
     return st;
 }
 
+/* What was packed is not read from the file again, and a model need not be in memory twice.  Small
+ * tensors share their pages with neighbours and stay. */
+static void drop_packed(const struct tensor *y, void *user)
+{
+    const struct model *m = user;
+
+    for (int k = 0; k < TENSOR_INS; k++)
+        if (y->in[k] && y->in[k]->op == &op_param)
+            safetensors_drop(m->file, y->in[k]->data, tensor_bytes(y->in[k]));
+}
+
 static int64_t batch_size(const struct generate_request *r)
 {
     const struct network_io *io = &r->model->network->io;
@@ -170,6 +181,8 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
         (!r->graph && (st = graph_new(&run->own, GRAPH_FROZEN, r->threads, err))))
         goto out;
     run->graph = r->graph ? r->graph : run->own;
+    if (run->own && r->model->file)
+        graph_set_prepared(run->own, drop_packed, (void *)(uintptr_t)r->model);
     for (; run->first < r->n && !st; run->first += batch) {
         run->count = r->n - run->first < batch ? r->n - run->first : batch;
         st = run_batch(run, out + run->first * run->length, err);

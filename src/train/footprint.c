@@ -55,27 +55,28 @@ static enum status measure(struct footprint *out, const struct footprint_task *t
     return OK;
 }
 
-/* The lowest level above `from` whose values take at most `room`, or the highest there is. */
-static enum status find_level(int *level, const struct footprint_task *t, int from, int highest,
-                              int64_t room, struct error *err)
+/* The lowest level above `from` whose values take at most `room`, or, where none fits, the one that
+ * takes least: what is computed again needs room too, so that the highest level may not be it. */
+static enum status find_level(int *level, bool *fits, const struct footprint_task *t, int from,
+                              int highest, int64_t room, struct error *err)
 {
-    int low = from + 1, high = highest;
+    int64_t least = INT64_MAX;
     enum status st;
 
-    while (low < high) {
-        int middle = low + (high - low) / 2;
+    *fits = false;
+    for (int k = from + 1; k <= highest && !*fits; k++) {
         struct graph_stats step;
 
-        graph_set_recompute(t->graph, middle);
+        graph_set_recompute(t->graph, k);
         t->record(t->self);
         if ((st = graph_outline(t->graph, &step, err)))
             return st;
-        if (step.arena_bytes <= room)
-            high = middle;
-        else
-            low = middle + 1;
+        *fits = step.arena_bytes <= room;
+        if (step.arena_bytes < least) {
+            least = step.arena_bytes;
+            *level = k;
+        }
     }
-    *level = low;
     return OK;
 }
 
@@ -95,7 +96,7 @@ static enum status refuse(const struct footprint *f, const struct footprint_task
                     f->peak, t->limit, fixed);
     return fail(err, E_MEMORY,
                 "train.memory_limit: a run takes %" PRId64
-                " bytes with all recomputed that can be, "
+                " bytes with all recomputed that saves any, "
                 "the limit is %" PRId64 "; train.batch = %" PRId64 " should fit, with "
                 "train.accumulate to make up for it",
                 f->peak, t->limit, fits);
@@ -103,17 +104,18 @@ static enum status refuse(const struct footprint *f, const struct footprint_task
 
 enum status footprint_find(struct footprint *out, const struct footprint_task *t, struct error *err)
 {
-    int level, highest;
+    bool fits = true;
+    int level = 0, highest;
     enum status st;
 
     if ((st = measure(out, t, t->level, err)))
         return st;
     highest = RECOMPUTE_CHEAP + out->segments;
     while (t->limit && out->peak > t->limit) {
-        if (out->level >= highest)
+        if (!fits || out->level >= highest)
             return refuse(out, t, err);
-        if ((st = find_level(&level, t, out->level, highest, t->limit - (out->peak - out->values),
-                             err)))
+        if ((st = find_level(&level, &fits, t, out->level, highest,
+                             t->limit - (out->peak - out->values), err)))
             return st;
         graph_forget(t->graph);
         if ((st = measure(out, t, level, err)))

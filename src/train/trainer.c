@@ -551,12 +551,12 @@ static enum status run_steps(struct trainer *t, struct error *err)
     const char *from = NULL;
     enum status st;
 
-    if ((st = make_folder(t->options.out, err)))
+    /* Nothing is written before it is known that the run fits. */
+    if ((st = resume_or_refuse(t, path, &from, err)) || (st = start_loader(t, err)) ||
+        (st = plan_memory(t, err)) || (st = make_folder(t->options.out, err)))
         return st;
     checkpoint_clean(t->options.out);
-    if ((st = resume_or_refuse(t, path, &from, err)) ||
-        (st = log_open(&t->log, t->options.out, t->state.model->step, t->evaluation, err)) ||
-        (st = start_loader(t, err)) || (st = plan_memory(t, err)))
+    if ((st = log_open(&t->log, t->options.out, t->state.model->step, t->evaluation, err)))
         return st;
     t->began = t->parts.start = clock_seconds();
     tell(t, TRAIN_STARTED, from);

@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,44 @@ static void blocks_are_zeroed_and_aligned(void **state)
     }
 }
 
+/* Below, at and above the size of a huge page, and not a whole number of small ones. */
+static void large_blocks_come_when_touched(void **state)
+{
+    static const uint64_t sizes[] = {0, 1000, (2 << 20) - 1, 2 << 20, (9 << 20) + 4097};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t n = sizes[i];
+        bool mapped = n >= 2 << 20;
+        uint8_t *p;
+
+        assert_int_equal(mem_block_new((void **)&p, n, 1, "a block", NULL), OK);
+        assert_int_equal((uintptr_t)p % (mapped ? 2 << 20 : 64), 0);
+        assert_in_range(mem_block_missing(p, n, 1), mapped ? n : 0, mapped ? n + 4095 : 0);
+        for (uint64_t k = 0; k < n; k++)
+            assert_true(p[k] == 0);
+        memset(p, 0xAB, n);
+        assert_int_equal(mem_block_missing(p, n, 1), 0);
+        mem_block_free(p, n, 1);
+    }
+    mem_block_free(NULL, 5, 1);
+}
+
+static void a_process_has_memory(void **state)
+{
+    enum { MORE = 64 << 20 };
+    int64_t before = mem_resident();
+    uint8_t *p;
+
+    (void)state;
+    assert_int_equal(mem_block_new((void **)&p, MORE, 1, "a block", NULL), OK);
+    memset(p, 1, MORE);
+    assert_in_range(mem_resident() - before, MORE - MORE / 8, MORE + MORE / 8);
+    mem_block_free(p, MORE, 1);
+    assert_in_range(mem_resident() - before + MORE, MORE - MORE / 8, MORE + MORE / 8);
+    assert_true(mem_peak() >= before + MORE - MORE / 8);
+}
+
 static void impossible_sizes_are_told(void **state)
 {
     static const uint64_t sizes[][2] = {
@@ -42,6 +81,8 @@ static void impossible_sizes_are_told(void **state)
         assert_int_equal(mem_new(&p, sizes[i][0], sizes[i][1], "the moon", &err), E_MEMORY);
         assert_null(p);
         assert_non_null(strstr(err.text, "the moon"));
+        assert_int_equal(mem_block_new(&p, sizes[i][0], sizes[i][1], "the moon", &err), E_MEMORY);
+        assert_null(p);
     }
 }
 
@@ -92,6 +133,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_zeroed_and_aligned),
+        cmocka_unit_test(large_blocks_come_when_touched),
+        cmocka_unit_test(a_process_has_memory),
         cmocka_unit_test(impossible_sizes_are_told),
         cmocka_unit_test(memory_is_at_hand_or_not),
         cmocka_unit_test(arrays_grow),

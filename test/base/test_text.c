@@ -159,6 +159,23 @@ static void numbers_know_no_locale(void **state)
     setlocale(LC_NUMERIC, "C");
 }
 
+static void sizes(void **state)
+{
+    static const char *const wrong[] = {"",     "G",    "-1",  "1x",      "1 G",
+                                        "1GiB", "1e30", "nan", "4194304T"};
+    int64_t x = 7;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(text_to_bytes(wrong[i], &x));
+    assert_int_equal(x, 7);
+    assert_true(text_to_bytes("1234", &x) && x == 1234);
+    assert_true(text_to_bytes("2k", &x) && x == 2048);
+    assert_true(text_to_bytes("1.5G", &x) && x == INT64_C(3) << 29);
+    assert_true(text_to_bytes("800M", &x) && x == INT64_C(800) << 20);
+    assert_true(text_to_bytes("1T", &x) && x == INT64_C(1) << 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_heap_text_grows),
         cmocka_unit_test(whole_numbers),
         cmocka_unit_test(real_numbers),
+        cmocka_unit_test(sizes),
         cmocka_unit_test(reals_read_back_exactly),
         cmocka_unit_test(numbers_know_no_locale),
     };

@@ -17,6 +17,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { ROWS = 37, WIDTH = 24, DEPTH = 6 };
 
@@ -168,6 +169,30 @@ static void test_plan_is_reused(void **state)
     free(n);
 }
 
+/* After the first runs of a tape nothing is allocated: hardly a page is touched for the first time.
+ * (A few are the test's own: stacks, and what the kernel moves about.) */
+static void test_no_page_faults(void **state)
+{
+    enum { RUNS = 200 };
+    static struct result got;
+    struct net *n = net_new();
+    struct rusage before, after;
+    struct graph *g;
+
+    (void)state;
+    assert_int_equal(graph_new(&g, 0, 2, NULL), OK);
+    graph_set_recompute(g, RECOMPUTE_ALL);
+    for (int i = 0; i < 5; i++)
+        run_net(g, n, &got);
+    getrusage(RUSAGE_SELF, &before);
+    for (int i = 0; i < RUNS; i++)
+        run_net(g, n, &got);
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_minflt - before.ru_minflt < RUNS / 4);
+    graph_free(g);
+    free(n);
+}
+
 static struct graph_stats stats_of(int level)
 {
     struct net *n = net_new();
@@ -286,15 +311,11 @@ static void test_many_shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equal_bits),
-        cmocka_unit_test(test_unused_gradient_is_zero),
-        cmocka_unit_test(test_gradient),
-        cmocka_unit_test(test_plan_is_reused),
-        cmocka_unit_test(test_recomputing_saves_memory),
-        cmocka_unit_test(test_places_are_tight),
-        cmocka_unit_test(test_kept_values),
-        cmocka_unit_test(test_dead_code),
-        cmocka_unit_test(test_many_shapes),
+        cmocka_unit_test(test_equal_bits),       cmocka_unit_test(test_unused_gradient_is_zero),
+        cmocka_unit_test(test_gradient),         cmocka_unit_test(test_plan_is_reused),
+        cmocka_unit_test(test_no_page_faults),   cmocka_unit_test(test_recomputing_saves_memory),
+        cmocka_unit_test(test_places_are_tight), cmocka_unit_test(test_kept_values),
+        cmocka_unit_test(test_dead_code),        cmocka_unit_test(test_many_shapes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,6 +131,30 @@ static void test_dit_pictures(void **state)
         check_own_request(make_dit(), s);
 }
 
+/* On a graph of the caller's that packs nothing: the same bits, by the plans that were measured. */
+static void test_on_another_graph(void **state)
+{
+    static float want[ITEMS * LENGTH], got[ITEMS * LENGTH];
+    struct model *m = make_unet();
+    struct generate_request r = {
+        .model = m, .settings = m->sample, .items = items, .n = ITEMS, .batch = 2, .threads = 1};
+    struct graph_stats most, one;
+    int64_t beside;
+
+    (void)state;
+    assert_int_equal(generate(want, &r, NULL, NULL), OK);
+    assert_int_equal(graph_new(&r.graph, 0, 2, NULL), OK);
+    assert_int_equal(generate_measure(&most, &beside, &r, NULL), OK);
+    assert_true(most.arena_bytes > 0 && beside > 0);
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    assert_memory_equal(want, got, sizeof want);
+    assert_int_equal(graph_measure(r.graph, &one, NULL), OK);
+    assert_int_equal(one.plans, 2);
+    assert_true(one.arena_bytes <= most.arena_bytes);
+    graph_free(r.graph);
+    model_free(m);
+}
+
 /* w = 0 and w = 1 ask the network once a slope, other scales twice. */
 static void test_evaluations(void **state)
 {
@@ -367,7 +391,7 @@ int main(void)
         cmocka_unit_test(test_refusals),      cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_model_file),    cmocka_unit_test(test_hostile_description),
         cmocka_unit_test(test_foreign_file),  cmocka_unit_test(test_huge_description),
-        cmocka_unit_test(test_sheet),
+        cmocka_unit_test(test_sheet),         cmocka_unit_test(test_on_another_graph),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,188 @@
+/*
+ * test_params.c - parameters in files: mapped where they lie, converted where they do not
+ */
+#include "nn/params.h"
+
+#include "base/rng.h"
+#include "support/temp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char folder[TEMP_PATH], path[TEMP_PATH];
+
+static void fill_table(float *out, struct shape shape, const void *config)
+{
+    (void)config;
+    for (int64_t i = 0; i < shape_count(shape); i++)
+        out[i] = (float)i;
+}
+
+/* Every kind of place: whole cache lines, a size that is none, a convolution, two that need no
+ * change of order, and a table. */
+static struct params *declare(void)
+{
+    const struct init normal = {.kind = INIT_NORMAL, .std = 1};
+    struct params *p;
+    struct scope s;
+
+    assert_int_equal(params_new(&p, NULL), OK);
+    s = scope_root(p);
+    params_add(s, "odd", SHAPE(5), normal);
+    params_add_conv(s, "conv", SHAPE(4, 3, 3, 8), normal);
+    params_add(s, "even", SHAPE(16, 8), normal);
+    params_add_conv(s, "point", SHAPE(16, 1, 1, 8), normal);
+    params_add_patch(s, "patch", 8, 1, 4, normal);
+    params_add(s, "table", SHAPE(7),
+               (struct init){.kind = INIT_TABLE, .table = fill_table, .config = NULL});
+    return p;
+}
+
+static void save(struct params *p, const char *prefix, bool table)
+{
+    struct save_tensor rows[8];
+    int64_t n;
+    void *keep;
+
+    assert_int_equal(params_describe(p, prefix, table ? PARAMS_ALL : PARAMS_TRAINED, NULL, rows, &n,
+                                     &keep, NULL),
+                     OK);
+    assert_int_equal(n, params_count(p) - (table ? 0 : 1));
+    assert_int_equal(safetensors_save(path, rows, n, NULL, 0, NULL), OK);
+    free(keep);
+}
+
+static bool lies_in(const struct safetensors *f, const struct param *q)
+{
+    const struct file_tensor *t = safetensors_find(f, q->name);
+
+    return t && (const void *)q->own == (const void *)t->bytes;
+}
+
+static void assert_same(struct params *a, struct params *b)
+{
+    for (int64_t i = 0; i < params_count(a); i++)
+        assert_memory_equal(params_at(a, i)->value, params_at(b, i)->value,
+                            (size_t)shape_count(params_at(a, i)->shape) * sizeof(float));
+}
+
+static void mapped_parameters_are_the_saved_ones(void **state)
+{
+    static const char *const in_place[] = {"odd", "even", "point", "patch", "table"};
+    struct params *from = declare(), *to = declare();
+    struct safetensors *f;
+
+    (void)state;
+    assert_int_equal(params_alloc(from, true, NULL), OK);
+    params_init(from, 3);
+    save(from, "", true);
+    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    assert_int_equal(params_map(to, f, "", NULL), OK);
+    assert_same(from, to);
+    assert_null(params_values(to));
+    for (size_t i = 0; i < sizeof in_place / sizeof *in_place; i++)
+        assert_true(lies_in(f, params_find(to, in_place[i])));
+    assert_false(lies_in(f, params_find(to, "conv")));
+    /* Memory that is given back comes again. */
+    for (int64_t i = 0; i < params_count(to); i++)
+        safetensors_drop(f, params_at(to, i)->own, 1 << 20);
+    assert_same(from, to);
+    params_free(from);
+    params_free(to);
+    safetensors_close(f);
+}
+
+static void a_missing_table_is_filled(void **state)
+{
+    struct params *from = declare(), *to = declare();
+    struct safetensors *f;
+
+    (void)state;
+    assert_int_equal(params_alloc(from, false, NULL), OK);
+    params_init(from, 4);
+    save(from, "ema.", false);
+    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    assert_int_equal(params_map(to, f, "ema.", NULL), OK);
+    assert_same(from, to);
+    params_free(from);
+    params_free(to);
+    safetensors_close(f);
+}
+
+static void what_does_not_fit_is_listed(void **state)
+{
+    struct params *from = declare(), *to = declare();
+    struct error err = {0};
+    struct safetensors *f;
+
+    (void)state;
+    params_add(scope_root(from), "more", SHAPE(2), (struct init){.kind = INIT_ONE});
+    params_add(scope_root(to), "less", SHAPE(2), (struct init){.kind = INIT_ONE});
+    assert_int_equal(params_alloc(from, false, NULL), OK);
+    params_init(from, 5);
+    params_find(from, "even")->file_shape = SHAPE(8, 16);
+    save(from, "", true);
+    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    assert_int_equal(params_map(to, f, "", &err), E_FORMAT);
+    assert_non_null(strstr(err.text, "1 missing, 1 of another shape, 1 unexpected"));
+    assert_non_null(strstr(err.text, "less"));
+    assert_non_null(strstr(err.text, "more"));
+    assert_non_null(strstr(err.text, "[8, 16]"));
+    params_free(from);
+    params_free(to);
+    safetensors_close(f);
+}
+
+/* The data begin at a cache line, and what fills whole ones begins at one. */
+static void files_are_aligned(void **state)
+{
+    struct params *from = declare();
+    struct safetensors *f;
+
+    (void)state;
+    assert_int_equal(params_alloc(from, false, NULL), OK);
+    params_init(from, 6);
+    save(from, "", true);
+    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    for (int64_t i = 0; i < safetensors_count(f); i++) {
+        const struct file_tensor *t = safetensors_at(f, i);
+
+        assert_int_equal((uintptr_t)t->bytes % (t->n_bytes % 64 ? sizeof(float) : 64), 0);
+    }
+    params_free(from);
+    safetensors_close(f);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    temp_dir_new(folder);
+    temp_path(path, folder, "p.safetensors");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    temp_dir_remove(folder);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mapped_parameters_are_the_saved_ones),
+        cmocka_unit_test(a_missing_table_is_filled),
+        cmocka_unit_test(what_does_not_fit_is_listed),
+        cmocka_unit_test(files_are_aligned),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
