@@ -41,6 +41,8 @@ static enum status measure(struct footprint *out, const struct footprint_task *t
     graph_set_recompute(t->graph, level);
     t->record(t->self);
     out->segments = graph_segments(t->graph);
+    if (out->level > RECOMPUTE_CHEAP + out->segments)
+        out->level = RECOMPUTE_CHEAP + out->segments;
     if ((st = graph_measure(t->graph, &step, err)) || (st = t->others(t->self, &others, err)))
         return st;
     for (int i = 0; i < FOOTPRINT_BLOCKS; i++) {
