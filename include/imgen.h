@@ -92,8 +92,9 @@ IMGEN_API int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out);
 struct imgen_model;
 
 /* Open a model file, or a checkpoint of a run (its averaged weights).  *out is closed by the
- * caller.  The weights stay in the file and are read when they are used: it may be replaced (renamed
- * over, removed) meanwhile, but not written to; cut short, it ends the program with SIGBUS. */
+ * caller.  The weights stay in the file and are read when they are used: it may be replaced
+ * (renamed over, removed) meanwhile, but not written to; cut short, it ends the program with
+ * SIGBUS. */
 IMGEN_API enum imgen_status imgen_model_open(struct imgen_model **out, const char *path,
                                              struct imgen_error *err);
 IMGEN_API void imgen_model_close(struct imgen_model *model); /* NULL is fine */
