@@ -1,7 +1,7 @@
 /*
  * cmd_bench.c - how fast this machine is, and what share of it the library reaches
  *
- * Peak and bandwidth are measured in the same run as the rows, so a share means the same on every
+ * Peak and bandwidth are measured again beside every repetition, so a share means the same on every
  * machine and under every neighbour's load.
  */
 #include "cli.h"
@@ -36,22 +36,49 @@ static void print_head(const struct imgen_machine *m)
 
     printf("%d threads: peak %s, memory %s\n\n", m->threads,
            units_si(peak, m->peak_flops, "FLOP/s"), units_si(bandwidth, m->bandwidth, "B/s"));
-    printf("%-50s %10s %7s %14s %7s\n", "", "time", "spread", "rate", "share");
+    printf("%-76s %9s %7s %14s %7s\n", "", "time", "spread", "rate", "share");
+}
+
+static const char *limit_name(enum imgen_limit limit)
+{
+    static const char *const names[] = {
+        [IMGEN_LIMIT_NONE] = "",
+        [IMGEN_LIMIT_ARITHMETIC] = "of peak",
+        [IMGEN_LIMIT_MEMORY] = "of memory",
+        [IMGEN_LIMIT_TIME] = "of the step",
+    };
+
+    return names[limit];
+}
+
+static void print_measured(const struct imgen_bench_row *row)
+{
+    char time[UNITS_ROOM], rate[UNITS_ROOM];
+    bool counts = row->flops > 0;
+
+    printf(" %9s %5.0f %%", units_time(time, row->seconds), 100 * row->spread);
+    printf(" %14s", !counts && !row->bytes
+                        ? ""
+                        : units_si(rate, (counts ? row->flops : row->bytes) / row->seconds,
+                                   counts ? "FLOP/s" : "B/s"));
 }
 
 static int print_row(const struct imgen_bench_row *row, void *user)
 {
     struct table *table = user;
-    char time[UNITS_ROOM], rate[UNITS_ROOM];
-    bool counts = row->flops > 0;
+    char memory[UNITS_ROOM];
 
     if (!table->n++)
         print_head(&table->machine);
-    printf("%-50s %10s %5.0f %% %14s %5.0f %%\n", row->name, units_time(time, row->seconds),
-           100 * row->spread,
-           units_si(rate, (counts ? row->flops : row->bytes) / row->seconds,
-                    counts ? "FLOP/s" : "B/s"),
-           100 * row->share);
+    printf("%-76s", row->name);
+    if (row->seconds > 0)
+        print_measured(row);
+    else
+        printf(" %32s", "");
+    printf(" %5.1f %% %s", 100 * row->share, limit_name(row->limit));
+    if (row->memory)
+        printf(", tape %s", units_bytes(memory, (double)row->memory));
+    printf("\n");
     fflush(stdout);
     return 1;
 }
@@ -69,6 +96,8 @@ static int print_row_json(const struct imgen_bench_row *row, void *user)
     json_out_real(j, "flops", row->flops);
     json_out_real(j, "bytes", row->bytes);
     json_out_real(j, "share", row->share);
+    json_out_text(j, "limit", limit_name(row->limit));
+    json_out_int(j, "memory", row->memory);
     json_out_close(j);
     return 1;
 }
@@ -118,6 +147,8 @@ const struct command command_bench = {
     .is = {"bench", "[FILTER] [flags]", "measure this machine and the hot operations", rows},
     .details =
         "Times the operations whose name contains FILTER: median, spread, rate and share of\n"
-        "the machine's measured peak of arithmetic, or of memory where that is the limit.",
+        "the machine's measured peak of arithmetic, or of memory where that is the limit.\n"
+        "Families: linear, conv, attention, elementwise, optimizer, training step, sampling\n"
+        "step, decoder.",
     .run = cmd_bench,
 };

@@ -338,12 +338,23 @@ IMGEN_API enum imgen_status imgen_file_verify(const struct imgen_file *file,
 /* ---- Speed
  * ------------------------------------------------------------------------------------------ */
 
-/* One measurement: medians over repetitions. */
+/* What a share is a share of. */
+enum imgen_limit {
+    IMGEN_LIMIT_NONE,       /* there is no share                                       */
+    IMGEN_LIMIT_ARITHMETIC, /* the machine's peak of multiply-adds                     */
+    IMGEN_LIMIT_MEMORY,     /* the memory's bandwidth, where that is the nearer limit  */
+    IMGEN_LIMIT_TIME,       /* the time of the whole step that the row is a part of    */
+};
+
+/* One measurement, or, with seconds 0, the mean or the least share of those before it.  Peak and
+ * bandwidth are measured again beside each run, and a share is the median of the runs' own shares. */
 struct imgen_bench_row {
     const char *name;
-    double seconds, spread; /* median; (largest - smallest) / median                       */
-    double flops, bytes;    /* of one run, 0: does not apply                               */
-    double share;           /* of the measured peak of arithmetic, or of memory; in [0, 1] */
+    double seconds, spread; /* median; (largest - smallest) / median                  */
+    double flops, bytes;    /* of one run, 0: does not apply; padding is not counted  */
+    double share;
+    enum imgen_limit limit; /* of what                                                */
+    int64_t memory;         /* bytes of intermediate values and scratch, or 0         */
 };
 typedef int imgen_bench_callback(const struct imgen_bench_row *row, void *user);
 
@@ -352,7 +363,7 @@ struct imgen_machine {
     double peak_flops; /* float32 fused multiply-adds, measured, all threads together */
     double bandwidth;  /* bytes a second from memory, measured                        */
 };
-/* filter: run only rows whose name contains it, or NULL. */
+/* filter: run only the cases whose name, or whose family's name, contains it; or NULL: all. */
 IMGEN_API enum imgen_status imgen_bench(int threads, const char *filter,
                                         struct imgen_machine *machine,
                                         imgen_bench_callback *callback, void *user,

@@ -10,11 +10,22 @@ struct relay {
     void *user;
 };
 
+_Static_assert((int)IMGEN_LIMIT_NONE == SPEED_NONE && (int)IMGEN_LIMIT_TIME == SPEED_TIME,
+               "both lists of limits are in the same order");
+
 static bool relay(const struct speed_row *row, void *user)
 {
     const struct relay *to = user;
-    struct imgen_bench_row out = {row->name,  row->seconds, row->spread,
-                                  row->flops, row->bytes,   row->share};
+    struct imgen_bench_row out = {
+        .name = row->name,
+        .seconds = row->seconds,
+        .spread = row->spread,
+        .flops = row->flops,
+        .bytes = row->bytes,
+        .share = row->share,
+        .limit = (enum imgen_limit)row->limit,
+        .memory = row->memory,
+    };
 
     return to->callback(&out, to->user) != 0;
 }

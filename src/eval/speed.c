@@ -1,28 +1,28 @@
 /*
- * speed.c - how fast the hot ops and a whole training step run here
+ * speed.c - the watch
  *
  * Every case is a tape, run several times with a probe that sees each node's seconds.  A row adds
  * up the nodes of one op, so the same mechanism measures a single op forward and backward and
  * profiles a whole training step, and an op that calls itself fast in isolation cannot hide inside
  * a network.
  *
- * Shares are of peaks measured in the same process just before, because a virtual machine's speed
- * is not what its processor's data sheet says.
+ * The clock of a processor moves by tens of per cent with temperature and neighbours.  So the peak
+ * is measured again before every run (8 ms), the memory's bandwidth too where some row is bound by
+ * it, and a share is the median over the runs of each one's own share, not the share of the median.
+ * A row's limit is whichever of the two would take longer.  Measuring the bandwidth also empties
+ * the caches: rows under that limit are from memory to memory, as behind a large layer.
+ *
+ * What must stay true: nothing is timed that a user does not run.  The nodes that hand a single op
+ * its gradient are left out; a network's step is taken whole, optimizer and recording included, and
+ * what no node accounts for is a row of its own.
  */
-#include "eval/speed.h"
+#include "eval/speed_case.h"
 
 #include "backend/cpu/peak.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "model/network.h"
-#include "ops/activation.h"
-#include "ops/attention.h"
-#include "ops/basic.h"
-#include "ops/conv.h"
-#include "ops/linear.h"
-#include "ops/norm.h"
-#include "train/adamw.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <omp.h>
@@ -30,24 +30,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 7, OPS_MAX = 48, FLOATS = 1 << 25 };
+enum { RUNS = SPEED_RUNS, COPY_FLOATS = 32 << 20, PATTERN = 1 << 20, NAMES_MAX = 256 };
 
-struct total {
-    const struct op *op;
-    double seconds[RUNS], flops, bytes;
-};
+/* Rows that take less than this part of their case are not told. */
+static const double PART_TOLD = 0.01;
 
-struct bench {
-    const struct machine *machine;
-    speed_callback *callback;
-    void *user;
-    struct graph *g;
-    float *values, *grads; /* [FLOATS]: what inputs and parameters are cut from */
-    int64_t used, used_grads;
-    struct network *net;
-    struct total total[OPS_MAX];
-    int n_totals, run; /* run -1: a warm-up, not counted */
+static const struct speed_family *const families[] = {
+    &family_linear,    &family_linear_few,  &family_conv,       &family_conv_edge,
+    &family_attention, &family_elementwise, &family_two_passes, &family_adamw,
+    &family_training,  &family_sampling,    &family_decoder,
 };
+enum { FAMILIES = sizeof families / sizeof *families };
 
 void speed_machine(struct machine *out, int threads)
 {
@@ -56,150 +49,276 @@ void speed_machine(struct machine *out, int threads)
     out->bandwidth = cpu_memory_bandwidth(threads);
 }
 
-/* --- inputs -------------------------------------------------------------------------------------
+/* --- for families ------------------------------------------------------------------------------
  */
 
-static struct tensor *input(struct bench *b, struct shape shape)
+void speed_count(struct speed_job *j, const char *name, double seconds, double flops, double bytes)
 {
-    struct tensor *t;
+    struct tally *t = j->tally;
 
-    MUST(b->used + shape_count(shape) <= FLOATS, "a benchmark's inputs are too large");
-    t = graph_input(b->g, shape, b->values + b->used);
-    b->used += shape_count(shape);
-    graph_want_grad(t);
-    return t;
+    while (t < j->tally + j->n_tallies && strcmp(t->name, name))
+        t++;
+    if (t == j->tally + j->n_tallies) {
+        MUST(j->n_tallies < SPEED_OPS, "a benchmark meets more than %d ops", SPEED_OPS);
+        *t = (struct tally){.name = name};
+        j->n_tallies++;
+    }
+    t->seconds += seconds;
+    t->flops += flops;
+    t->bytes += bytes;
 }
 
-static struct tensor *param(struct bench *b, struct shape shape)
+/* A block of random numbers repeated: drawing all of them would take longer than the benchmark. */
+static void fill(float *x, int64_t n, uint64_t key)
 {
-    int64_t n = shape_count(shape);
-    struct tensor *t;
+    struct rng r = rng_stream(1, RNG_TEST, key);
 
-    MUST(b->used + n <= FLOATS && b->used_grads + n <= FLOATS, "a benchmark is too large");
-    t = graph_param(b->g, shape, b->values + b->used, b->grads + b->used_grads, "p");
-    b->used += n;
-    b->used_grads += n;
-    return t;
+    for (int64_t i = 0; i < n && i < PATTERN; i++)
+        x[i] = (float)(rng_u32(&r) >> 8) * 0x1p-24f - 0.5f;
+    for (int64_t i = PATTERN; i < n; i++)
+        x[i] = x[i - PATTERN];
 }
 
-/* --- cases --------------------------------------------------------------------------------------
- */
-
-struct bench_case {
-    const char *name;
-    struct tensor *(*record)(struct bench *b, const int64_t *n);
-    int64_t n[4];
-    bool whole; /* report the whole tape, and every op of it */
-};
-
-static struct tensor *record_linear(struct bench *b, const int64_t *n)
+/* Without memory, the place of the pointer itself stands in: recording only looks at addresses. */
+float *speed_values(struct speed_job *j, int64_t n)
 {
-    return op_linear(b->g, input(b, SHAPE(n[0], n[1])), param(b, SHAPE(n[2], n[1])),
-                     param(b, SHAPE(n[2])), n[3] ? ACT_GELU : ACT_NONE);
+    float *x = NULL;
+    enum status st;
+
+    MUST(j->n_blocks < SPEED_BLOCKS, "a benchmark has more than %d inputs", SPEED_BLOCKS);
+    st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a benchmark's inputs", &j->failure);
+    if (st) {
+        j->failed = st;
+        return (float *)(void *)&j->block[j->n_blocks++];
+    }
+    fill(x, n, (uint64_t)j->n_blocks);
+    return j->block[j->n_blocks++] = x;
 }
 
-static struct tensor *record_conv(struct bench *b, const int64_t *n)
+/* Only products are counted: what an exponential costs is a matter of taste, and where they are
+ * the work, the memory is the limit. */
+static double flops_of(const struct tensor *y)
 {
-    struct conv_geometry same = {1, 1, 1, 1, 1};
+    static const char *const products[] = {"linear", "conv", "attention"};
 
-    return op_conv2d(b->g, input(b, SHAPE(n[0], n[1], n[1], n[2])),
-                     param(b, SHAPE(n[3], 3, 3, n[2])), param(b, SHAPE(n[3])), same);
+    for (size_t i = 0; i < sizeof products / sizeof *products && y->op->flops; i++)
+        if (!strncmp(y->op->name, products[i], strlen(products[i])))
+            return y->op->flops(y);
+    return 0;
 }
 
-static struct tensor *record_attention(struct bench *b, const int64_t *n)
-{
-    return op_attention(b->g, input(b, SHAPE(n[0], n[1], 3 * n[2])), n[3], QKV_SPLIT);
-}
-
-static struct tensor *record_layernorm(struct bench *b, const int64_t *n)
-{
-    return op_layernorm_modulate(b->g, input(b, SHAPE(n[0], n[1], n[2])),
-                                 input(b, SHAPE(n[0], n[2])), input(b, SHAPE(n[0], n[2])), 1e-6);
-}
-
-static struct tensor *record_groupnorm(struct bench *b, const int64_t *n)
-{
-    return op_groupnorm(b->g, input(b, SHAPE(n[0], n[1], n[1], n[2])), n[3], param(b, SHAPE(n[2])),
-                        param(b, SHAPE(n[2])), input(b, SHAPE(n[0], 2 * n[2])), true, 1e-5);
-}
-
-static struct tensor *record_gated(struct bench *b, const int64_t *n)
-{
-    return op_gated_add(b->g, input(b, SHAPE(n[0], n[1], n[2])), input(b, SHAPE(n[0], n[2])),
-                        input(b, SHAPE(n[0], n[1], n[2])));
-}
-
-static struct tensor *record_silu(struct bench *b, const int64_t *n)
-{
-    return op_silu(b->g, input(b, SHAPE(n[0], n[1])));
-}
-
-/* The network's own loss: mean square of its output. */
-static struct tensor *record_network(struct bench *b, const int64_t *n)
-{
-    const struct network_io *io = &b->net->io;
-    static const int32_t labels[64];
-    struct network_input in = {
-        .x = graph_input(b->g, SHAPE(n[0], io->height, io->width, io->in_channels), b->values),
-        .t = graph_input(b->g, SHAPE(n[0]), b->values),
-        .y = graph_input_i32(b->g, SHAPE(n[0]), labels),
-    };
-
-    return network_forward(b->g, b->net, in);
-}
-
-static const struct bench_case cases[] = {
-    {"linear 4096 x 384 -> 1152", record_linear, {4096, 384, 1152, 0}, false},
-    {"linear 4096 x 384 -> 1536 + gelu", record_linear, {4096, 384, 1536, 1}, false},
-    {"linear 4096 x 1536 -> 384", record_linear, {4096, 1536, 384, 0}, false},
-    {"linear 16 x 384 -> 2304", record_linear, {16, 384, 2304, 0}, false},
-    {"conv 3x3, 8 x 32 x 32, 128 -> 128", record_conv, {8, 32, 128, 128}, false},
-    {"conv 3x3, 8 x 16 x 16, 256 -> 256", record_conv, {8, 16, 256, 256}, false},
-    {"conv 3x3, 64 x 16 x 16, 32 -> 32", record_conv, {64, 16, 32, 32}, false},
-    {"conv 3x3, 64 x 32 x 32, 3 -> 64", record_conv, {64, 32, 3, 64}, false},
-    {"attention 16 x 256, 6 heads of 64", record_attention, {16, 256, 384, 6}, false},
-    {"attention 2 x 1024, 6 heads of 64", record_attention, {2, 1024, 384, 6}, false},
-    {"layer norm + modulate 16 x 256 x 384", record_layernorm, {16, 256, 384, 0}, false},
-    {"group norm + film + silu 16 x 32 x 32 x 128", record_groupnorm, {16, 32, 128, 32}, false},
-    {"gated add 16 x 256 x 384", record_gated, {16, 256, 384, 0}, false},
-    {"silu 4096 x 1536", record_silu, {4096, 1536, 0, 0}, false},
-};
-
-/* --- measuring ----------------------------------------------------------------------------------
- */
-
-static struct total *total_of(struct bench *b, const struct op *op)
-{
-    for (int i = 0; i < b->n_totals; i++)
-        if (b->total[i].op == op)
-            return &b->total[i];
-    MUST(b->n_totals < OPS_MAX, "a benchmark meets more than %d ops", OPS_MAX);
-    b->total[b->n_totals] = (struct total){.op = op};
-    return &b->total[b->n_totals++];
-}
-
+/* A node that makes less than it is given, without summing it up, reads what it makes. */
 static double bytes_of(const struct tensor *y)
 {
+    static const char *const pickers[] = {"slice", "embedding"};
     double bytes = (double)tensor_bytes(y);
 
+    for (size_t i = 0; i < sizeof pickers / sizeof *pickers; i++)
+        if (!strcmp(y->op->name, pickers[i]))
+            return 2 * bytes;
     for (int k = 0; k < TENSOR_INS; k++)
         bytes += y->in[k] ? (double)tensor_bytes(y->in[k]) : 0;
-    return bytes;
+    return bytes + (y->side ? (double)tensor_bytes(y->side) : 0);
 }
 
 static void watch(const struct tensor *y, double seconds, void *user)
 {
-    struct bench *b = user;
-    struct total *t;
+    struct speed_job *j = user;
 
-    if (b->run < 0)
+    if (y->id >= j->frame_first && y->id <= j->frame_last)
+        j->frame_seconds += seconds;
+    else
+        speed_count(j, y->op->name, seconds, flops_of(y), bytes_of(y));
+}
+
+enum status speed_graph(struct speed_job *j, unsigned flags, struct error *err)
+{
+    enum status st = graph_new(&j->graph, flags, j->threads, err);
+
+    if (!st)
+        graph_set_probe(j->graph, watch, j);
+    return st;
+}
+
+/* --- one case ----------------------------------------------------------------------------------
+ */
+
+void speed_close(struct speed_job *j)
+{
+    if (!j)
         return;
-    t = total_of(b, y->op);
-    t->seconds[b->run] += seconds;
-    if (b->run)
-        return;
-    t->flops += y->op->flops ? y->op->flops(y) : 0;
-    t->bytes += bytes_of(y);
+    if (j->family->close)
+        j->family->close(j->own);
+    graph_free(j->graph);
+    for (int i = 0; i < j->n_blocks; i++)
+        free(j->block[i]);
+    free(j);
+}
+
+static enum status job_open(struct speed_job **out, const struct speed_family *family,
+                            const struct speed_case *c, int threads, struct error *err)
+{
+    struct speed_job *j;
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_new((void **)&j, 1, sizeof *j, "a benchmark", err)))
+        return st;
+    j->family = family;
+    j->is = c;
+    j->threads = threads;
+    j->frame_last = -1;
+    if ((st = family->open(j, err))) {
+        speed_close(j);
+        return st;
+    }
+    *out = j;
+    return OK;
+}
+
+enum status speed_step(struct speed_job *j, double *seconds, struct error *err)
+{
+    int before = omp_get_max_threads();
+    double start;
+    enum status st;
+
+    for (int i = 0; i < j->n_tallies; i++)
+        j->tally[i].seconds = j->tally[i].flops = j->tally[i].bytes = 0;
+    j->frame_seconds = 0;
+    omp_set_num_threads(j->threads);
+    start = clock_seconds();
+    st = j->family->run(j, err);
+    *seconds = clock_seconds() - start - j->frame_seconds;
+    omp_set_num_threads(before);
+    return st;
+}
+
+double speed_flops(const struct speed_job *j)
+{
+    double flops = 0;
+
+    for (int i = 0; i < j->n_tallies; i++)
+        flops += j->tally[i].flops;
+    return flops;
+}
+
+int64_t speed_weights(const struct speed_job *j)
+{
+    return j->weights;
+}
+
+/* --- all cases ---------------------------------------------------------------------------------
+ */
+
+static const struct speed_case *case_at(int i, const struct speed_family **family)
+{
+    for (int f = 0; f < FAMILIES; f++) {
+        *family = families[f];
+        for (const struct speed_case *c = families[f]->cases; c->name; c++)
+            if (!i--)
+                return c;
+    }
+    return NULL;
+}
+
+const char *speed_name(int i)
+{
+    const struct speed_family *family;
+    const struct speed_case *c = case_at(i, &family);
+
+    return c ? c->name : NULL;
+}
+
+enum status speed_open(struct speed_job **out, const char *name, int threads, struct error *err)
+{
+    const struct speed_family *family;
+    const struct speed_case *c;
+    const char *names[NAMES_MAX], *near;
+    int n = 0;
+
+    *out = NULL;
+    for (; (c = case_at(n, &family)) && n < NAMES_MAX; n++) {
+        if (!strcmp(c->name, name))
+            return job_open(out, family, c, threads, err);
+        names[n] = c->name;
+    }
+    near = text_nearest(name, names, n);
+    return fail(err, E_ARG, "there is no benchmark '%s'%s%s%s", name,
+                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* --- rows --------------------------------------------------------------------------------------
+ */
+
+struct series {
+    double seconds[RUNS], share[RUNS], flops, bytes;
+    enum speed_limit limit;
+};
+
+enum { WHOLE = SPEED_OPS, OUTSIDE, SERIES };
+
+struct summary {
+    int n;
+    double logs, least;
+};
+
+struct bench {
+    const struct machine *machine;
+    speed_callback *callback;
+    void *user;
+    float *from, *to; /* [COPY_FLOATS]: what the bandwidth is measured on */
+    double peak, bandwidth;
+    struct series series[SERIES];
+    bool memory_bound; /* some row of the case is */
+    struct summary summary;
+};
+
+static void take(struct series *s, int run, double seconds, double flops, double bytes,
+                 const struct bench *b)
+{
+    s->seconds[run] = seconds;
+    s->flops = flops;
+    s->bytes = bytes;
+    s->limit = !flops && !bytes                         ? SPEED_NONE
+               : bytes / b->bandwidth > flops / b->peak ? SPEED_MEMORY
+                                                        : SPEED_ARITHMETIC;
+    s->share[run] =
+        s->limit == SPEED_MEMORY ? bytes / seconds / b->bandwidth : flops / seconds / b->peak;
+}
+
+/* A whole with any products in it is judged by them. */
+static void take_run(struct bench *b, const struct speed_job *j, int run, double seconds)
+{
+    struct series *outside = &b->series[OUTSIDE];
+    double flops = speed_flops(j), bytes = 0, counted = 0;
+
+    b->memory_bound = false;
+    for (int i = 0; i < j->n_tallies; i++) {
+        const struct tally *t = &j->tally[i];
+
+        take(&b->series[i], run, t->seconds, t->flops, t->bytes, b);
+        b->memory_bound |= b->series[i].limit == SPEED_MEMORY;
+        bytes += t->bytes;
+        counted += t->seconds;
+    }
+    take(&b->series[WHOLE], run, seconds, flops, flops > 0 ? 0 : bytes, b);
+    b->series[WHOLE].bytes = bytes;
+    take(outside, run, seconds - counted, 0, 0, b);
+    outside->limit = SPEED_TIME;
+    outside->share[run] = outside->seconds[run] / seconds;
+}
+
+static void measure_machine(struct bench *b)
+{
+    int threads = b->machine->threads;
+
+    b->bandwidth = b->machine->bandwidth;
+    if (b->memory_bound) {
+        double first = cpu_copy_rate(b->to, b->from, COPY_FLOATS, threads);
+
+        b->bandwidth = fmax(first, cpu_copy_rate(b->to, b->from, COPY_FLOATS, threads));
+    }
+    b->peak = cpu_peak_flops(threads);
 }
 
 static int by_size(const void *a, const void *b)
@@ -209,205 +328,130 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool tell(struct bench *b, const char *name, const char *op, const double seconds[RUNS],
-                 double flops, double bytes)
+static double median(double *x)
 {
-    const struct machine *m = b->machine;
-    struct speed_row row = {.flops = flops, .bytes = bytes};
-    double s[RUNS];
-
-    memcpy(s, seconds, sizeof s);
-    qsort(s, RUNS, sizeof *s, by_size);
-    snprintf(row.name, sizeof row.name, "%s%s%s", name, op ? ": " : "", op ? op : "");
-    row.seconds = s[RUNS / 2];
-    row.spread = (s[RUNS - 1] - s[0]) / s[RUNS / 2];
-    row.share = fmax(flops / row.seconds / m->peak_flops, bytes / row.seconds / m->bandwidth);
-    return b->callback(&row, b->user);
+    qsort(x, RUNS, sizeof *x, by_size);
+    return x[RUNS / 2];
 }
 
-/* Record, take the adjoints of the sum of squares, run. */
-static enum status run_once(struct bench *b, const struct bench_case *c, double *seconds,
-                            struct error *err)
+static void add_to_summary(struct summary *s, double share)
 {
-    double start = clock_seconds();
-    struct tensor *y, *loss;
+    s->least = s->n && s->least < share ? s->least : share;
+    s->logs += log(share);
+    s->n++;
+}
+
+static enum status tell(struct bench *b, const struct speed_row *row, struct error *err)
+{
+    return b->callback(row, b->user) ? OK : fail(err, E_CANCELLED, "stopped");
+}
+
+static enum status tell_series(struct bench *b, const struct speed_job *j, int which,
+                               const char *part, int64_t memory, struct error *err)
+{
+    struct series *s = &b->series[which];
+    struct speed_row row = {.flops = s->flops, .bytes = s->bytes, .limit = s->limit};
+
+    snprintf(row.name, sizeof row.name, "%s%s%s", j->is->name, *part ? ": " : "", part);
+    row.seconds = median(s->seconds);
+    row.spread = (s->seconds[RUNS - 1] - s->seconds[0]) / row.seconds;
+    row.share = median(s->share);
+    row.memory = which == WHOLE ? memory : 0;
+    if (which < SPEED_OPS && s->limit == j->family->mean && s->limit)
+        add_to_summary(&b->summary, row.share);
+    return tell(b, &row, err);
+}
+
+static enum status tell_case(struct bench *b, const struct speed_job *j, struct error *err)
+{
+    struct graph_stats stats = {0};
+    double whole = median(b->series[WHOLE].seconds);
+    int64_t memory;
     enum status st;
 
-    graph_reset(b->g);
-    b->used = b->used_grads = 0;
-    y = c->record(b, c->n);
-    loss = op_sum(b->g, op_mul(b->g, y, y));
-    graph_backward(b->g, loss);
-    graph_keep(b->g, loss);
-    for (int k = 0; k < TENSOR_INS && !c->whole; k++)
-        if (y->in[k] && y->in[k]->grad)
-            graph_keep(b->g, y->in[k]->grad);
-    st = graph_run(b->g, err);
-    *seconds = clock_seconds() - start;
-    return st;
-}
-
-static bool worth_telling(const struct bench_case *c, const struct total *t)
-{
-    static const char *const frame[] = {"mul",        "sum",  "fill",   "constant",
-                                        "accumulate", "copy", "affine", "broadcast"};
-
-    for (size_t i = 0; i < sizeof frame / sizeof *frame && !c->whole; i++)
-        if (strstr(t->op->name, frame[i]) == t->op->name)
-            return false;
-    return true;
-}
-
-static enum status run_case(struct bench *b, const struct bench_case *c, struct error *err)
-{
-    double whole[RUNS] = {0}, unused, flops = 0;
-    enum status st;
-
-    b->n_totals = 0;
-    for (b->run = -2; b->run < RUNS; b->run++)
-        if ((st = run_once(b, c, b->run < 0 ? &unused : &whole[b->run], err)))
-            return st;
-    for (int i = 0; i < b->n_totals; i++)
-        flops += b->total[i].flops;
-    if (c->whole && !tell(b, c->name, NULL, whole, flops, 0))
-        return fail(err, E_CANCELLED, "stopped");
-    for (int i = 0; i < b->n_totals; i++) {
-        const struct total *t = &b->total[i];
-
-        if (worth_telling(c, t) && !tell(b, c->name, t->op->name, t->seconds, t->flops, t->bytes))
-            return fail(err, E_CANCELLED, "stopped");
-    }
-    return OK;
-}
-
-/* --- whole networks -----------------------------------------------------------------------------
- */
-
-struct network_case {
-    const char *name, *kind;
-    const char *settings[10]; /* "key=value" */
-    int64_t batch;
-};
-
-static const struct network_case networks[] = {
-    {"training step, dit 384 x 12, 256 tokens, batch 16",
-     "dit",
-     {"size=32", "channels=4", "classes=10", "patch=2", "width=384", "depth=12", "heads=6"},
-     16},
-    {"training step, unet 128, 32 x 32, batch 16",
-     "unet",
-     {"size=32", "channels=3", "classes=10", "width=128", "mult=1,2,2", "blocks=2", "attention=2",
-      "head_channels=64"},
-     16},
-};
-
-static enum status make_network(struct bench *b, const struct network_case *c, struct error *err)
-{
-    const struct network_kind *kind;
-    struct option_group group = {.section = ""};
-    struct option_set set = {&group, 1};
-    void *config = NULL;
-    enum status st;
-
-    if ((st = network_kind_find(&kind, c->kind, err)) ||
-        (st = mem_new(&config, 1, kind->config_bytes, "a configuration", err)))
+    if (j->graph && (st = graph_measure(j->graph, &stats, err)))
         return st;
-    group.rows = kind->options;
-    group.config = config;
-    st = options_default(&set, err);
-    for (int i = 0; c->settings[i] && !st; i++)
-        st = options_assign(&set, c->settings[i], err);
-    if (!st && !(st = network_new(&b->net, kind, config, true, err)))
-        params_init(b->net->params, 1);
-    options_release(&set);
-    free(config);
-    return st;
-}
-
-static enum status run_network(struct bench *b, const struct network_case *c, struct error *err)
-{
-    struct bench_case whole = {c->name, record_network, {c->batch}, true};
-    enum status st = make_network(b, c, err);
-
-    if (!st)
-        st = run_case(b, &whole, err);
-    network_free(b->net);
-    b->net = NULL;
-    return st;
-}
-
-/* --- the optimizer ------------------------------------------------------------------------------
- */
-
-static enum status run_adamw(struct bench *b, struct error *err)
-{
-    enum { N = 1 << 22 };
-    struct adamw a = {
-        .lr = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .clip = 1, .ema = 0.999, .step = 1};
-    double seconds[RUNS];
-    float *p = b->values, *g = b->grads;
-
-    memset(p + N, 0, (size_t)2 * N * sizeof *p);
-    for (int i = -1; i < RUNS; i++) {
-        double start = clock_seconds();
-
-        adamw_step(p, p + N, p + 2 * N, p + 3 * N, g, N, gradient_norm(g, N), &a);
-        if (i >= 0)
-            seconds[i] = clock_seconds() - start;
-    }
-    if (!tell(b, "adamw + clip + average, 4 Mi weights", NULL, seconds, 24.0 * N, 40.0 * N))
-        return fail(err, E_CANCELLED, "stopped");
+    memory = stats.arena_bytes + stats.scratch_bytes;
+    if (j->family->whole && (st = tell_series(b, j, WHOLE, j->family->whole, memory, err)))
+        return st;
+    for (int i = 0; i < j->n_tallies; i++)
+        if (median(b->series[i].seconds) >= PART_TOLD * whole &&
+            (st = tell_series(b, j, i, j->tally[i].name, 0, err)))
+            return st;
+    if (j->family->whole && !*j->family->whole)
+        return tell_series(b, j, OUTSIDE, "outside the tape", 0, err);
     return OK;
 }
 
-/* --- all ----------------------------------------------------------------------------------------
- */
-
-static bool wanted(const char *name, const char *filter)
+static enum status run_case(struct bench *b, const struct speed_family *family,
+                            const struct speed_case *c, struct error *err)
 {
-    return !filter || strstr(name, filter);
+    struct speed_job *j;
+    double seconds;
+    enum status st;
+
+    if ((st = job_open(&j, family, c, b->machine->threads, err)))
+        return st;
+    b->memory_bound = false;
+    for (int run = -1; run < RUNS; run++) {
+        measure_machine(b);
+        if ((st = speed_step(j, &seconds, err)))
+            goto out;
+        take_run(b, j, run < 0 ? 0 : run, seconds);
+    }
+    st = tell_case(b, j, err);
+out:
+    speed_close(j);
+    return st;
 }
 
-static enum status run_all(struct bench *b, const char *filter, struct error *err)
+static enum status tell_summary(struct bench *b, const struct speed_family *family,
+                                struct error *err)
 {
-    enum status st = OK;
+    const struct summary s = b->summary;
+    struct speed_row row = {.limit = family->mean, .share = exp(s.logs / (s.n ? s.n : 1))};
+    enum status st;
 
-    for (size_t i = 0; i < sizeof cases / sizeof *cases && !st; i++)
-        if (wanted(cases[i].name, filter))
-            st = run_case(b, &cases[i], err);
-    if (!st && wanted("adamw", filter))
-        st = run_adamw(b, err);
-    for (size_t i = 0; i < sizeof networks / sizeof *networks && !st; i++)
-        if (wanted(networks[i].name, filter))
-            st = run_network(b, &networks[i], err);
-    return st;
+    if (s.n < 2)
+        return OK;
+    snprintf(row.name, sizeof row.name, "%s: geometric mean of %d", family->name, s.n);
+    if ((st = tell(b, &row, err)))
+        return st;
+    snprintf(row.name, sizeof row.name, "%s: least of %d", family->name, s.n);
+    row.share = s.least;
+    return tell(b, &row, err);
+}
+
+static enum status run_family(struct bench *b, const struct speed_family *family,
+                              const char *filter, struct error *err)
+{
+    enum status st;
+
+    b->summary = (struct summary){0};
+    for (const struct speed_case *c = family->cases; c->name; c++)
+        if (!filter || strstr(c->name, filter) || strstr(family->name, filter))
+            if ((st = run_case(b, family, c, err)))
+                return st;
+    return tell_summary(b, family, err);
 }
 
 enum status speed_run(const struct machine *m, const char *filter, speed_callback *callback,
                       void *user, struct error *err)
 {
-    struct rng r = rng_stream(1, RNG_TEST, 0);
-    int before = omp_get_max_threads();
     struct bench *b = NULL;
     enum status st;
 
     if ((st = mem_new((void **)&b, 1, sizeof *b, "a benchmark", err)))
         return st;
     *b = (struct bench){.machine = m, .callback = callback, .user = user};
-    if ((st = mem_new((void **)&b->values, FLOATS, sizeof(float), "a benchmark's inputs", err)) ||
-        (st = mem_new((void **)&b->grads, FLOATS, sizeof(float), "a benchmark's gradients", err)) ||
-        (st = graph_new(&b->g, 0, m->threads, err)))
+    if ((st = mem_new((void **)&b->from, COPY_FLOATS, sizeof(float), "a copy to measure", err)) ||
+        (st = mem_new((void **)&b->to, COPY_FLOATS, sizeof(float), "a copy to measure", err)))
         goto out;
-    for (int64_t i = 0; i < FLOATS; i++)
-        b->values[i] = (float)(rng_u32(&r) >> 8) * 0x1p-24f - 0.5f;
-    graph_set_probe(b->g, watch, b);
-    omp_set_num_threads(m->threads);
-    st = run_all(b, filter, err);
-    omp_set_num_threads(before);
+    for (int f = 0; f < FAMILIES && !st; f++)
+        st = run_family(b, families[f], filter, err);
 out:
-    graph_free(b->g);
-    free(b->values);
-    free(b->grads);
+    free(b->from);
+    free(b->to);
     free(b);
     return st;
 }

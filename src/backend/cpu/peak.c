@@ -94,27 +94,29 @@ double cpu_peak_flops(int threads)
     return best;
 }
 
+double cpu_copy_rate(float *restrict to, const float *restrict from, int64_t n, int threads)
+{
+    double start = clock_seconds();
+
+#pragma omp parallel for simd num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        to[i] = 0.5f * from[i];
+    return 2.0 * sizeof(float) * (double)n / (clock_seconds() - start);
+}
+
 double cpu_memory_bandwidth(int threads)
 {
     const int64_t n = 32 << 20;
-    void *from = NULL, *to = NULL;
+    float *from = NULL, *to = NULL;
     double best = 0;
 
-    if (mem_new(&from, (uint64_t)n, sizeof(float), "a copy to measure", NULL) ||
-        mem_new(&to, (uint64_t)n, sizeof(float), "a copy to measure", NULL))
-        goto out;
-    for (int t = 0; t < COPY_TRIES; t++) {
-        const float *x = from;
-        float *y = to;
-        double start = clock_seconds(), rate;
+    if (!mem_new((void **)&from, (uint64_t)n, sizeof *from, "a copy to measure", NULL) &&
+        !mem_new((void **)&to, (uint64_t)n, sizeof *to, "a copy to measure", NULL))
+        for (int t = 0; t < COPY_TRIES; t++) {
+            double rate = cpu_copy_rate(to, from, n, threads);
 
-#pragma omp parallel for simd num_threads(threads) schedule(static)
-        for (int64_t i = 0; i < n; i++)
-            y[i] = 0.5f * x[i];
-        rate = 2.0 * sizeof(float) * (double)n / (clock_seconds() - start);
-        best = rate > best ? rate : best;
-    }
-out:
+            best = rate > best ? rate : best;
+        }
     free(from);
     free(to);
     return best;
