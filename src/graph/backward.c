@@ -54,6 +54,21 @@ void grad_add(struct graph *g, struct tensor *x, struct tensor *t)
     x->grad = x->grad ? record(g, &accumulate, x->shape, x->grad, t, NULL, NULL) : t;
 }
 
+struct tensor *grad_so_far(const struct tensor *x)
+{
+    return x->wants_grad ? x->grad : NULL;
+}
+
+void grad_replace(struct tensor *x, struct tensor *t)
+{
+    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+
+    MUST(shape_equal(x->shape, t->shape), "gradient %s for a tensor %s (%s)",
+         shape_text(a, t->shape), shape_text(b, x->shape), x->op->name);
+    if (x->wants_grad)
+        x->grad = t;
+}
+
 /* y's adjoint may read its inputs' values.  Where those are cheap to compute again, it is shown the
  * node that does so, and the originals die in the forward.  What it adds to the gradients is
  * theirs.

@@ -146,6 +146,10 @@ struct tensor *record_again_after(struct graph *g, struct tensor *y);
 
 /* x->grad += t, when x wants a gradient; t has x's shape. */
 void grad_add(struct graph *g, struct tensor *x, struct tensor *t);
+/* The same for an op that does the adding itself, in the pass that makes its share: what x's
+ * gradient is so far, or NULL, to be an input of the op; then the op's result in its place. */
+struct tensor *grad_so_far(const struct tensor *x);
+void grad_replace(struct tensor *x, struct tensor *t);
 bool graph_is_frozen(const struct graph *g);
 
 /* --- for reports --------------------------------------------------------------------------------

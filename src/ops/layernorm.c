@@ -12,12 +12,14 @@
  *
  *     y = (x - mean) rstd gain + offset
  *
- * The backward uses mean and rstd from the forward's side result, [rows, 2].  With h = dy gain and
+ * The backward uses mean, rstd and the gain from the forward's side result.  With h = dy gain and
  * z = (x - mean) rstd,
  *
  *     dx = rstd (h - mean(h) - z mean(h z)),   dgain = sum dy z,   doffset = sum dy,
  *
- * and the two sums over rows are taken in the same pass, by fixed blocks (ops/rows.h).
+ * and the two sums over rows are taken in the same pass, by fixed blocks (ops/rows.h).  A residual
+ * branch begins with a norm, so x mostly has a gradient already, from the connection around the
+ * branch: it is added in the same pass too.
  */
 #include "ops/norm.h"
 
@@ -62,11 +64,17 @@ static void lay_offset(float *restrict offset, const struct tensor *base, int64_
 
 /* --- forward: 8 bytes and ~10 flops an element ------------------------------------------------ */
 
-/* y->scratch: gain [samples, D], then offset [samples, D]. */
+/* The side result: mean and rstd [rows, 2], then gain [samples, D]. */
+static float *gain_of(const struct tensor *side, int64_t rows)
+{
+    return (float *)side->data + 2 * rows;
+}
+
+/* y->scratch: offset [samples, D]. */
 static size_t norm_scratch(const struct tensor *y, int threads)
 {
     (void)threads;
-    return 2 * (size_t)(rows_alike(y).samples * shape_last(y->shape)) * sizeof(float);
+    return (size_t)(rows_alike(y).samples * shape_last(y->shape)) * sizeof(float);
 }
 
 IMGEN_CLONES static void norm_row(float *out, float stats[2], const float *x, const float *gain,
@@ -85,36 +93,35 @@ IMGEN_CLONES static void norm_row(float *out, float stats[2], const float *x, co
 
 static void norm_block(const struct tensor *y, struct block at)
 {
-    int64_t D = shape_last(y->shape), n = rows_alike(y).samples * D;
-    const float *gain = y->scratch, *offset = gain + n, *x = y->in[0]->data;
+    int64_t D = shape_last(y->shape);
+    const float *gain = gain_of(y->side, shape_rows(y->shape)) + at.sample * D;
+    const float *offset = (const float *)y->scratch + at.sample * D, *x = y->in[0]->data;
     float *out = y->data, *stats = y->side->data, eps = (float)y->arg[EPS].f;
 
     for (int64_t r = at.first; r < at.last; r++)
-        norm_row(out + r * D, stats + 2 * r, x + r * D, gain + at.sample * D,
-                 offset + at.sample * D, D, eps);
+        norm_row(out + r * D, stats + 2 * r, x + r * D, gain, offset, D, eps);
 }
 
 /* in: x, weight or scale, bias or shift */
 static void norm_cpu(const struct tensor *y)
 {
     struct row_blocks b = rows_alike(y);
-    float *gain = y->scratch;
     int64_t n = b.samples * b.width;
 
-    lay_gain(gain, y->in[1], y->arg[MODULATED].i ? 1 : 0, n);
-    lay_offset(gain + n, y->in[2], n);
+    lay_gain(gain_of(y->side, shape_rows(y->shape)), y->in[1], y->arg[MODULATED].i ? 1 : 0, n);
+    lay_offset(y->scratch, y->in[2], n);
     each_block(y, b, norm_block);
 }
 
 /* --- backward: 12 bytes and ~16 flops an element ---------------------------------------------- */
 
-/* y->scratch: gain [samples, D], then a partial sum [2, D] (offset, gain) for each block. */
+/* y->scratch: a partial sum [2, D] (offset, gain) for each block. */
 static size_t norm_dx_scratch(const struct tensor *y, int threads)
 {
     struct row_blocks b = rows_alike(y);
 
     (void)threads;
-    return (size_t)(b.samples * b.width + partial_count(b, 2 * b.width)) * sizeof(float);
+    return (size_t)partial_count(b, 2 * b.width) * sizeof(float);
 }
 
 struct means {
@@ -146,61 +153,70 @@ LANES_INLINE struct means norm_dx_sums(float *doffset, float *dgain, const float
     return (struct means){lanes_fold(&h) / (float)D, lanes_fold(&hz) / (float)D};
 }
 
+/* so_far: what dx is added to, or NULL. */
 IMGEN_CLONES static void norm_dx_row(float *dx, float *doffset, float *dgain, const float stats[2],
-                                     const float *x, const float *dy, const float *gain, int64_t D)
+                                     const float *x, const float *dy, const float *gain,
+                                     const float *so_far, int64_t D)
 {
     float mean = stats[0], rstd = stats[1];
     struct means m = norm_dx_sums(doffset, dgain, x, dy, gain, D, mean, rstd);
 
+    if (so_far) {
 #pragma omp simd
-    for (int64_t d = 0; d < D; d++) {
-        float z = (x[d] - mean) * rstd, back = z * m.hz + m.h;
+        for (int64_t d = 0; d < D; d++) {
+            float z = (x[d] - mean) * rstd, back = z * m.hz + m.h;
 
-        dx[d] = rstd * (dy[d] * gain[d] - back);
+            dx[d] = rstd * (dy[d] * gain[d] - back) + so_far[d];
+        }
+    } else {
+#pragma omp simd
+        for (int64_t d = 0; d < D; d++) {
+            float z = (x[d] - mean) * rstd, back = z * m.hz + m.h;
+
+            dx[d] = rstd * (dy[d] * gain[d] - back);
+        }
     }
 }
 
 static void norm_dx_block(const struct tensor *y, struct block at)
 {
-    struct row_blocks b = rows_alike(y);
-    int64_t D = b.width;
+    int64_t D = shape_last(y->shape);
     const float *x = y->in[0]->data, *dy = y->in[1]->data, *stats = y->in[2]->data;
-    float *gain = y->scratch, *partial = gain + b.samples * D + at.index * 2 * D, *dx = y->data;
+    const float *gain = gain_of(y->in[2], shape_rows(y->shape)) + at.sample * D;
+    const float *so_far = y->in[3] ? y->in[3]->data : NULL;
+    float *partial = (float *)y->scratch + at.index * 2 * D, *dx = y->data;
 
     memset(partial, 0, 2 * (size_t)D * sizeof(float));
     for (int64_t r = at.first; r < at.last; r++)
-        norm_dx_row(dx + r * D, partial, partial + D, stats + 2 * r, x + r * D, dy + r * D,
-                    gain + at.sample * D, D);
+        norm_dx_row(dx + r * D, partial, partial + D, stats + 2 * r, x + r * D, dy + r * D, gain,
+                    so_far ? so_far + r * D : NULL, D);
 }
 
-/* in: x, dy, statistics, weight or scale; the side result is [samples, 2 D]: offset, gain. */
+/* in: x, dy, the side result, x's gradient so far or NULL; side: [samples, 2 D], offset, gain. */
 static void norm_dx_cpu(const struct tensor *y)
 {
     struct row_blocks b = rows_alike(y);
-    float *gain = y->scratch;
-    int64_t n = b.samples * b.width;
 
-    lay_gain(gain, y->in[3], y->arg[MODULATED].i ? 1 : 0, n);
     each_block(y, b, norm_dx_block);
-    partial_total(y->side->data, gain + n, b, 2 * b.width);
+    partial_total(y->side->data, y->scratch, b, 2 * b.width);
 }
 
 static const struct op layernorm_dx = {.name = "layernorm_dx",
                                        .cpu = norm_dx_cpu,
                                        .scratch = norm_dx_scratch,
                                        .flops = ten_flops,
-                                       .inplace = 3};
+                                       .inplace = 1 | 2 | 8};
 
 static void norm_adjoint(struct graph *g, struct tensor *y)
 {
     struct tensor *x = y->in[0], *gain = y->in[1], *offset = y->in[2], *dx, *sums;
     int64_t D = shape_last(x->shape);
 
-    dx = record(g, &layernorm_dx, x->shape, x, y->grad, y->side, gain);
+    dx = record(g, &layernorm_dx, x->shape, x, y->grad, y->side, grad_so_far(x));
     dx->arg[EPS] = y->arg[EPS];
     dx->arg[MODULATED] = y->arg[MODULATED];
     sums = record_side(g, dx, y->arg[MODULATED].i ? SHAPE(x->shape.dim[0], 2 * D) : SHAPE(2 * D));
-    grad_add(g, x, dx);
+    grad_replace(x, dx);
     if (offset && offset->wants_grad)
         grad_add(g, offset, op_slice(g, sums, 0, D));
     if (gain && gain->wants_grad)
@@ -232,7 +248,8 @@ static struct tensor *record_norm(struct graph *g, struct tensor *x, struct tens
     y = record(g, &layernorm, x->shape, x, gain, offset, NULL);
     y->arg[EPS].f = eps;
     y->arg[MODULATED].i = modulated;
-    record_side(g, y, SHAPE(shape_rows(x->shape), 2));
+    record_side(g, y,
+                SHAPE(2 * shape_rows(x->shape) + rows_alike(y).samples * shape_last(x->shape)));
     return y;
 }
 

@@ -7,6 +7,7 @@
  */
 #include "ops/norm.h"
 
+#include "ops/basic.h"
 #include "support/check_op.h"
 
 #include <math.h>
@@ -286,6 +287,58 @@ static void test_hard_statistics(void **state)
     check_ops(cases, COUNT(cases));
 }
 
+/* --- residual branches ------------------------------------------------------------------------ */
+
+/* x + norm(x): the norm's adjoint meets a gradient that is already there, and adds to it. */
+static struct tensor *build_around(struct graph *g, struct tensor *const in[],
+                                   const struct check_case *c)
+{
+    struct tensor *h = c->arg[3].i ? build_groupnorm(g, in, c)
+                                   : op_layernorm_modulate(g, in[0], in[1], in[2], c->arg[0].f);
+
+    return op_add(g, in[0], h);
+}
+
+static void ref_around(double *out, const double *const in[], const struct check_case *c)
+{
+    if (c->arg[3].i)
+        ref_groupnorm(out, in, c);
+    else
+        ref_layernorm_modulate(out, in, c);
+    for (int64_t i = 0; i < shape_count(c->in[0].shape); i++)
+        out[i] += in[0][i];
+}
+
+static void test_residual(void **state)
+{
+#define AROUND(what, film, silu, ...)                                                 \
+    {                                                                                 \
+        .name = "residual " what,                                                     \
+        .in = {{__VA_ARGS__, .batched = true},                                        \
+               {.shape = SHAPE(12), .mean = 1, .std = 0.5},                           \
+               {.shape = SHAPE(12)},                                                  \
+               {.shape = film, .batched = true}},                                     \
+        .arg = {{.i = 3}, {.f = 1e-5}, {.i = silu}, {.i = 1}}, .build = build_around, \
+        .ref = ref_around, .alone_grad = true                                         \
+    }
+    const struct check_case cases[] = {
+        AROUND("groupnorm", ABSENT, 0, .shape = SHAPE(3, 3, 4, 12)),
+        AROUND("groupnorm, silu", ABSENT, 1, .shape = SHAPE(3, 3, 4, 12)),
+        AROUND("groupnorm, film, silu", SHAPE(2, 24), 1, .shape = SHAPE(2, 40, 41, 12)),
+        {.name = "residual layernorm",
+         .in = {{.shape = SHAPE(2, 150, 67), .batched = true},
+                {.shape = SHAPE(2, 67), .batched = true},
+                {.shape = SHAPE(2, 67), .batched = true}},
+         .arg = {{.f = 1e-6}},
+         .build = build_around,
+         .ref = ref_around,
+         .alone_grad = true},
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
 /* A constant picture has variance 0: eps alone keeps the result finite, and it is the bias. */
 static void test_constant(void **state)
 {
@@ -305,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_layernorm),       cmocka_unit_test(test_modulate),
         cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_groupnorm),
         cmocka_unit_test(test_hard_statistics), cmocka_unit_test(test_constant),
+        cmocka_unit_test(test_residual),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,10 +57,7 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* The convolution that gives rows [first, first + rows) of s's result; *in_first: the first row of
- * the input that it reads. */
-static struct dnn_conv band_shape(const struct dnn_conv *s, int64_t first, int64_t rows,
-                                  int64_t *in_first)
+struct dnn_conv bands_part(const struct dnn_conv *s, int64_t first, int64_t rows, int64_t *in_first)
 {
     int64_t from = first * s->stride - s->top;
     int64_t to = (first + rows - 1) * s->stride - s->top + s->kh;
@@ -124,7 +121,7 @@ static enum status cut(struct bands *b, const struct dnn_conv *s, const int64_t 
 
     for (int64_t first = 0; first < s->OH; first += rows) {
         int64_t here = s->OH - first < rows ? s->OH - first : rows;
-        struct dnn_conv shape = band_shape(s, first, here, &from);
+        struct dnn_conv shape = bands_part(s, first, here, &from);
         struct band *band = &b->band[b->n];
 
         if ((st = distinct(&band->which, b, DNN_CONV_FORWARD, &shape, step, err)))

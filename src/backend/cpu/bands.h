@@ -11,6 +11,11 @@
 
 struct bands;
 
+/* The convolution of one picture that gives rows [first, first + rows) of s's result.  *in_first:
+ * the first row of the input that it reads. */
+struct dnn_conv bands_part(const struct dnn_conv *s, int64_t first, int64_t rows,
+                           int64_t *in_first);
+
 /* s: the forward convolution with all its pictures; s->N may be 0; padding less than the kernel.
  * kind: DNN_CONV_FORWARD (in bands) or DNN_CONV_DATA (whole pictures).  step: how the stored
  * weights lie, [O, I, kh, kw].  For the number of threads that OpenMP is set to now; works with

@@ -1,0 +1,23 @@
+/*
+ * conv_parts.h - what the files of the convolution share
+ */
+#ifndef IMGEN_OPS_CONV_PARTS_H
+#define IMGEN_OPS_CONV_PARTS_H
+
+#include "backend/cpu/dnn.h"
+#include "graph/graph.h"
+
+/* Constants of a node; bottom and right follow from the shapes. */
+enum { CONV_STRIDE, CONV_TOP, CONV_LEFT };
+
+/* The forward convolution x -> y with weights w that the constants of `node` speak of. */
+struct dnn_conv conv_geometry_of(const struct tensor *node, const struct tensor *x,
+                                 const struct tensor *w, const struct tensor *y);
+
+/* Of each of its three products, taps in the padding counted. */
+double conv_flops(const struct dnn_conv *s);
+
+/* Record the gradients of y's weights and bias, where they are wanted.  y: an op_conv2d. */
+void conv_weights_adjoint(struct graph *g, struct tensor *y);
+
+#endif
