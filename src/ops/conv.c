@@ -61,10 +61,22 @@ struct dnn_conv conv_geometry_of(const struct tensor *node, const struct tensor 
     return s;
 }
 
+/* Over all places along one side, the taps of the kernel that lie on the picture. */
+static int64_t taps(int64_t places, int64_t k, int64_t stride, int64_t before, int64_t size)
+{
+    int64_t n = 0;
+
+    for (int64_t u = 0; u < places; u++)
+        for (int64_t i = u * stride - before; i < u * stride - before + k; i++)
+            n += i >= 0 && i < size;
+    return n;
+}
+
+/* Products with the zeros of the padding are not counted: a good kernel leaves them out. */
 double conv_flops(const struct dnn_conv *s)
 {
-    return 2.0 * (double)s->N * (double)(s->OH * s->OW) * (double)(s->kh * s->kw) *
-           (double)(s->I * s->O);
+    return 2.0 * (double)s->N * (double)taps(s->OH, s->kh, s->stride, s->top, s->H) *
+           (double)taps(s->OW, s->kw, s->stride, s->left, s->W) * (double)(s->I * s->O);
 }
 
 /* The convolution that takes dy to dx when the stride is 1. */
