@@ -94,6 +94,7 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
         print_field("schedule", r->schedule);
         printf("  shift            %g\n  steps            %d\n", r->shift, r->steps);
     }
+    print_field("precision", r->precision);
     printf("\nThe same again:    imgen sample --from %s\n", path);
 }
 
@@ -112,6 +113,7 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
     json_out_real(&j, "cfg_scale", r->item.cfg_scale);
     json_out_text(&j, "sampling_method", r->sampler);
     json_out_text(&j, "schedule", r->schedule);
+    json_out_text(&j, "precision", r->precision);
     json_out_real(&j, "shift", r->shift);
     json_out_int(&j, "steps", r->steps);
     json_out_open(&j, "times", '[');

@@ -28,6 +28,7 @@ static const struct {
 } kinds[] = {
     {"samplers", IMGEN_SAMPLERS}, {"schedules", IMGEN_SCHEDULES}, {"networks", IMGEN_NETWORKS},
     {"paths", IMGEN_PATHS},       {"times", IMGEN_TIMES},         {"datasets", IMGEN_DATASETS},
+    {"precisions", IMGEN_PRECISIONS},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
@@ -149,7 +150,7 @@ static int cmd_list(int argc, char **argv)
 }
 
 const struct command command_list = {
-    .is = {"list", "[samplers|schedules|networks|paths|times|datasets|keys]",
+    .is = {"list", "[samplers|schedules|networks|paths|times|datasets|precisions|keys]",
            "list what there is to choose from", rows},
     .details = "Lists the names that configurations and flags accept; `keys` are the keys of a\n"
                "training configuration with their defaults.",

@@ -76,11 +76,12 @@ enum imgen_kind {
     IMGEN_PATHS, /* from noise to data                */
     IMGEN_TIMES, /* laws of the training time         */
     IMGEN_DATASETS,
+    IMGEN_PRECISIONS, /* numbers that the large linear layers are computed in */
 };
 
 struct imgen_choice {
     const char *name, *summary;
-    const char *paper; /* or NULL */
+    const char *paper; /* or NULL; of a precision: what this processor has for it */
 };
 
 /* The i-th of a kind; 0 past the last, else 1. */
@@ -155,7 +156,8 @@ struct imgen_request {
     int steps;                      /* 1 .. 1000                                */
     const double *times; /* [n_times] from 0 to 1 instead of schedule and steps, or NULL */
     int n_times;
-    int threads; /* 0: one per processor                    */
+    const char *precision; /* see imgen_list; NULL: "float32"; other bits, faster      */
+    int threads;           /* 0: one per processor                    */
     int wants_preview;
     imgen_progress_callback *progress; /* may be NULL */
     void *user;
@@ -206,7 +208,7 @@ struct imgen_recipe {
     char hash[65];   /* SHA-256 of the file              */
     char label[160]; /* name or number; "none"           */
     struct imgen_item item;
-    char sampler[48], schedule[48];
+    char sampler[48], schedule[48], precision[16];
     double shift;
     int steps;
     double times[1001]; /* when n_times > 0 */

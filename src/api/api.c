@@ -6,6 +6,7 @@
  */
 #include "api/api.h"
 
+#include "backend/cpu/panel.h"
 #include "data/dataset.h"
 
 #include <omp.h>
@@ -80,6 +81,10 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
 
         return f ? give(out, f->name, f->summary, NULL) : 0;
     }
+    case IMGEN_PRECISIONS:
+        return precision_name(i) ? give(out, precision_name(i), precision_summary(i),
+                                        panel_engine((enum precision)i)->name)
+                                 : 0;
     }
     return 0;
 }

@@ -144,6 +144,20 @@ static enum status settings_of(const struct imgen_request *r, struct sample_defa
     return OK;
 }
 
+static enum status precision_of(const struct imgen_request *r, enum precision *out,
+                                struct error *err)
+{
+    const char *name = r->precision ? r->precision : precision_name(PRECISION_FLOAT32);
+
+    for (int i = 0; precision_name(i); i++) {
+        if (strcmp(name, precision_name(i)))
+            continue;
+        *out = (enum precision)i;
+        return OK;
+    }
+    return fail(err, E_ARG, "precision: '%.40s' is not float32, bf16 or int8", name);
+}
+
 static enum status items_of(const struct imgen_request *r, struct generate_item **out,
                             struct error *err)
 {
@@ -176,7 +190,8 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
     };
     enum status st;
 
-    if (!(st = settings_of(r, &g.settings, err)) && !(st = items_of(r, &items, err))) {
+    if (!(st = settings_of(r, &g.settings, err)) && !(st = precision_of(r, &g.precision, err)) &&
+        !(st = items_of(r, &items, err))) {
         g.items = items;
         st = generate(pixels, &g, NULL, err);
     }

@@ -116,6 +116,7 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
     out->item = r->items[i];
     put(out->sampler, sizeof out->sampler, r->sampler);
     put(out->schedule, sizeof out->schedule, r->schedule);
+    put(out->precision, sizeof out->precision, r->precision ? r->precision : "float32");
     out->shift = r->shift;
     out->steps = r->steps;
     for (int k = 0; r->times && k < r->n_times && k < STEPS_MAX + 1; k++)
@@ -145,10 +146,10 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
     json_t *root;
 
     snprintf(seed, sizeof seed, "%" PRIu64, r->item.seed);
-    root = json_pack("{ss ss ss ss si sf ss ss ss sf si so}", "version", IMGEN_VERSION, "model",
+    root = json_pack("{ss ss ss ss si sf ss ss ss ss sf si so}", "version", IMGEN_VERSION, "model",
                      r->model, "hash", r->hash, "label", r->label, "label_number", r->item.label,
                      "cfg_scale", r->item.cfg_scale, "seed", seed, "sampling_method", r->sampler,
-                     "schedule", r->schedule, "shift", r->shift, "steps", r->steps, "times",
+                     "schedule", r->schedule, "precision", r->precision, "shift", r->shift, "steps", r->steps, "times",
                      times_json(r));
     if (!root)
         return fail(err, E_MEMORY, "no memory to describe a picture");
@@ -203,7 +204,7 @@ static enum status read_times(struct imgen_recipe *out, const json_t *root, stru
 
 static enum status read_recipe(struct imgen_recipe *out, const json_t *root, struct error *err)
 {
-    const char *model, *hash, *label, *seed, *sampler, *schedule;
+    const char *model, *hash, *label, *seed, *sampler, *schedule, *precision;
     int64_t number, steps;
     enum status st;
 
@@ -213,6 +214,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_text(&seed, root, "seed", "0", err)) ||
         (st = config_text(&sampler, root, "sampling_method", "", err)) ||
         (st = config_text(&schedule, root, "schedule", "", err)) ||
+        (st = config_text(&precision, root, "precision", "float32", err)) ||
         (st = config_int(&number, root, "label_number", -1, -1, INT32_MAX, err)) ||
         (st = config_int(&steps, root, "steps", 1, 1, STEPS_MAX, err)) ||
         (st = config_double(&out->shift, root, "shift", 1, 0, 1000, err)) ||
@@ -226,6 +228,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
     put(out->label, sizeof out->label, label);
     put(out->sampler, sizeof out->sampler, sampler);
     put(out->schedule, sizeof out->schedule, schedule);
+    put(out->precision, sizeof out->precision, precision);
     out->item.label = (int)number;
     out->steps = (int)steps;
     return OK;

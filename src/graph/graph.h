@@ -22,6 +22,7 @@
 #define IMGEN_GRAPH_GRAPH_H
 
 #include "base/error.h"
+#include "tensor/precision.h"
 #include "tensor/tensor.h"
 
 struct graph;
@@ -72,6 +73,9 @@ enum graph_flags {
 /* threads: 1 or more; used for every run of this graph.  Fails with E_MEMORY. */
 enum status graph_new(struct graph **out, unsigned flags, int threads, struct error *err);
 void graph_free(struct graph *g);
+
+/* In which precision linear layers are computed that are planned from now on; float32 at first. */
+void graph_set_precision(struct graph *g, enum precision precision);
 
 /* Forget the tape (tensors of it become invalid); plans are kept. */
 void graph_reset(struct graph *g);
@@ -151,6 +155,7 @@ void grad_add(struct graph *g, struct tensor *x, struct tensor *t);
 struct tensor *grad_so_far(const struct tensor *x);
 void grad_replace(struct tensor *x, struct tensor *t);
 bool graph_is_frozen(const struct graph *g);
+enum precision graph_precision(const struct graph *g);
 
 /* --- for reports --------------------------------------------------------------------------------
  */

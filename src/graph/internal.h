@@ -22,6 +22,7 @@ struct plan;
 struct graph {
     unsigned flags;
     int threads;
+    enum precision precision;
 
     struct tensor *node; /* [n], addresses never move */
     int32_t n;

@@ -27,7 +27,7 @@ static uint64_t *sign_node(const struct graph *g, const struct tensor *t, uint64
     *w++ = (uintptr_t)t->op ^ place << 1;
     *w++ = (uint64_t)t->shape.rank | (uint64_t)t->dtype << 8 | (uint64_t)t->kept << 16 |
            (uint64_t)t->wants_grad << 17 | (uint64_t)(t->bound != NULL) << 18 |
-           (uint64_t)(t->side ? t->side->id + 1 : 0) << 32;
+           (uint64_t)g->precision << 19 | (uint64_t)(t->side ? t->side->id + 1 : 0) << 32;
     for (int k = 0; k < TENSOR_INS; k++)
         *w++ = t->in[k] ? (uint64_t)t->in[k]->id + 1 : 0;
     for (int k = 0; k < TENSOR_ARGS; k++)

@@ -213,6 +213,16 @@ void graph_keep(struct graph *g, struct tensor *t)
     t->kept = true;
 }
 
+void graph_set_precision(struct graph *g, enum precision precision)
+{
+    g->precision = precision;
+}
+
+enum precision graph_precision(const struct graph *g)
+{
+    return g->precision;
+}
+
 bool graph_is_frozen(const struct graph *g)
 {
     return g->flags & GRAPH_FROZEN;

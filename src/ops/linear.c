@@ -1,32 +1,37 @@
 /*
  * linear.c - y = act(x W^T + b), the op that does most of a transformer's work
  *
- * Three products of the same three matrices, R rows, I inputs, O outputs:
+ * Three products, all on the kernel of backend/cpu/panel.h:
  *
- *     y  [R, O] = x  [R, I] W^T            forward: packed weights, tiles of rows     (gemm.c)
- *     dx [R, I] = dy [R, O] W              the same with the other view of W          (gemm.c)
- *     dW [O, I] = dy^T [O, R] x [R, I]     tiles of W, each a sum over all rows       (here)
+ *     y [R, O] = x [R, I] W^T              rows of x against packed weights       (gemm.c)
+ *     dx [R, I] = dy [R, O] W              the same with the other view of W      (gemm.c)
+ *     dW [O, I] = dy^T [O, R] x [R, I]     tiles of W, each a sum over all rows   (outer.c)
  *
  * Weights are packed once a run, which costs about 1 % at 4,096 rows, or once a plan when the graph
  * is frozen; both use the same kernels and give the same bits.
  *
- * Bias and activation are applied to a tile of rows right after its product, while it is in cache.
- * The backward needs the value before the activation; a tape that wants gradients keeps it as a
- * side result, into which the product is then written directly.
+ * Bias and activation are applied to a part of the product right after it was computed, while it is
+ * in cache.  The backward needs the value before the activation; a tape that wants gradients keeps
+ * it as a side result, into which the product is then written directly.
  *
- * The bias's gradient is summed by the tiles of dW that read the same columns of dy anyway.
+ * In a graph of reduced precision the layers that do the work are computed in it: those of tokens,
+ * from REDUCED_INPUTS to REDUCED_OUTPUTS numbers or more.  What has one row a sample (time, label,
+ * modulation) decides about every token and costs nothing; the first and the last layer stand
+ * between the picture and everything else, and are narrow on one side: those stay float32.  Bytes
+ * are for the forward alone; gradients beside them are float32.
  */
 #include "ops/linear.h"
 
-#include "backend/cpu/columns.h"
 #include "backend/cpu/gemm.h"
+#include "backend/cpu/outer.h"
 #include "backend/cpu/tiles.h"
 #include "base/memory.h"
 #include "base/simd.h"
 #include "ops/vecmath.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+enum { REDUCED_ROWS = 32, REDUCED_INPUTS = 128, REDUCED_OUTPUTS = 64 };
 
 /* W may have more dimensions ([O, 1, 1, I] of a convolution): the first is O, the others make I. */
 static int64_t outputs(const struct tensor *w)
@@ -49,12 +54,36 @@ static int64_t sample_rows(struct shape s)
     return rows;
 }
 
+/* In which precision a layer with weights w is computed whose rows are like those of a tensor of this
+ * shape. */
+static enum precision precision_of(const struct graph *g, const struct tensor *w, struct shape rows)
+{
+    bool large = sample_rows(rows) >= REDUCED_ROWS && inputs(w) >= REDUCED_INPUTS &&
+                 inputs(w) <= GEMM_INT8_SUM && outputs(w) >= REDUCED_OUTPUTS;
+
+    return large ? graph_precision(g) : PRECISION_FLOAT32;
+}
+
+/* Gradients know no bytes. */
+static enum precision precision_back(const struct graph *g, const struct tensor *w,
+                                     struct shape rows)
+{
+    enum precision p = precision_of(g, w, rows);
+
+    return p == PRECISION_INT8 ? PRECISION_FLOAT32 : p;
+}
+
+enum precision linear_precision(const struct graph *g, const struct tensor *y)
+{
+    return precision_of(g, y->in[1], y->shape);
+}
+
 /* --- products with packed weights: forward and dx -----------------------------------------------
  */
 
 struct product {
-    struct gemm *gemm;
-    float *packed; /* of a frozen graph's weights, or NULL: packed into scratch every run */
+    struct gemm gemm;
+    void *packed; /* of a frozen graph's weights, or NULL: packed into scratch every run */
     size_t packed_bytes;
 };
 
@@ -64,45 +93,30 @@ static void product_free(void *state)
 
     if (!p)
         return;
-    gemm_free(p->gemm);
     mem_block_free(p->packed, p->packed_bytes, 1);
     free(p);
 }
 
-/* The weights of a frozen graph are packed here, with scratch for the occasion. */
-static enum status pack_frozen(struct product *p, const struct tensor *w, struct error *err)
-{
-    void *scratch = NULL;
-    enum status st;
-
-    p->packed_bytes = gemm_packed_bytes(p->gemm);
-    if ((st = mem_block_new((void **)&p->packed, p->packed_bytes, 1, "packed weights", err)) ||
-        (st = mem_new(&scratch, 1, gemm_scratch_bytes(p->gemm, tiles_lanes()), "packing weights",
-                      err)))
-        return st;
-    gemm_pack(p->gemm, w->data, p->packed, scratch);
-    free(scratch);
-    return OK;
-}
-
-static enum status product_plan(const struct graph *g, struct tensor *y, int64_t K, int64_t N,
-                                struct dnn_matrix b, struct error *err)
+static enum status product_plan(const struct graph *g, struct tensor *y, struct gemm_shape s,
+                                struct error *err)
 {
     const struct tensor *w = y->in[1];
-    struct gemm_shape s = {
-        .rows = shape_rows(y->shape), .sample_rows = sample_rows(y->shape), .K = K, .N = N, .b = b};
     struct product *p;
     enum status st;
 
+    s.rows = shape_rows(y->shape);
     if (!s.rows)
         return OK;
     if ((st = mem_new((void **)&p, 1, sizeof(*p), "a linear layer", err)))
         return st;
     y->state = p;
-    if ((st = gemm_new(&p->gemm, &s, err)))
+    gemm_init(&p->gemm, &s);
+    if (!graph_is_frozen(g) || w->op != &op_param || !w->data)
+        return OK;
+    p->packed_bytes = gemm_packed_bytes(&p->gemm);
+    if ((st = mem_block_new(&p->packed, p->packed_bytes, 1, "packed weights", err)))
         return st;
-    if (graph_is_frozen(g) && w->op == &op_param && w->data)
-        return pack_frozen(p, w, err);
+    gemm_pack(&p->gemm, w->data, p->packed);
     return OK;
 }
 
@@ -112,22 +126,21 @@ static size_t product_scratch(const struct tensor *y, int threads)
 
     if (!p)
         return 0;
-    return gemm_scratch_bytes(p->gemm, threads) + (p->packed ? 0 : gemm_packed_bytes(p->gemm));
+    return gemm_scratch_bytes(&p->gemm, threads) + (p->packed ? 0 : gemm_packed_bytes(&p->gemm));
 }
 
-/* The packed weights stand at the start of the scratch, unless they were packed for good. */
-static void product_run(const struct tensor *y, float *out, gemm_finish *finish, const void *user)
+/* Weights that were not packed for good go to the end of the scratch. */
+static void product_run(const struct tensor *y, const float *bias, float *out, gemm_finish *finish,
+                        const void *user)
 {
     const struct product *p = y->state;
-    float *packed = p->packed;
-    unsigned char *scratch = y->scratch;
+    void *packed = p->packed;
 
     if (!packed) {
-        packed = y->scratch;
-        scratch += gemm_packed_bytes(p->gemm);
-        gemm_pack(p->gemm, y->in[1]->data, packed, scratch);
+        packed = (unsigned char *)y->scratch + gemm_scratch_bytes(&p->gemm, tiles_lanes());
+        gemm_pack(&p->gemm, y->in[1]->data, packed);
     }
-    gemm_run(p->gemm, y->in[0]->data, packed, out, scratch, finish, user);
+    gemm_run(&p->gemm, y->in[0]->data, packed, bias, out, y->scratch, finish, user);
 }
 
 static double product_flops(const struct tensor *y)
@@ -139,66 +152,64 @@ static double product_flops(const struct tensor *y)
  */
 
 struct epilogue {
-    const float *bias; /* [N] or NULL                                   */
-    float *pre, *y;    /* [R, N]; pre may be y; the product lies in pre */
+    const float *pre; /* [R, N]: the product; may be y */
+    float *y;
     int64_t N;
     enum act act;
 };
 
-/* y = act(x); y may be x. */
-IMGEN_CLONES static void apply_silu(float *y, const float *x, int64_t n)
+/* y = act(x) for rows x cols numbers, `step` from row to row; y may be x. */
+IMGEN_CLONES static void apply_silu(float *y, const float *x, int64_t step, int64_t rows,
+                                    int64_t cols)
 {
+    for (int64_t r = 0; r < rows; r++, x += step, y += step) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        y[i] = vec_silu(x[i]);
+        for (int64_t i = 0; i < cols; i++)
+            y[i] = vec_silu(x[i]);
+    }
 }
 
-IMGEN_CLONES static void apply_gelu(float *y, const float *x, int64_t n)
+IMGEN_CLONES static void apply_gelu(float *y, const float *x, int64_t step, int64_t rows,
+                                    int64_t cols)
 {
+    for (int64_t r = 0; r < rows; r++, x += step, y += step) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        y[i] = vec_gelu(x[i]);
+        for (int64_t i = 0; i < cols; i++)
+            y[i] = vec_gelu(x[i]);
+    }
 }
 
-static void finish_rows(const void *user, const float *c, int64_t step, int64_t row, int64_t rows,
-                        int64_t col, int64_t cols)
+static void finish_part(const void *user, int64_t row, int64_t rows, int64_t col, int64_t cols)
 {
     const struct epilogue *e = user;
+    int64_t at = row * e->N + col;
 
-    for (int64_t r = 0; r < rows; r++, c += step) {
-        int64_t at = (row + r) * e->N + col;
-        float *pre = e->pre + at;
-
-        if (e->bias)
-            columns_add(pre, 0, c, 0, e->bias + col, 1, cols);
-        else if (c != pre)
-            memcpy(pre, c, (size_t)cols * sizeof(float));
-        if (e->act == ACT_SILU)
-            apply_silu(e->y + at, pre, cols);
-        else if (e->act == ACT_GELU)
-            apply_gelu(e->y + at, pre, cols);
-    }
+    if (e->act == ACT_SILU)
+        apply_silu(e->y + at, e->pre + at, e->N, rows, cols);
+    else
+        apply_gelu(e->y + at, e->pre + at, e->N, rows, cols);
 }
 
 static void linear_cpu(const struct tensor *y)
 {
+    float *pre = y->side ? y->side->data : y->data;
     struct epilogue e = {
-        .bias = y->in[2] ? y->in[2]->data : NULL,
-        .pre = y->side ? y->side->data : y->data,
-        .y = y->data,
-        .N = shape_last(y->shape),
-        .act = (enum act)y->arg[0].i,
-    };
+        .pre = pre, .y = y->data, .N = shape_last(y->shape), .act = (enum act)y->arg[0].i};
 
     if (y->state)
-        product_run(y, e.pre, e.bias || e.act ? finish_rows : NULL, &e);
+        product_run(y, y->in[2] ? y->in[2]->data : NULL, pre, e.act ? finish_part : NULL, &e);
 }
 
 static enum status linear_plan(const struct graph *g, struct tensor *y, struct error *err)
 {
-    int64_t I = inputs(y->in[1]);
+    const struct tensor *w = y->in[1];
+    struct gemm_shape s = {.K = inputs(w),
+                           .N = outputs(w),
+                           .b_row = 1,
+                           .b_col = inputs(w),
+                           .precision = precision_of(g, w, y->shape)};
 
-    return product_plan(g, y, I, outputs(y->in[1]), (struct dnn_matrix){1, I}, err);
+    return product_plan(g, y, s, err);
 }
 
 /* --- dx -----------------------------------------------------------------------------------------
@@ -208,14 +219,19 @@ static enum status linear_plan(const struct graph *g, struct tensor *y, struct e
 static void linear_dx_cpu(const struct tensor *y)
 {
     if (y->state)
-        product_run(y, y->data, NULL, NULL);
+        product_run(y, NULL, y->data, NULL, NULL);
 }
 
 static enum status linear_dx_plan(const struct graph *g, struct tensor *y, struct error *err)
 {
-    int64_t I = inputs(y->in[1]);
+    const struct tensor *w = y->in[1];
+    struct gemm_shape s = {.K = outputs(w),
+                           .N = inputs(w),
+                           .b_row = inputs(w),
+                           .b_col = 1,
+                           .precision = precision_back(g, w, y->shape)};
 
-    return product_plan(g, y, outputs(y->in[1]), I, (struct dnn_matrix){I, 1}, err);
+    return product_plan(g, y, s, err);
 }
 
 static const struct op linear_dx = {
@@ -282,9 +298,9 @@ static void act_tile(void *user, int64_t tile, int lane)
     (void)lane;
     n = n < SPAN ? n : SPAN;
     if (y->arg[0].i == ACT_SILU)
-        apply_silu((float *)y->data + first, x, n);
+        apply_silu((float *)y->data + first, x, n, 1, n);
     else
-        apply_gelu((float *)y->data + first, x, n);
+        apply_gelu((float *)y->data + first, x, n, 1, n);
 }
 
 static void act_cpu(const struct tensor *y)
@@ -310,135 +326,28 @@ static struct tensor *linear_again(struct graph *g, struct tensor *y)
 /* --- dW and db ----------------------------------------------------------------------------------
  */
 
-enum {
-    DW_TILES = 12, /* tiles wanted, so that a few threads share them evenly  */
-    DW_ROWS = 128, /* rows of dW in a tile, at most and at least             */
-    DW_ROWS_MIN = 32,
-    DW_COLS_MIN = 192,
-};
-
-struct dw {
-    int64_t rows, O, I;
-    int64_t high, wide;     /* a tile of dW           */
-    int64_t n_high, n_wide; /* tiles down and across  */
-    int lanes;
-    struct dnn *product[2][2]; /* [short last row of tiles][narrow last column] */
-    size_t scratch;            /* a lane's, of the largest                      */
-};
-
-static void dw_free(void *state)
-{
-    struct dw *d = state;
-
-    if (!d)
-        return;
-    for (int k = 0; k < 4; k++)
-        dnn_free(d->product[k / 2][k % 2]);
-    free(d);
-}
-
-/* Halve the tile, in the direction that is longer, until there are enough of them. */
-static void dw_cut(struct dw *d)
-{
-    d->high = d->O < DW_ROWS ? d->O : DW_ROWS;
-    d->wide = d->I;
-    for (;;) {
-        d->n_high = (d->O + d->high - 1) / d->high;
-        d->n_wide = (d->I + d->wide - 1) / d->wide;
-        if (d->n_high * d->n_wide >= DW_TILES)
-            return;
-        if (d->high > DW_ROWS_MIN && d->high >= d->wide / 4)
-            d->high = (d->high + 1) / 2;
-        else if (d->wide >= 2 * DW_COLS_MIN)
-            d->wide = (d->wide + 1) / 2;
-        else if (d->high > DW_ROWS_MIN)
-            d->high = (d->high + 1) / 2;
-        else
-            return;
-    }
-}
-
-static enum status dw_product(struct dw *d, int is_short, int is_narrow, struct error *err)
-{
-    int64_t high = is_short ? d->O % d->high : d->high;
-    int64_t wide = is_narrow ? d->I % d->wide : d->wide;
-    const struct dnn_matrix a = {1, d->O}, b = {d->I, 1}, c = {d->I, 1};
-    struct dnn **p = &d->product[is_short][is_narrow];
-    enum status st;
-
-    if (!high || !wide)
-        return OK;
-    if ((st = dnn_matmul(p, high, wide, d->rows, a, b, c, d->lanes, err)))
-        return st;
-    if (dnn_scratch_bytes(*p) > d->scratch)
-        d->scratch = dnn_scratch_bytes(*p);
-    return OK;
-}
-
 static enum status dw_plan(const struct graph *g, struct tensor *y, struct error *err)
 {
-    struct dw *d;
+    const struct tensor *dy = y->in[0];
     enum status st;
 
-    (void)g;
-    if ((st = mem_new((void **)&d, 1, sizeof(*d), "a linear layer's gradient", err)))
+    if ((st = mem_new(&y->state, 1, sizeof(struct outer), "a linear layer's gradient", err)))
         return st;
-    y->state = d;
-    d->rows = shape_rows(y->in[0]->shape);
-    d->O = outputs(y);
-    d->I = inputs(y);
-    d->lanes = tiles_lanes();
-    dw_cut(d);
-    for (int k = 0; d->rows && k < 4; k++)
-        if ((st = dw_product(d, k / 2, k % 2, err)))
-            return st;
+    outer_init(y->state, shape_rows(dy->shape), outputs(y), inputs(y),
+               precision_back(g, y, dy->shape));
     return OK;
 }
 
 static size_t dw_scratch(const struct tensor *y, int threads)
 {
-    return ((const struct dw *)y->state)->scratch * (size_t)threads;
-}
-
-/* db[0..n-1] = sum of all rows of dy; n <= DW_ROWS. */
-static void bias_gradient(float *db, const float *dy, int64_t step, int64_t rows, int64_t n)
-{
-    double total[DW_ROWS] = {0};
-
-    columns_sum(total, dy, step, rows, n);
-    for (int64_t i = 0; i < n; i++)
-        db[i] = (float)total[i];
-}
-
-static void dw_tile(void *user, int64_t t, int lane)
-{
-    const struct tensor *y = user;
-    const struct dw *d = y->state;
-    int64_t o = t / d->n_wide * d->high, i = t % d->n_wide * d->wide;
-    int64_t high = d->O - o < d->high ? d->O - o : d->high;
-    int is_short = high < d->high, is_narrow = d->I - i < d->wide;
-    const float *dy = (const float *)y->in[0]->data + o;
-
-    dnn_run(d->product[is_short][is_narrow], lane, dy, (const float *)y->in[1]->data + i,
-            (float *)y->data + o * d->I + i,
-            (unsigned char *)y->scratch + (size_t)lane * d->scratch);
-    if (y->side && i == 0)
-        bias_gradient((float *)y->side->data + o, dy, d->O, d->rows, high);
+    return outer_scratch_bytes(y->state, threads);
 }
 
 /* in[0]: dy (before the activation), in[1]: x; result dW, side result db. */
 static void dw_cpu(const struct tensor *y)
 {
-    const struct dw *d = y->state;
-    struct tensor node = *y;
-
-    if (d->rows) {
-        tiles_run(d->n_high * d->n_wide, d->lanes, dw_tile, &node);
-        return;
-    }
-    memset(y->data, 0, tensor_bytes(y));
-    if (y->side)
-        memset(y->side->data, 0, tensor_bytes(y->side));
+    outer_run(y->state, y->in[0]->data, y->in[1]->data, y->data, y->side ? y->side->data : NULL,
+              y->scratch);
 }
 
 static double dw_flops(const struct tensor *y)
@@ -450,7 +359,7 @@ static const struct op linear_dw = {
     .name = "linear_dw",
     .cpu = dw_cpu,
     .plan = dw_plan,
-    .unplan = dw_free,
+    .unplan = free,
     .scratch = dw_scratch,
     .flops = dw_flops,
 };

@@ -17,4 +17,7 @@ enum act {
 struct tensor *op_linear(struct graph *g, struct tensor *x, struct tensor *weight,
                          struct tensor *bias, enum act act);
 
+/* The precision in which this graph computes the forward of y, a result of op_linear. */
+enum precision linear_precision(const struct graph *g, const struct tensor *y);
+
 #endif

@@ -181,6 +181,8 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
         (!r->graph && (st = graph_new(&run->own, GRAPH_FROZEN, r->threads, err))))
         goto out;
     run->graph = r->graph ? r->graph : run->own;
+    if (run->own)
+        graph_set_precision(run->own, r->precision);
     if (run->own && r->model->file)
         graph_set_prepared(run->own, drop_packed, (void *)(uintptr_t)r->model);
     for (; run->first < r->n && !st; run->first += batch) {

@@ -35,7 +35,8 @@ struct generate_request {
     int n_times;
     const struct generate_item *items; /* [n] */
     int64_t n;
-    int64_t batch; /* at most so many at once; 0: chosen */
+    int64_t batch;            /* at most so many at once; 0: chosen */
+    enum precision precision; /* of the large linear layers         */
     int threads;
     struct graph *graph; /* to run on, where its memory and plans serve others too; NULL: its own,
                             frozen, with threads as above */

@@ -38,7 +38,8 @@ struct train_options {
     int time;          /* number, see time_kind_at */
     bool flip;
     bool recompute;     /* forget activations inside blocks and compute them again */
-    char *memory_limit; /* a size, or NULL: recompute as little as fits into it */
+    char *memory_limit; /* a size, or NULL: recompute as little as fits into it    */
+    int precision;      /* enum precision                                          */
     uint64_t seed;
     char *out;
     int64_t log_every, save_every, keep, sample_every, sample_count, eval_every, eval_count;

@@ -156,6 +156,7 @@ static enum status set_up(struct trainer *t, const struct train_request *r, stru
         (st = evaluation_new(&t->evaluation, e, t->state.model, t->graph, err)))
         return st;
     t->state.config = t->config;
+    graph_set_precision(t->graph, (enum precision)e->train.precision);
     return OK;
 }
 

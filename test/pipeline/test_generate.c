@@ -117,6 +117,36 @@ static void check_own_request(struct model *m, int sampler)
     model_free(m);
 }
 
+/* In int8 and bf16 too a picture is a function of its own request, and near the one in float32. */
+static void test_precisions(void **state)
+{
+    const char *const settings[] = {"size=16", "classes=4", "patch=2", "width=128",
+                                    "depth=2", "heads=2",   NULL};
+    static float want[ITEMS * LENGTH], got[ITEMS * LENGTH], plain[ITEMS * LENGTH];
+    struct model *m = make("dit", settings);
+    struct generate_request r = {.model = m, .settings = m->sample, .items = items, .n = ITEMS};
+
+    (void)state;
+    draw(plain, m, items, ITEMS, 0, 1, 0);
+    for (int p = PRECISION_BF16; p <= PRECISION_INT8; p++) {
+        double off = 0;
+
+        r.precision = (enum precision)p;
+        r.threads = 1;
+        r.batch = 0;
+        assert_int_equal(generate(want, &r, NULL, NULL), OK);
+        for (int64_t i = 0; i < ITEMS * LENGTH; i++)
+            off += pow((double)want[i] - (double)plain[i], 2) / (ITEMS * LENGTH);
+        assert_true(off > 0 && 10 * log10(4 / off) > 35);
+        for (r.threads = 2; r.threads <= 8; r.threads += 3) {
+            r.batch = r.threads / 2;
+            assert_int_equal(generate(got, &r, NULL, NULL), OK);
+            assert_memory_equal(want, got, sizeof want);
+        }
+    }
+    model_free(m);
+}
+
 static void test_unet_pictures(void **state)
 {
     (void)state;
@@ -386,12 +416,19 @@ static void test_sheet(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unet_pictures), cmocka_unit_test(test_dit_pictures),
-        cmocka_unit_test(test_evaluations),   cmocka_unit_test(test_null_label),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_model_file),    cmocka_unit_test(test_hostile_description),
-        cmocka_unit_test(test_foreign_file),  cmocka_unit_test(test_huge_description),
-        cmocka_unit_test(test_sheet),         cmocka_unit_test(test_on_another_graph),
+        cmocka_unit_test(test_unet_pictures),
+        cmocka_unit_test(test_precisions),
+        cmocka_unit_test(test_dit_pictures),
+        cmocka_unit_test(test_evaluations),
+        cmocka_unit_test(test_null_label),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_model_file),
+        cmocka_unit_test(test_hostile_description),
+        cmocka_unit_test(test_foreign_file),
+        cmocka_unit_test(test_huge_description),
+        cmocka_unit_test(test_sheet),
+        cmocka_unit_test(test_on_another_graph),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

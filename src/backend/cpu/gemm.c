@@ -1,138 +1,145 @@
 /*
- * gemm.c - cutting a matrix product into tiles that one thread computes
+ * gemm.c - cutting a matrix product among threads and caches
  *
- *              N                    The number of rows changes from batch to batch and must not be
- *         +---------+  tile rows    seen in a row's result.  So tiles have a fixed height, and the
- * rows R |         |               that are left over are padded to that height in scratch: the
- * same
- *         +---------+               primitive computes every row there is.
- *         |         |
- *         +---------+  Tokens: 64 rows and all columns.  oneDNN writes straight into Y and reaches
- * 95 to
- *         |.........|  100 % of the FMA peak; 32 rows lose 5 %, 128 gain nothing.
- *         +---------+
+ *                 chunk           A task is one tile of rows and one chunk of columns.  Its rows
+ *              +--+--+--+--- -    are rounded to the precision asked for (float32: used as they
+ *     64 rows  |  |  |  |         lie); then a few panels of 64 columns at a time, the sum cut
+ *              +--+--+--+--- -    into parts: the part of the rows and that of a panel stay in
+ *     64 rows  |  |  |  |         the second-level cache while they meet.
+ *              +--+--+--+--- -
  *
- * Vectors, one row a sample (time embeddings, adaLN): 16 rows, since 64 would mostly multiply
- * padding, and columns cut into blocks, since there would be a single tile.  A block's product goes
- * to scratch, dense as oneDNN's fast kernels want it, and is copied from there.  Which of the two
- * it is follows from the rows of one sample, never from their number in the batch.
+ * Tasks go down the rows first: the threads then work on the same chunk, which the shared cache
+ * holds, and weights come from memory once.  Products are written straight into Y, a few lines at
+ * a time between the multiply-adds, so that waiting for memory costs nothing; bias, the way back
+ * from bytes, and the caller's activation follow while the lines are near.
  *
- * B is packed block by block, each in the layout its primitive asks for.
+ * The cut may depend on anything, even on the number of threads: panel.h promises bits that do not
+ * depend on it.  The parts of the sum are the exception, and follow from K alone.
  */
 #include "backend/cpu/gemm.h"
 
+#include "backend/cpu/panel.h"
 #include "backend/cpu/tiles.h"
-#include "base/memory.h"
+#include "backend/cpu/words.h"
 
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { TOKEN_TILE = 64, VECTOR_TILE = 16, VECTOR_BLOCK = 128 };
-
-struct gemm {
-    struct gemm_shape s;
-    int lanes;
-    int64_t tile, tiles;    /* rows of a tile, tiles of rows         */
-    int64_t block, blocks;  /* columns of a block, blocks of columns */
-    struct dnn *product[2]; /* a whole block; the narrower last one  */
-    struct dnn *pack[2];
+enum {
+    TILE = 64,             /* rows of a tile                                       */
+    PART = 256,            /* words of a part of the sum, at most                  */
+    GROUP = 4,             /* panels between two calls of finish                   */
+    CHUNK_BYTES = 8 << 20, /* of packed weights, at most, but at least GROUP panels */
+    SHARE = 4,             /* tasks wanted for each thread                         */
+    LINE = 64,             /* bytes                                                */
 };
 
-static int64_t at_least_one_part(int64_t n, int64_t part)
+static int64_t parts_of(int64_t n, int64_t part)
 {
     return (n + part - 1) / part;
 }
 
-/* Columns of block j, and whether it is the narrow one. */
-static int64_t block_cols(const struct gemm *g, int64_t j, int *narrow)
+static int64_t smaller(int64_t a, int64_t b)
 {
-    int64_t cols = g->s.N - j * g->block;
-
-    *narrow = cols < g->block;
-    return *narrow ? cols : g->block;
+    return a < b ? a : b;
 }
 
-static enum status block_init(struct gemm *g, int which, int64_t cols, struct error *err)
+void gemm_init(struct gemm *g, const struct gemm_shape *s)
 {
-    const struct dnn_matrix a = {g->s.K, 1}, packed = {0, 0}, c = {cols, 1};
-    const int64_t step[4] = {g->s.b.row, g->s.b.col};
-    enum status st;
+    int64_t room;
 
-    if ((st = dnn_matmul(&g->product[which], g->tile, cols, g->s.K, a, packed, c, g->lanes, err)))
-        return st;
-    return dnn_pack(&g->pack[which], g->product[which], step, g->lanes, err);
-}
-
-enum status gemm_new(struct gemm **out, const struct gemm_shape *s, struct error *err)
-{
-    struct gemm *g;
-    enum status st;
-    int narrow;
-
-    *out = NULL;
-    if ((st = mem_new((void **)&g, 1, sizeof(*g), "a matrix product", err)))
-        return st;
+    MUST(s->rows > 0 && s->K > 0 && s->N > 0 && (s->b_row == 1 || s->b_col == 1) &&
+             (s->precision != PRECISION_INT8 || (s->b_row == 1 && s->K <= GEMM_INT8_SUM)),
+         "a product of %d x %d x %d, strides %d %d", (int)s->rows, (int)s->K, (int)s->N,
+         (int)s->b_row, (int)s->b_col);
+    memset(g, 0, sizeof *g);
     g->s = *s;
     g->lanes = tiles_lanes();
-    g->tile = s->sample_rows >= TOKEN_TILE / 2 ? TOKEN_TILE : VECTOR_TILE;
-    g->block = g->tile == VECTOR_TILE && s->N > VECTOR_BLOCK ? VECTOR_BLOCK : s->N;
-    g->tiles = at_least_one_part(s->rows, g->tile);
-    g->blocks = at_least_one_part(s->N, g->block);
-    st = block_init(g, 0, g->block, err);
-    block_cols(g, g->blocks - 1, &narrow);
-    if (!st && narrow)
-        st = block_init(g, 1, s->N % g->block, err);
-    if (st) {
-        gemm_free(g);
-        return st;
-    }
-    *out = g;
-    return OK;
+    g->words = panel_words(s->precision, s->K);
+    g->part = parts_of(g->words, parts_of(g->words, PART));
+    g->panels = parts_of(s->N, PANEL_COLS);
+    g->tiles = parts_of(s->rows, TILE);
+    room = CHUNK_BYTES / (g->words * PANEL_COLS * (int64_t)sizeof(panel_word));
+    g->chunks = parts_of(g->panels, room > GROUP ? room : GROUP);
+    if (g->chunks * g->tiles < SHARE * g->lanes)
+        g->chunks = parts_of(SHARE * g->lanes, g->tiles);
+    g->chunk = parts_of(g->panels, smaller(g->chunks, g->panels));
+    g->chunks = parts_of(g->panels, g->chunk);
 }
 
-void gemm_free(struct gemm *g)
+/* --- packed weights -----------------------------------------------------------------------------
+ *
+ *     panel 0 [words, 64] | panel 1 | ... | int8: scale [panels, 64] | total [panels, 64]
+ */
+
+static size_t panel_bytes(const struct gemm *g)
 {
-    if (!g)
-        return;
-    for (int k = 0; k < 2; k++) {
-        dnn_free(g->product[k]);
-        dnn_free(g->pack[k]);
-    }
-    free(g);
+    return (size_t)(g->words * PANEL_COLS) * sizeof(panel_word);
+}
+
+static float *scales(const struct gemm *g, const void *packed)
+{
+    return (float *)((uintptr_t)packed + panel_bytes(g) * (size_t)g->panels);
+}
+
+static float *totals(const struct gemm *g, const void *packed)
+{
+    return scales(g, packed) + g->panels * PANEL_COLS;
 }
 
 size_t gemm_packed_bytes(const struct gemm *g)
 {
-    size_t bytes =
-        dnn_packed_bytes(g->product[0]) * (size_t)(g->product[1] ? g->blocks - 1 : g->blocks);
+    size_t columns = (size_t)(g->panels * PANEL_COLS) * sizeof(float);
 
-    return bytes + (g->product[1] ? dnn_packed_bytes(g->product[1]) : 0);
+    return panel_bytes(g) * (size_t)g->panels + (g->s.precision == PRECISION_INT8) * 2 * columns;
 }
 
-/* A lane's scratch: what oneDNN asks for | a padded tile of X | a block of the product. */
-static size_t dnn_part(const struct gemm *g)
+struct pack_job {
+    const struct gemm *g;
+    const float *weights;
+    void *packed;
+};
+
+static void pack_panel(void *user, int64_t j, int lane)
 {
-    size_t bytes = 0;
+    const struct pack_job *job = user;
+    const struct gemm *g = job->g;
+    int64_t col = j * PANEL_COLS, cols = smaller(g->s.N - col, PANEL_COLS);
+    const float *from = job->weights + col * g->s.b_col;
+    panel_word *to = (panel_word *)job->packed + j * g->words * PANEL_COLS;
 
-    for (int k = 0; k < 2; k++) {
-        const struct dnn *both[2] = {g->product[k], g->pack[k]};
-
-        for (int j = 0; j < 2; j++)
-            if (both[j] && dnn_scratch_bytes(both[j]) > bytes)
-                bytes = dnn_scratch_bytes(both[j]);
-    }
-    return bytes;
+    (void)lane;
+    if (g->s.precision == PRECISION_INT8)
+        words_weights(to, scales(g, job->packed) + col, totals(g, job->packed) + col, from,
+                      g->s.b_col, cols, g->s.K);
+    else if (g->s.b_col == 1)
+        words_panels(g->s.precision, to, from, g->s.b_row, g->s.K, cols);
+    else
+        words_across(g->s.precision, to, from, g->s.b_col, cols, g->s.K);
 }
 
-static size_t tile_part(int64_t rows, int64_t cols)
+void gemm_pack(const struct gemm *g, const float *weights, void *packed)
 {
-    return ((size_t)(rows * cols) * sizeof(float) + 63) / 64 * 64;
+    struct pack_job job = {g, weights, packed};
+
+    tiles_run(g->panels, g->lanes, pack_panel, &job);
 }
+
+/* --- a task -------------------------------------------------------------------------------------
+ */
+
+/* A lane's scratch. */
+struct lane_scratch {
+    struct byte_row row[TILE];
+    panel_word edge[TILE * PANEL_COLS]; /* the product of a panel that N cuts short */
+    float bias[PANEL_COLS];             /* and its bias                             */
+    panel_word x[];                     /* [TILE, words]: rounded rows              */
+};
 
 static size_t lane_bytes(const struct gemm *g)
 {
-    return dnn_part(g) + tile_part(g->tile, g->s.K) + tile_part(g->tile, g->block);
+    size_t rounded = g->s.precision == PRECISION_FLOAT32 ? 0 : (size_t)(TILE * g->words);
+
+    return (sizeof(struct lane_scratch) + rounded * sizeof(panel_word) + LINE - 1) / LINE * LINE;
 }
 
 size_t gemm_scratch_bytes(const struct gemm *g, int threads)
@@ -140,84 +147,134 @@ size_t gemm_scratch_bytes(const struct gemm *g, int threads)
     return lane_bytes(g) * (size_t)threads;
 }
 
-struct pack_job {
-    const struct gemm *g;
-    const float *weights;
-    float *packed;
-    unsigned char *scratch;
-};
-
-static void pack_block(void *user, int64_t j, int lane)
-{
-    const struct pack_job *job = user;
-    const struct gemm *g = job->g;
-    float *to = job->packed + (size_t)j * (dnn_packed_bytes(g->product[0]) / sizeof(float));
-    int narrow;
-
-    block_cols(g, j, &narrow);
-    dnn_run(g->pack[narrow], lane, job->weights + j * g->block * g->s.b.col, NULL, to,
-            job->scratch + (size_t)lane * lane_bytes(g));
-}
-
-void gemm_pack(const struct gemm *g, const float *weights, float *packed, void *scratch)
-{
-    struct pack_job job = {g, weights, packed, scratch};
-
-    if (g->blocks == 1)
-        pack_block(&job, 0, 0);
-    else
-        tiles_run(g->blocks, g->lanes, pack_block, &job);
-}
-
 struct run_job {
     const struct gemm *g;
-    const float *x, *packed;
+    const struct panel_engine *engine;
+    const float *x, *bias;
+    const void *packed;
     float *y;
     unsigned char *scratch;
     gemm_finish *finish;
     const void *user;
 };
 
-static void copy_rows(float *y, int64_t y_step, const float *c, int64_t c_step, int64_t rows,
-                      int64_t cols)
+/* The rows of a tile as the engine reads them. */
+static const panel_word *round_rows(const struct gemm *g, const float *x, int64_t rows,
+                                    struct lane_scratch *mine)
 {
-    for (int64_t r = 0; r < rows; r++)
-        memcpy(y + r * y_step, c + r * c_step, (size_t)cols * sizeof(float));
+    if (g->s.precision == PRECISION_FLOAT32)
+        return (const panel_word *)x;
+    for (int64_t r = 0; r < rows; r++, x += g->s.K)
+        if (g->s.precision == PRECISION_INT8)
+            mine->row[r] = words_bytes(mine->x + r * g->words, x, g->s.K);
+        else
+            words_bf16(mine->x + r * g->words, x, g->s.K);
+    return mine->x;
 }
 
-static void run_tile(void *user, int64_t t, int lane)
+/* Where a panel's product goes: into y, or, where N cuts the panel short, into scratch. */
+static panel_word *panel_place(const struct run_job *job, int64_t row, int64_t panel,
+                               struct lane_scratch *mine, int64_t *step)
+{
+    const struct gemm *g = job->g;
+    int64_t col = panel * PANEL_COLS;
+    bool whole = col + PANEL_COLS <= g->s.N;
+
+    *step = whole ? g->s.N : PANEL_COLS;
+    return whole ? (panel_word *)job->y + row * g->s.N + col : mine->edge;
+}
+
+/* Panels [first, last) of a tile, one part of the sum; the bias comes with the first part. */
+static void run_part(const struct run_job *job, const panel_word *x, int64_t w, int64_t row,
+                     int64_t rows, int64_t first, int64_t last, struct lane_scratch *mine)
+{
+    const struct gemm *g = job->g;
+    struct panel_product p = {
+        .a = x + w,
+        .a_row = g->words,
+        .a_word = 1,
+        .b_word = PANEL_COLS,
+        .m = rows,
+        .words = smaller(g->words - w, g->part),
+    };
+
+    for (int64_t j = first; j < last; j++) {
+        bool whole = (j + 1) * PANEL_COLS <= g->s.N;
+
+        p.c = panel_place(job, row, j, mine, &p.c_row);
+        p.d = w ? p.c : NULL;
+        p.d_row = w ? p.c_row : 0;
+        if (!w && job->bias && g->s.precision != PRECISION_INT8)
+            p.d = (const panel_word *)(whole ? job->bias + j * PANEL_COLS : mine->bias);
+        p.b = (const panel_word *)job->packed + (j * g->words + w) * PANEL_COLS;
+        job->engine->mul(&p);
+    }
+}
+
+/* The columns of the last panel that N has. */
+static void store_edge(const struct run_job *job, int64_t row, int64_t rows,
+                       const struct lane_scratch *mine)
+{
+    const struct gemm *g = job->g;
+    int64_t cols = g->s.N % PANEL_COLS;
+    panel_word *y = (panel_word *)job->y + row * g->s.N + g->s.N - cols;
+
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(y + r * g->s.N, mine->edge + r * PANEL_COLS, (size_t)cols * sizeof *y);
+}
+
+/* Panels [first, last) of a tile: part after part of the sum, so that a part of the rows is read
+ * from the second-level cache by all of them. */
+static void run_group(const struct run_job *job, const panel_word *x, int64_t row, int64_t rows,
+                      int64_t first, int64_t last, struct lane_scratch *mine)
+{
+    const struct gemm *g = job->g;
+    int64_t col = first * PANEL_COLS, end = smaller(last * PANEL_COLS, g->s.N);
+    panel_word *y = (panel_word *)job->y + row * g->s.N;
+
+    for (int64_t w = 0; w < g->words; w += g->part)
+        run_part(job, x, w, row, rows, first, last, mine);
+    if (end < last * PANEL_COLS)
+        store_edge(job, row, rows, mine);
+    if (g->s.precision == PRECISION_INT8)
+        words_to_floats(y + col, g->s.N, mine->row, rows, scales(g, job->packed) + col,
+                        totals(g, job->packed) + col, job->bias ? job->bias + col : NULL,
+                        end - col);
+    if (job->finish)
+        job->finish(job->user, row, rows, col, end - col);
+}
+
+/* The bias of a panel that N cuts short. */
+static void edge_bias(const struct run_job *job, struct lane_scratch *mine)
+{
+    int64_t cols = job->g->s.N % PANEL_COLS;
+
+    if (!job->bias || !cols)
+        return;
+    memset(mine->bias, 0, sizeof mine->bias);
+    memcpy(mine->bias, job->bias + job->g->s.N - cols, (size_t)cols * sizeof(float));
+}
+
+static void run_task(void *user, int64_t task, int lane)
 {
     const struct run_job *job = user;
     const struct gemm *g = job->g;
-    int64_t row = t / g->blocks * g->tile, j = t % g->blocks, col = j * g->block;
-    int64_t rows = g->s.rows - row < g->tile ? g->s.rows - row : g->tile;
-    const float *packed =
-        job->packed + (size_t)j * (dnn_packed_bytes(g->product[0]) / sizeof(float));
-    unsigned char *scratch = job->scratch + (size_t)lane * lane_bytes(g);
-    float *pad = (float *)(void *)(scratch + dnn_part(g));
-    float *part = (float *)(void *)(scratch + dnn_part(g) + tile_part(g->tile, g->s.K));
-    const float *x = job->x + row * g->s.K;
-    float *y = job->y + row * g->s.N + col, *c;
-    int narrow;
-    int64_t cols = block_cols(g, j, &narrow);
+    int64_t row = task % g->tiles * TILE, first = task / g->tiles * g->chunk;
+    int64_t rows = smaller(g->s.rows - row, TILE), last = smaller(first + g->chunk, g->panels);
+    void *memory = job->scratch + (size_t)lane * lane_bytes(g);
+    struct lane_scratch *mine = memory;
+    const panel_word *x = round_rows(g, job->x + row * g->s.K, rows, mine);
 
-    if (rows < g->tile) {
-        memcpy(pad, x, (size_t)(rows * g->s.K) * sizeof(float));
-        memset(pad + rows * g->s.K, 0, (size_t)((g->tile - rows) * g->s.K) * sizeof(float));
-        x = pad;
-    }
-    c = rows == g->tile && g->blocks == 1 ? y : part;
-    dnn_run(g->product[narrow], lane, x, packed, c, scratch);
-    if (job->finish)
-        job->finish(job->user, c, cols, row, rows, col, cols);
-    else if (c != y)
-        copy_rows(y, g->s.N, c, cols, rows, cols);
+    edge_bias(job, mine);
+    for (int64_t j = first; j < last; j += GROUP)
+        run_group(job, x, row, rows, j, smaller(j + GROUP, last), mine);
 }
 
-void gemm_run(const struct gemm *g, const float *x, const float *packed, float *y, void *scratch,
-              gemm_finish *finish, const void *user)
+void gemm_run(const struct gemm *g, const float *x, const void *packed, const float *bias, float *y,
+              void *scratch, gemm_finish *finish, const void *user)
 {
-    struct run_job job = {g, x, packed, y, scratch, finish, user};
+    struct run_job job = {g,   panel_engine(g->s.precision), x, bias, packed, y, scratch, finish,
+                          user};
 
-    tiles_run(g->tiles * g->blocks, g->lanes, run_tile, &job);
+    tiles_run(g->tiles * g->chunks, g->lanes, run_task, &job);
 }

@@ -4,10 +4,11 @@
  * A share of peak means something only against a peak measured on the same machine in the same run:
  * the clock moves with temperature, neighbours and vector width.  Arithmetic: twelve independent
  * chains of multiply-adds keep two units of latency four or five busy; the values stay finite
- * because x -> a x + b with |a| < 1 has a fixed point.  The three variants differ in vector width
- * alone, and the processor is asked which it has; without fused multiply-add the two operations are
- * issued one after the other. Memory: a scaled copy, since reading alone flatters and every real
- * pass writes.
+ * because x -> a x + b with |a| < 1 has a fixed point.  (The chains begin where the compiler cannot
+ * see: one that began on the fixed point would be folded away, and the peak overstated.)  The three
+ * variants differ in vector width alone, and the processor is asked which it has; without fused
+ * multiply-add the two operations are issued one after the other. Memory: a scaled copy, since
+ * reading alone flatters and every real pass writes.
  */
 #include "backend/cpu/peak.h"
 
@@ -32,7 +33,7 @@ enum { CHAINS = 12, PEAK_TRIES = 5, COPY_TRIES = 5 };
         a += 0.5f;                                                             \
         b += 1.0f;                                                             \
         for (int k = 0; k < CHAINS; k++)                                       \
-            x[k] = b * (float)k;                                               \
+            x[k] = b * (float)(rounds + k);                                    \
         for (int64_t i = 0; i < rounds; i++) {                                 \
             x[0] = x[0] * a + b, x[1] = x[1] * a + b, x[2] = x[2] * a + b;     \
             x[3] = x[3] * a + b, x[4] = x[4] * a + b, x[5] = x[5] * a + b;     \

@@ -1,0 +1,295 @@
+/*
+ * words.c - floats into the words of panel.h, rounded and packed
+ *
+ * Weights are packed once a run, or once a plan; activations tile by tile, just before their
+ * product, so that what is rounded never travels further than the second-level cache.
+ *
+ * Bytes of activations are affine, a low end and a step for each row: after a GELU nearly all of
+ * the range lies above zero, and a symmetric code would waste half of its steps.  The low end costs
+ * nothing in the product, since  sum (low + step q) w = low sum w + step sum q w,  and the first
+ * sum is known when the weights are packed.  Rows are coded each for itself: a row's bits must not
+ * depend on its neighbours, and a token with an outlier spoils itself alone.  (Jacob et al. 2018,
+ * "Quantization and training of neural networks for efficient integer-arithmetic-only inference".)
+ *
+ * Rounding to whole numbers adds 2^23 or 1.5 * 2^23 and takes the low bits: nearest, ties to even,
+ * and defined for NaN, whose row is marked by its step instead.
+ */
+#include "backend/cpu/words.h"
+
+#include "base/simd.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum { BLOCK = 16, LANES = 16, AHEAD = 8 };
+
+/* Words as what they hold. */
+typedef int32_t __attribute__((may_alias)) sum_word;
+typedef float __attribute__((may_alias)) float_word;
+
+/* --- bf16 -------------------------------------------------------------------------------------
+ */
+
+static inline uint32_t bits_of(float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* The upper half of a float, rounded; a NaN stays one. */
+static inline uint32_t bf16_of(float x)
+{
+    uint32_t bits = bits_of(x);
+    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+
+    return (bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16 | 0x40) : rounded;
+}
+
+IMGEN_CLONES void words_bf16(panel_word *out, const float *x, int64_t n)
+{
+    int64_t pairs = n / 2;
+
+#pragma omp simd
+    for (int64_t i = 0; i < pairs; i++)
+        out[i] = bf16_of(x[2 * i]) | bf16_of(x[2 * i + 1]) << 16;
+    if (n % 2)
+        out[pairs] = bf16_of(x[n - 1]);
+}
+
+/* --- matrices ---------------------------------------------------------------------------------
+ */
+
+/* One row of words from the numbers of one or two rows: `parts` times `n` words, out_step apart. */
+IMGEN_CLONES static void copy_row(panel_word *out, int64_t out_step, const float *x, int64_t n,
+                                  int64_t parts)
+{
+    float_word *to = (float_word *)out;
+
+    for (int64_t j = 0; j < parts; j++, to += out_step, x += n) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            to[i] = x[i];
+    }
+}
+
+IMGEN_CLONES static void pair_rows(panel_word *out, int64_t out_step, const float *x,
+                                   const float *y, int64_t n, int64_t parts)
+{
+    for (int64_t j = 0; j < parts; j++, out += out_step, x += n, y += n) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            out[i] = bf16_of(x[i]) | bf16_of(y[i]) << 16;
+    }
+}
+
+IMGEN_CLONES static void half_pair_row(panel_word *out, int64_t out_step, const float *x, int64_t n,
+                                       int64_t parts)
+{
+    for (int64_t j = 0; j < parts; j++, out += out_step, x += n) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            out[i] = bf16_of(x[i]);
+    }
+}
+
+/* Rows that lie far apart are strangers to the processor, which fetches ahead along a row alone. */
+static void fetch_row(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 16)
+        __builtin_prefetch(x + i);
+}
+
+/* One row of words; `left` rows of x are there. */
+static void words_row(enum precision p, panel_word *out, int64_t out_step, const float *x,
+                      int64_t x_row, int64_t left, int64_t n, int64_t parts)
+{
+    if (p == PRECISION_FLOAT32)
+        copy_row(out, out_step, x, n, parts);
+    else if (left > 1)
+        pair_rows(out, out_step, x, x + x_row, n, parts);
+    else
+        half_pair_row(out, out_step, x, n, parts);
+}
+
+void words_down(enum precision p, panel_word *out, int64_t out_row, const float *x, int64_t x_row,
+                int64_t rows, int64_t cols)
+{
+    int64_t numbers = panel_numbers(p);
+
+    for (int64_t r = 0; r < rows; r += numbers, out += out_row, x += numbers * x_row) {
+        fetch_row(x + AHEAD * x_row, rows - r > AHEAD ? cols : 0);
+        words_row(p, out, 0, x, x_row, rows - r, cols, 1);
+    }
+}
+
+/* Row by row through all panels, since memory likes to be read in its order. */
+void words_panels(enum precision p, panel_word *out, const float *x, int64_t x_row, int64_t rows,
+                  int64_t cols)
+{
+    int64_t numbers = panel_numbers(p), step = panel_words(p, rows) * PANEL_COLS;
+    int64_t whole = cols / PANEL_COLS, rest = cols % PANEL_COLS;
+
+    for (int64_t r = 0; r < rows; r += numbers, out += PANEL_COLS, x += numbers * x_row) {
+        panel_word *last = out + whole * step;
+
+        fetch_row(x + AHEAD * x_row, rows - r > AHEAD ? cols : 0);
+        words_row(p, out, step, x, x_row, rows - r, PANEL_COLS, whole);
+        if (!rest)
+            continue;
+        words_row(p, last, 0, x + whole * PANEL_COLS, x_row, rows - r, rest, 1);
+        memset(last + rest, 0, (size_t)(PANEL_COLS - rest) * sizeof *last);
+    }
+}
+
+/* A block of words of each column is read along its row and written down the panel: both stay in
+ * the first-level cache, whatever power of two lies between the rows. */
+void words_across(enum precision p, panel_word *out, const float *x, int64_t x_row, int64_t cols,
+                  int64_t n)
+{
+    int64_t numbers = panel_numbers(p), words = panel_words(p, n);
+
+    for (int64_t w = 0; w < words; w += BLOCK) {
+        int64_t many = words - w < BLOCK ? words - w : BLOCK;
+        int64_t have = n - w * numbers < BLOCK * numbers ? n - w * numbers : BLOCK * numbers;
+
+        for (int64_t j = 0; j < PANEL_COLS; j++) {
+            panel_word word[BLOCK] = {0};
+
+            if (j < cols && numbers == 1)
+                memcpy(word, x + j * x_row + w, (size_t)have * sizeof *word);
+            else if (j < cols)
+                words_bf16(word, x + j * x_row + w * numbers, have);
+            for (int64_t k = 0; k < many; k++)
+                out[(w + k) * PANEL_COLS + j] = word[k];
+        }
+    }
+}
+
+/* --- bytes ------------------------------------------------------------------------------------
+ */
+
+struct range {
+    float low, high;
+};
+
+/* Smallest and largest of n > 0 floats; NaN when one of them is not finite. */
+IMGEN_CLONES static struct range range_of(const float *x, int64_t n)
+{
+    float low[LANES], high[LANES], bad[LANES] = {0};
+    struct range out;
+    int64_t i = 0;
+
+    for (int l = 0; l < LANES; l++)
+        low[l] = high[l] = x[0];
+    for (; i + LANES <= n; i += LANES) {
+#pragma omp simd
+        for (int l = 0; l < LANES; l++) {
+            float v = x[i + l];
+
+            low[l] = v < low[l] ? v : low[l];
+            high[l] = v > high[l] ? v : high[l];
+            bad[l] += v * 0;
+        }
+    }
+    for (; i < n; i++) {
+        low[0] = x[i] < low[0] ? x[i] : low[0];
+        high[0] = x[i] > high[0] ? x[i] : high[0];
+        bad[0] += x[i] * 0;
+    }
+    out = (struct range){low[0], high[0]};
+    for (int l = 0; l < LANES; l++) {
+        out.low = low[l] < out.low ? low[l] : out.low;
+        out.high = high[l] > out.high ? high[l] : out.high;
+        bad[0] += l ? bad[l] : 0;
+    }
+    out.low += bad[0];
+    out.high += bad[0];
+    return out;
+}
+
+/* The differences are never negative and never above high - low, so 255 is not passed. */
+IMGEN_CLONES static void code_bytes(unsigned char *out, const float *x, float low, float per_step,
+                                    int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (unsigned char)bits_of((x[i] - low) * per_step + 8388608.0f);
+}
+
+struct byte_row words_bytes(panel_word *out, const float *x, int64_t n)
+{
+    struct range r = range_of(x, n);
+    float span = r.high - r.low;
+
+    code_bytes((unsigned char *)out, x, r.low, span > 0 ? 255 / span : 0, n);
+    return (struct byte_row){.low = r.low, .step = span / 255};
+}
+
+IMGEN_CLONES static void code_weights(signed char *out, const float *x, float per_step, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (signed char)(unsigned char)bits_of(x[i] * per_step + 12582912.0f);
+}
+
+static int64_t sum_of(const signed char *x, int64_t n)
+{
+    int64_t sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum;
+}
+
+void words_weights(panel_word *out, float *scale, float *total, const float *x, int64_t x_row,
+                   int64_t cols, int64_t n)
+{
+    int64_t words = panel_words(PRECISION_INT8, n);
+
+    for (int64_t j = 0; j < PANEL_COLS; j++) {
+        struct range r = j < cols ? range_of(x + j * x_row, n) : (struct range){0, 0};
+        float most = r.high > -r.low ? r.high : -r.low;
+        int64_t sum = 0;
+
+        for (int64_t w = 0; w < words; w += BLOCK) {
+            int64_t many = words - w < BLOCK ? words - w : BLOCK;
+            int64_t have = n - w * 4 < BLOCK * 4 ? n - w * 4 : BLOCK * 4;
+            panel_word word[BLOCK] = {0};
+
+            if (j < cols)
+                code_weights((signed char *)word, x + j * x_row + w * 4, most > 0 ? 127 / most : 0,
+                             have);
+            sum += sum_of((const signed char *)word, have);
+            for (int64_t k = 0; k < many; k++)
+                out[(w + k) * PANEL_COLS + j] = word[k];
+        }
+        scale[j] = most / 127;
+        total[j] = scale[j] * (float)sum;
+    }
+}
+
+IMGEN_CLONES static void decode_row(panel_word *y, struct byte_row row, const float *scale,
+                                    const float *total, const float *bias, int64_t n)
+{
+    const sum_word *sum = (const sum_word *)y;
+    float_word *out = (float_word *)y;
+
+    if (bias) {
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++)
+            out[j] = (float)sum[j] * (row.step * scale[j]) + (row.low * total[j] + bias[j]);
+        return;
+    }
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++)
+        out[j] = (float)sum[j] * (row.step * scale[j]) + row.low * total[j];
+}
+
+void words_to_floats(panel_word *y, int64_t y_row, const struct byte_row *row, int64_t rows,
+                     const float *scale, const float *total, const float *bias, int64_t cols)
+{
+    for (int64_t r = 0; r < rows; r++)
+        decode_row(y + r * y_row, row[r], scale, total, bias, cols);
+}

@@ -1,0 +1,24 @@
+/*
+ * precision.h - in which numbers the products of linear layers are computed
+ *
+ * Everything else (what is stored between ops, norms, attention, the solver, the weights that an
+ * optimizer moves) is float32 in every precision.
+ */
+#ifndef IMGEN_TENSOR_PRECISION_H
+#define IMGEN_TENSOR_PRECISION_H
+
+enum precision {
+    PRECISION_FLOAT32,
+    PRECISION_BF16, /* factors with 8 significant bits, sums in float32                        */
+    PRECISION_INT8, /* forward only: weights of 8 bits a channel, activations of 8 bits a row  */
+};
+
+/* Name number i, NULL past the last: "float32", "bf16", "int8". */
+const char *precision_name(int i);
+
+const char *precision_summary(int i);
+
+/* The same without int8, which cannot be trained in. */
+const char *precision_trained_name(int i);
+
+#endif
