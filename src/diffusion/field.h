@@ -22,6 +22,11 @@ struct field {
 enum status field_predict(struct field *f, enum prediction want, double *out, const double *x,
                           double t, struct error *err);
 
+/* data = E[z | x], noise = E[eps | x] from one guided prediction; noise may be NULL.  [rows,
+ * length] each, neither overlapping x or the other.  Fails as field_predict. */
+enum status field_data_noise(struct field *f, double *data, double *noise, const double *x,
+                             double t, struct error *err);
+
 /* Whether `want` can be had at t: false where the conversion divides by alpha = 0 or beta = 0. */
 bool field_has(const struct field *f, enum prediction want, double t);
 

@@ -310,6 +310,27 @@ struct path_coefs path_at(const struct path *p, double t)
     return c;
 }
 
+/* beta / alpha falls in t on every path, so halving finds the place; written without the quotient,
+ * the comparison holds also where alpha = 0. */
+double path_time_of_noise(const struct path *p, double sigma)
+{
+    double lo = 0, hi = 1;
+
+    for (;;) {
+        double mid = 0.5 * (lo + hi);
+        struct path_coefs c;
+
+        if (!(mid > lo && mid < hi))
+            break;
+        c = path_at(p, mid);
+        if (c.beta > sigma * c.alpha)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo > 0 ? hi : path_at(p, 0).beta > sigma * path_at(p, 0).alpha ? hi : 0;
+}
+
 void path_point(double *out, const double *z, const double *eps, const struct path_coefs *c,
                 int64_t n)
 {

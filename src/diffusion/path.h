@@ -49,6 +49,10 @@ enum status path_set(struct path *p, const char *param, double value, struct err
 /* t in [0, 1]. */
 struct path_coefs path_at(const struct path *p, double t);
 
+/* The time at which beta / alpha is sigma >= 0, to the last bit of t; 0 or 1 where the path does
+ * not reach so far. */
+double path_time_of_noise(const struct path *p, double sigma);
+
 /* What a network may be asked to predict.  All are linear in (z, eps), so with x each gives the
  * other three (prediction_convert). */
 enum prediction {

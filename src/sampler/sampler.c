@@ -21,7 +21,10 @@
 #include <string.h>
 
 /* The list of solvers: a new one is one file and one name here. */
-#define SAMPLERS(X) X(euler) X(midpoint) X(heun) X(rk4) X(dopri5)
+#define SAMPLERS(X)                                                                    \
+    X(euler)                                                                           \
+    X(midpoint) X(heun) X(rk4) X(dopri5) X(ddim) X(euler_ancestral) X(edm) X(dpmpp_2m) \
+        X(dpmpp_2m_sde) X(dpmpp_3m) X(dpmpp_3m_sde) X(unipc) X(euler_maruyama) X(stochastic_heun)
 
 #define DECLARE(name) extern const struct sampler sampler_##name;
 SAMPLERS(DECLARE)
@@ -69,6 +72,18 @@ void sampling_start(double *x, const struct path *path, uint64_t seed, uint64_t 
 
 /* ---- For solvers ---- */
 
+static void remember(struct sampling *s, const double *x, const double *what, enum prediction is,
+                     double t)
+{
+    if (!s->seen_x || s->has_seen)
+        return;
+    vec_copy(s->seen_x, x, s->n);
+    vec_copy(s->seen, what, s->n);
+    s->seen_is = is;
+    s->seen_t = t;
+    s->has_seen = true;
+}
+
 enum status sampling_slope(struct sampling *s, double *out, const double *x, double t,
                            struct error *err)
 {
@@ -77,12 +92,19 @@ enum status sampling_slope(struct sampling *s, double *out, const double *x, dou
     s->count.evaluations++;
     if ((st = field_predict(s->request->field, PREDICT_VELOCITY, out, x, t, err)))
         return st;
-    if (s->seen_x && !s->seen) {
-        vec_copy(s->seen_x, x, s->n);
-        vec_copy(s->seen_u, out, s->n);
-        s->seen_t = t;
-        s->seen = true;
-    }
+    remember(s, x, out, PREDICT_VELOCITY, t);
+    return OK;
+}
+
+enum status sampling_data_noise(struct sampling *s, double *data, double *noise, const double *x,
+                                double t, struct error *err)
+{
+    enum status st;
+
+    s->count.evaluations++;
+    if ((st = field_data_noise(s->request->field, data, noise, x, t, err)))
+        return st;
+    remember(s, x, data, PREDICT_DATA, t);
     return OK;
 }
 
@@ -91,23 +113,39 @@ bool sampling_has_slope(const struct sampling *s, double t)
     return field_has(s->request->field, PREDICT_VELOCITY, t);
 }
 
+void sampling_noise(struct sampling *s, double *out)
+{
+    s->request->draw(s->request->draw_self, out, s->count.accepted);
+}
+
+struct path_coefs sampling_path(const struct sampling *s, double t)
+{
+    return path_at(&s->request->field->path, t);
+}
+
+int sampling_left(const struct sampling *s)
+{
+    return s->request->steps - (int)s->count.accepted;
+}
+
 /* ---- The loop ---- */
 
 static enum status request_check(const struct sampling_request *r, struct error *err)
 {
     const struct sampler *kind = r->sampler;
+    enum prediction wants = kind->on_data ? PREDICT_DATA : PREDICT_VELOCITY;
     enum status st;
 
+    MUST(!kind->stochastic || r->draw, "%s draws noise, and nobody gives it", kind->is.name);
     if ((st = grid_check(r->times, r->steps, err)) ||
         (st = choice_check(r->values, &kind->is, err)))
         return st;
-    if (!field_has(r->field, PREDICT_VELOCITY, r->times[0]))
-        return fail(
-            err, E_ARG,
-            "the velocity has no value at t = %g, where sampling is to start: a network that "
-            "predicts %s on the path %s needs a later start",
-            r->times[0], prediction_at((int)r->field->predicts)->name,
-            r->field->path.kind->is.name);
+    if (!field_has(r->field, wants, r->times[0]))
+        return fail(err, E_ARG,
+                    "the %s has no value at t = %g, where sampling is to start: a network that "
+                    "predicts %s on the path %s needs a later start",
+                    prediction_at((int)wants)->name, r->times[0],
+                    prediction_at((int)r->field->predicts)->name, r->field->path.kind->is.name);
     return OK;
 }
 
@@ -131,7 +169,7 @@ static enum status sampling_init(struct sampling *s, double *x, const struct sam
         return st;
     if (r->progress && r->wants_preview &&
         ((st = mem_new((void **)&s->seen_x, (uint64_t)s->n, sizeof(double), "preview", err)) ||
-         (st = mem_new((void **)&s->seen_u, (uint64_t)s->n, sizeof(double), "preview", err))))
+         (st = mem_new((void **)&s->seen, (uint64_t)s->n, sizeof(double), "preview", err))))
         return st;
     return OK;
 }
@@ -142,22 +180,21 @@ static void sampling_release(struct sampling *s)
         free(s->work[i]);
     free(s->memory);
     free(s->seen_x);
-    free(s->seen_u);
+    free(s->seen);
 }
 
-/* E[z | x] where the step began, written over the slope that told it; NULL when nothing was seen or
- * the path cannot tell. */
+/* E[z | x] where the step began, written over what told it; NULL when nothing was seen or the path
+ * cannot tell. */
 static const double *preview(struct sampling *s)
 {
     struct path_coefs c;
 
-    if (!s->seen)
+    if (!s->has_seen)
         return NULL;
-    c = path_at(&s->request->field->path, s->seen_t);
-    if (prediction_convert(s->seen_u, PREDICT_DATA, s->seen_u, PREDICT_VELOCITY, s->seen_x, &c,
-                           s->n, NULL))
+    c = sampling_path(s, s->seen_t);
+    if (prediction_convert(s->seen, PREDICT_DATA, s->seen, s->seen_is, s->seen_x, &c, s->n, NULL))
         return NULL;
-    return s->seen_u;
+    return s->seen;
 }
 
 static enum status report_step(struct sampling *s, struct error *err)
@@ -184,7 +221,7 @@ static enum status loop_step(struct sampling *s, double t, double next, struct e
 {
     enum status st;
 
-    s->seen = false;
+    s->has_seen = false;
     s->t = next;
     if ((st = s->request->sampler->step(s, t, next, err))) {
         fail_under(err, "step %lld, t = %g", (long long)s->count.accepted + 1, t);

@@ -9,6 +9,7 @@
 #define IMGEN_SAMPLER_SAMPLER_H
 
 #include "diffusion/field.h"
+#include "sampler/diffusion.h"
 #include "sampler/grid.h"
 
 #include <stddef.h>
@@ -21,6 +22,8 @@ struct sampler {
     struct choice is;
     int order;       /* of the global error                                                 */
     int evaluations; /* slopes a step costs (adaptive: a step that is tried)                */
+    bool on_data;    /* asks for E[z | x]; otherwise for the velocity                        */
+    bool stochastic; /* draws noise at every step                                            */
     bool adaptive;   /* chooses its own times, one size for the whole state: run one picture
                         at a time, for a picture must not depend on its batch mates         */
     int work;        /* arrays of the state's size, at most SAMPLER_WORK                    */
@@ -45,6 +48,10 @@ struct sampling_progress {
 /* Return false to stop: sampling_run then fails with E_CANCELLED. */
 typedef bool sampling_callback(void *self, const struct sampling_progress *p);
 
+/* The noise of an SDE: out [rows, length] standard normal, a function of the step's number (from 0)
+ * and of whose picture a row is, and of nothing else. */
+typedef void sampling_draw(void *self, double *out, int64_t step);
+
 /* What to run.  Belongs to the caller. */
 struct sampling_request {
     const struct sampler *sampler;
@@ -52,6 +59,9 @@ struct sampling_request {
     const double *times;          /* [steps + 1], increasing; adaptive: the two ends are used */
     int steps;
     struct field *field;
+    struct diffusion diffusion; /* for solvers of the SDE                                     */
+    sampling_draw *draw;        /* for stochastic solvers, else may be NULL                   */
+    void *draw_self;
     sampling_callback *progress; /* may be NULL */
     void *self;
     bool wants_preview; /* fill sampling_progress.data */
@@ -74,9 +84,11 @@ struct sampling {
     double t; /* where the step ends; see sampler.step                   */
     struct sampling_report count;
     const struct sampling_request *request;
-    double *seen_x, *seen_u; /* [n]: the first slope of this step, for the preview */
+    double *seen_x,
+        *seen; /* [n]: the first thing predicted in this step, for the preview, and where */
     double seen_t;
-    bool seen;
+    enum prediction seen_is;
+    bool has_seen;
 };
 
 const struct sampler *sampler_at(int i); /* NULL past the last */
@@ -99,5 +111,14 @@ enum status sampling_slope(struct sampling *s, double *out, const double *x, dou
                            struct error *err);
 /* Whether the velocity can be had at t. */
 bool sampling_has_slope(const struct sampling *s, double t);
+/* data = E[z | x], noise = E[eps | x] (or NULL) at t, counted as one. */
+enum status sampling_data_noise(struct sampling *s, double *data, double *noise, const double *x,
+                                double t, struct error *err);
+/* xi of this step, [n]; the same numbers each time it is called within a step. */
+void sampling_noise(struct sampling *s, double *out);
+/* The path at t. */
+struct path_coefs sampling_path(const struct sampling *s, double t);
+/* Steps of the grid that are left, the present one included. */
+int sampling_left(const struct sampling *s);
 
 #endif

@@ -188,22 +188,43 @@ struct parity_limit limit_rel(double e)
     return (struct parity_limit){.of_each = e, .absolute = e};
 }
 
+/* The fixture's own noise. */
+struct given_noise {
+    const double *noise;
+    int64_t draws, n;
+};
+
+static void draw_given(void *self, double *out, int64_t step)
+{
+    const struct given_noise *g = self;
+
+    if (step < g->draws)
+        memcpy(out, g->noise + step * g->n, (size_t)g->n * sizeof(*out));
+    else
+        memset(out, 0, (size_t)g->n * sizeof(*out));
+}
+
 static enum status solve_guided(double *x, struct oracle_run *run, struct mixture_oracle *oracle,
                                 const double *w, struct error *err)
 {
     struct guidance guidance;
     struct field field = {.path = run->path, .guidance = &guidance};
-    struct sampling_request request = {
-        .sampler = run->sampler, .steps = run->steps, .field = &field};
+    struct given_noise given = {run->noise, run->draws, oracle->rows * oracle->mixture->dim};
+    struct sampling_request request = {.sampler = run->sampler,
+                                       .steps = run->steps,
+                                       .field = &field,
+                                       .diffusion = run->diffusion,
+                                       .draw = draw_given,
+                                       .draw_self = &given};
     struct grid grid;
     double times[STEPS_MAX + 1];
     enum status st;
 
     if ((st = grid_init(&grid, "uniform", err)) ||
-        (st = grid_fill(times, &grid, run->steps, run->t0, run->t1, err)) ||
+        (!run->times && (st = grid_fill(times, &grid, run->steps, run->t0, run->t1, err))) ||
         (st = guidance_init(&guidance, predictor_of_mixture(oracle), w, err)))
         return st;
-    request.times = times;
+    request.times = run->times ? run->times : times;
     if (run->options)
         memcpy(request.values, run->options, sizeof(request.values));
     else

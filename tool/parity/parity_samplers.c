@@ -6,7 +6,7 @@
  * kind guidance and schedules hold single formulas.  What this version has no code for is skipped
  * by name. Tolerance 1e-9 absolute, as the files state.
  */
-#include "oracle.h"
+#include "solver_case.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,15 +32,6 @@ static void skip_others(struct parity_report *r, const json_t *object, const cha
 }
 
 /* ---- sampler_mixture ---- */
-
-struct sampler_case {
-    struct parity_report *r;
-    struct parity_fixture *f;
-    struct mixture m;
-    struct path path;
-    const double *start;
-    int64_t rows;
-};
 
 static enum status probe_values(double *log_p, double *fields[N_PREDICTIONS],
                                 const struct sampler_case *s, const double *x, int64_t points,
@@ -105,9 +96,8 @@ static enum status probe_check(struct sampler_case *s, const json_t *probe, stru
     return OK;
 }
 
-/* Run from the start points; *out has the size of the state. */
-static enum status case_solve(double **out, struct sampler_case *s, struct oracle_run *run,
-                              struct error *err)
+enum status case_solve(double **out, struct sampler_case *s, struct oracle_run *run,
+                       struct error *err)
 {
     int64_t n = s->rows * s->m.dim;
     enum status st;
@@ -232,7 +222,8 @@ static enum status path_check(struct sampler_case *s, const json_t *root, const 
                               struct error *err)
 {
     static const char *const known[] = {
-        "probe", "ode_end", "fixed_step", "dopri5", "max_error_vs_ode_end", NULL};
+        "probe",      "ode_end", "fixed_step", "dopri5", "max_error_vs_ode_end", "interior",
+        "unipc_full", "dpmpp",   "sde",        "ddim",   "dpmpp2_sde",           NULL};
     const json_t *runs = json_object_get(one, "dopri5"), *row;
     enum status st;
     size_t i;
@@ -247,6 +238,8 @@ static enum status path_check(struct sampler_case *s, const json_t *root, const 
         if ((st = dopri5_check(s, row, err)))
             return st;
     }
+    if ((st = case_multistep(s, one, err)) || (st = case_stochastic(s, one, err)))
+        return st;
     skip_others(s->r, one, known);
     return OK;
 }
@@ -271,8 +264,8 @@ static enum status moments_check(struct sampler_case *s, const json_t *root, str
 static enum status mixture_check(struct parity_report *r, struct parity_fixture *f,
                                  const struct parity_options *options, struct error *err)
 {
-    static const char *const known[] = {"mixture", "start",     "mean_t1",    "cov_t1",
-                                        "paths",   "exact_end", "density_t1", NULL};
+    static const char *const known[] = {"mixture",   "start",      "mean_t1",     "cov_t1", "paths",
+                                        "exact_end", "density_t1", "sigma_space", NULL};
     const json_t *root = fixture_part(f, "")->json;
     struct sampler_case s = {.r = r, .f = f};
     const char *name;
@@ -294,6 +287,9 @@ static enum status mixture_check(struct parity_report *r, struct parity_fixture 
         if ((st = path_read(&s.path, name, NULL, err)) || (st = path_check(&s, root, one, err)))
             goto out;
     }
+    report_group(r, "noise levels");
+    if ((st = case_noise_levels(&s, root, err)))
+        goto out;
     report_group(r, "");
     skip_others(r, root, known);
 out:
