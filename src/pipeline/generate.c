@@ -51,7 +51,7 @@ static enum status make_times(struct run *run, struct error *err)
 {
     const struct generate_request *r = run->r;
     const struct sample_defaults *s = &r->settings;
-    struct grid grid = {.kind = grid_kind_at(s->schedule)};
+    struct grid grid = {.kind = grid_kind_at(s->schedule), .path = &r->model->path};
     enum status st;
 
     if (r->times) {

@@ -2,108 +2,29 @@
  * grid.c - the times at which a fixed-step solver stops
  *
  * A solver's error is made where the curve bends; a grid decides where the steps are short.  Each
- * kind fills [0, 1] and is then stretched to the interval that is integrated, so kinds and
- * intervals are independent.  The two ends are set exactly, not computed: a path's coefficients at
- * t = 1 are special values, and 1 - 1e-16 would miss them.  theory.md 1.6; sampling.md 4.
+ * kind that speaks of time fills [0, 1] and is then stretched to the interval that is integrated;
+ * one that speaks of noise levels says where they lie on the path.  The two ends are set exactly,
+ * not computed: a path's coefficients at t = 1 are special values, and 1 - 1e-16 would miss them.
+ * theory.md 1.6; sampling.md 4.
  */
 #include "sampler/grid.h"
 
-#include <math.h>
 #include <string.h>
 
-static void uniform_fill(double *t, int n, const double *values)
-{
-    (void)values;
-    for (int i = 0; i <= n; i++)
-        t[i] = (double)i / n;
-}
+/* The list of grids: a new one is one descriptor and one name here. */
+#define GRIDS(X) \
+    X(uniform)   \
+    X(shift) X(linear_quadratic) X(cosine) X(sine) X(logit_normal) X(karras) X(exponential)
 
-static const struct grid_kind grid_uniform = {
-    .is = {.name = "uniform",
-           .aliases = {"linear", "simple", "normal"},
-           .summary = "equal steps in time"},
-    .fill = uniform_fill,
-};
-
-enum { SHIFT_FACTOR };
-static const struct option shift_options[] = {
-    {.name = "shift",
-     .help = "how many times noisier the middle of the grid is; above 1 more steps near noise",
-     .type = OPTION_REAL,
-     .offset = SHIFT_FACTOR * sizeof(double),
-     .fallback = "3",
-     .lo = 0.01,
-     .hi = 100},
-    {0},
-};
-
-/* On condot beta / alpha is multiplied by the factor at every point of the grid. */
-static void shift_fill(double *t, int n, const double *values)
-{
-    double k = values[SHIFT_FACTOR];
-
-    for (int i = 0; i <= n; i++)
-        t[i] = i / (k * (n - i) + i);
-}
-
-static const struct grid_kind grid_shift = {
-    .is = {.name = "shift",
-           .aliases = {"shifted", "sd3", "discrete_flow"},
-           .summary = "equal steps bent towards noise, as large pictures need",
-           .paper = "Esser et al. 2024",
-           .options = shift_options},
-    .fill = shift_fill,
-};
-
-enum { LINEAR_QUADRATIC_OF };
-static const struct option linear_quadratic_options[] = {
-    {.name = "emulated",
-     .help = "steps of the uniform grid whose beginning the first half follows",
-     .type = OPTION_REAL,
-     .offset = LINEAR_QUADRATIC_OF * sizeof(double),
-     .fallback = "250",
-     .lo = 1,
-     .hi = 100000},
-    {0},
-};
-
-static void linear_quadratic_fill(double *t, int n, const double *values)
-{
-    int linear = n / 2, rest = n - linear;
-    double slope = 1 / values[LINEAR_QUADRATIC_OF], end = slope * linear;
-    double bend = (1 - end - slope * rest) / ((double)rest * rest);
-
-    for (int i = 0; i <= n; i++) {
-        double j = i - linear;
-
-        t[i] = i <= linear ? slope * i : end + slope * j + bend * j * j;
-    }
-}
-
-/* A negative bend could turn the grid back before it ends. */
-static enum status linear_quadratic_check(int n, const double *values, struct error *err)
-{
-    if (values[LINEAR_QUADRATIC_OF] < n)
-        return fail(err, E_ARG,
-                    "a linear_quadratic grid of %d steps cannot emulate %g; it must be %d or more",
-                    n, values[LINEAR_QUADRATIC_OF], n);
-    return OK;
-}
-
-static const struct grid_kind grid_linear_quadratic = {
-    .is = {.name = "linear_quadratic",
-           .aliases = {"movie_gen"},
-           .summary = "the small first steps of a long uniform grid, then growing ones",
-           .paper = "Polyak et al. 2024",
-           .options = linear_quadratic_options},
-    .fill = linear_quadratic_fill,
-    .check = linear_quadratic_check,
-};
+#define DECLARE(name) extern const struct grid_kind grid_##name;
+GRIDS(DECLARE)
+#undef DECLARE
 
 const struct grid_kind *grid_kind_at(int i)
 {
-    static const struct grid_kind *const all[] = {&grid_uniform, &grid_shift,
-                                                  &grid_linear_quadratic};
+#define ADDRESS(name) &grid_##name,
+    static const struct grid_kind *const all[] = {GRIDS(ADDRESS)};
+#undef ADDRESS
 
     return i >= 0 && i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
 }
@@ -136,6 +57,7 @@ enum status grid_set(struct grid *g, const char *param, double value, struct err
 enum status grid_fill(double *t, const struct grid *g, int n, double t0, double t1,
                       struct error *err)
 {
+    struct path plain;
     enum status st;
 
     if (n < 1 || n > STEPS_MAX)
@@ -146,8 +68,12 @@ enum status grid_fill(double *t, const struct grid *g, int n, double t0, double 
     if ((st = choice_check(g->values, &g->kind->is, err)) ||
         (g->kind->check && (st = g->kind->check(n, g->values, err))))
         return st;
-    g->kind->fill(t, n, g->values);
-    for (int i = 1; i < n; i++)
+    if (!g->path && (st = path_init(&plain, "condot", err)))
+        return st;
+    t[0] = t0;
+    t[n] = t1;
+    g->kind->fill(t, n, g->values, g->path ? g->path : &plain);
+    for (int i = 1; i < n && !g->kind->of_noise; i++)
         t[i] = t0 + (t1 - t0) * t[i];
     t[0] = t0;
     t[n] = t1;

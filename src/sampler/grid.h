@@ -4,14 +4,16 @@
 #ifndef IMGEN_SAMPLER_GRID_H
 #define IMGEN_SAMPLER_GRID_H
 
-#include "diffusion/choice.h"
+#include "diffusion/path.h"
 
 enum { STEPS_MAX = 1000 };
 
 struct grid_kind {
     struct choice is;
-    /* t[0..n] from exactly 0 to exactly 1, increasing. */
-    void (*fill)(double *t, int n, const double *values);
+    bool of_noise; /* fills times of the path itself, not a map of [0, 1] to be stretched */
+    /* t[1..n-1], increasing, inside (0, 1), or of noise levels inside (t[0], t[n]).  The ends are
+     * grid_fill's. */
+    void (*fill)(double *t, int n, const double *values, const struct path *path);
     /* E_ARG when the numbers do not suit n steps; may be NULL. */
     enum status (*check)(int n, const double *values, struct error *err);
 };
@@ -19,15 +21,17 @@ struct grid_kind {
 struct grid {
     const struct grid_kind *kind;
     double values[CHOICE_VALUES];
+    const struct path *path; /* whose noise levels are meant; NULL: condot's */
 };
 
 const struct grid_kind *grid_kind_at(int i); /* NULL past the last */
 
-/* "uniform", "shift", "linear_quadratic", with default numbers.  E_ARG when unknown. */
+/* A grid by name, with its default numbers and no path.  E_ARG when unknown. */
 enum status grid_init(struct grid *g, const char *name, struct error *err);
 enum status grid_set(struct grid *g, const char *param, double value, struct error *err);
 
-/* t[0..n] from t0 to t1, the unit grid stretched.  1 <= n <= STEPS_MAX, 0 <= t0 < t1 <= 1 (E_ARG).
+/* t[0..n] from t0 to t1, the unit grid stretched, or the times of the noise levels between.  1 <= n
+ * <= STEPS_MAX, 0 <= t0 < t1 <= 1 (E_ARG).
  */
 enum status grid_fill(double *t, const struct grid *g, int n, double t0, double t1,
                       struct error *err);

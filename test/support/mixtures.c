@@ -67,14 +67,28 @@ const double *value_field(const struct mixture_value *v, enum prediction p)
                                  : v->z;
 }
 
-struct sampling_report solve(double *x, int64_t rows, const struct mixture *m,
-                             const struct path *path, int32_t y, double w, const char *solver,
-                             int steps, double t0, double t1)
+void noise_draw(void *self, double *out, int64_t step)
+{
+    const struct noise_of *of = self;
+    struct rng r = rng_stream(of->seed, RNG_STEP, (uint64_t)step);
+
+    for (int64_t i = 0; i < of->n; i++)
+        out[i] = rng_normal(&r);
+}
+
+struct sampling_report solve_how(double *x, int64_t rows, const struct mixture *m,
+                                 const struct path *path, int32_t y, double w,
+                                 const struct solve_how *how)
 {
     struct mixture_oracle oracle = {.mixture = m, .path = *path, .rows = rows};
+    struct noise_of noise = {how->seed, rows * m->dim};
     struct guidance guidance;
     struct field field = {.path = *path, .guidance = &guidance};
-    struct sampling_request request = {.steps = steps, .field = &field};
+    struct sampling_request request = {.steps = how->steps,
+                                       .field = &field,
+                                       .diffusion = how->diffusion,
+                                       .draw = noise_draw,
+                                       .draw_self = &noise};
     double *scale = calloc((size_t)rows, sizeof(*scale)), times[STEPS_MAX + 1];
     int32_t *label = calloc((size_t)rows, sizeof(*label));
     struct sampling_report report;
@@ -87,18 +101,30 @@ struct sampling_report solve(double *x, int64_t rows, const struct mixture *m,
         label[i] = y;
     }
     oracle.label = label;
-    request.times = times;
-    if (grid_init(&grid, "uniform", &err) || grid_fill(times, &grid, steps, t0, t1, &err) ||
+    request.times = how->times ? how->times : times;
+    if (grid_init(&grid, "uniform", &err) ||
+        (!how->times && grid_fill(times, &grid, how->steps, how->t0, how->t1, &err)) ||
         guidance_init(&guidance, predictor_of_mixture(&oracle), scale, &err) ||
-        sampler_find(&request.sampler, solver, &err))
+        sampler_find(&request.sampler, how->solver, &err))
         fail_msg("%s", err.text);
     choice_defaults(request.values, &request.sampler->is);
-    if (sampling_run(x, &request, &report, &err))
+    if ((how->set &&
+         choice_set(request.values, &request.sampler->is, how->set, how->value, &err)) ||
+        sampling_run(x, &request, &report, &err))
         fail_msg("%s", err.text);
     guidance_release(&guidance);
     free(scale);
     free(label);
     return report;
+}
+
+struct sampling_report solve(double *x, int64_t rows, const struct mixture *m,
+                             const struct path *path, int32_t y, double w, const char *solver,
+                             int steps, double t0, double t1)
+{
+    const struct solve_how how = {.solver = solver, .steps = steps, .t0 = t0, .t1 = t1};
+
+    return solve_how(x, rows, m, path, y, w, &how);
 }
 
 static int ascending(const void *a, const void *b)

@@ -31,6 +31,29 @@ struct sampling_report solve(double *x, int64_t rows, const struct mixture *m,
                              const struct path *path, int32_t y, double w, const char *solver,
                              int steps, double t0, double t1);
 
+/* The same with more said: times [steps + 1] in place of equal steps, one number of the solver, an
+ * SDE's strength and the seed of its noise. */
+struct solve_how {
+    const char *solver;
+    int steps;
+    double t0, t1;
+    const double *times;
+    const char *set;
+    double value;
+    struct diffusion diffusion;
+    uint64_t seed;
+};
+struct sampling_report solve_how(double *x, int64_t rows, const struct mixture *m,
+                                 const struct path *path, int32_t y, double w,
+                                 const struct solve_how *how);
+
+/* Noise for tests of solvers: from stream (seed, RNG_STEP, step); self: a struct noise_of. */
+struct noise_of {
+    uint64_t seed;
+    int64_t n;
+};
+void noise_draw(void *self, double *out, int64_t step);
+
 /* The largest distance between the empirical distribution function of x (sorted in place) and that
  * of p_t(. | y). */
 double ks_distance(double *x, int64_t n, const struct mixture *m, const struct path_coefs *c,
