@@ -7,6 +7,7 @@
 #include "api/api.h"
 
 #include "base/memory.h"
+#include "base/rng.h"
 #include "diffusion/loss.h"
 #include "sampler/sampler.h"
 
@@ -66,6 +67,19 @@ static enum status ask(void *self, double *out, const double *x, double t, unsig
     return OK;
 }
 
+/* Row i's fresh noise is of seed i. */
+static void draw_noise(void *self, double *out, int64_t step)
+{
+    const struct predictor *of = self;
+
+    for (int64_t i = 0; i < of->rows; i++) {
+        struct rng r = rng_stream((uint64_t)i, RNG_STEP, (uint64_t)step);
+
+        for (int64_t k = 0; k < of->length; k++)
+            out[i * of->length + k] = rng_normal(&r);
+    }
+}
+
 static enum status run(double *x, struct field *field, const char *name, int steps,
                        struct error *err)
 {
@@ -79,6 +93,8 @@ static enum status run(double *x, struct field *field, const char *name, int ste
         return st;
     choice_defaults(r.values, &r.sampler->is);
     r.times = times;
+    r.draw = draw_noise;
+    r.draw_self = &field->guidance->of;
     return sampling_run(x, &r, NULL, err);
 }
 
@@ -98,7 +114,7 @@ enum imgen_status imgen_flow_sample(double *x, int64_t rows, int64_t length, con
         !(st = mem_new((void **)&scales, (uint64_t)rows, sizeof *scales, "guidance scales", &e))) {
         for (int64_t i = 0; i < rows; i++)
             scales[i] = w;
-        if (!(st = guidance_init(&guidance, predictor, scales, &e)))
+        if (!(st = guidance_init(&guidance, predictor, scales, NULL, &e)))
             st = run(x, &field, sampler, steps, &e);
     }
     guidance_release(&guidance);

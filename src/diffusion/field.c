@@ -8,18 +8,50 @@
  */
 #include "diffusion/field.h"
 
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the kind of guidance names the noise itself, the velocity follows from picture and noise.
+ */
+static enum status from_parts(double *out, enum prediction want, enum prediction is,
+                              const double *noise, const double *x, const struct path_coefs *c,
+                              int64_t n, struct error *err)
+{
+    enum status st;
+
+    if ((st = prediction_convert(out, PREDICT_DATA, out, is, x, c, n, err)))
+        return st;
+    if (want == PREDICT_NOISE)
+        memcpy(out, noise, (size_t)n * sizeof(*out));
+    else if (want == PREDICT_SCORE)
+        return prediction_convert(out, want, noise, PREDICT_NOISE, x, c, n, err);
+    else if (want == PREDICT_VELOCITY)
+        for (int64_t i = 0; i < n; i++)
+            out[i] = c->dalpha * out[i] + c->dbeta * noise[i];
+    return OK;
+}
+
 enum status field_predict(struct field *f, enum prediction want, double *out, const double *x,
                           double t, struct error *err)
 {
     struct path_coefs c = path_at(&f->path, t);
     int64_t n = f->guidance->of.rows * f->guidance->of.length;
-    double of_x, of_have;
+    bool renoises = f->guidance->how.kind->renoises, has_noise;
+    double of_x, of_have, *noise = NULL;
+    enum prediction is;
     enum status st;
 
     if ((st = prediction_coefs(&of_x, &of_have, want, f->predicts, &c, err)) ||
-        (st = guidance_predict(f->guidance, out, x, t, err)))
+        (renoises &&
+         (st = mem_new((void **)&noise, (uint64_t)n, sizeof(*noise), "unguided noise", err))))
         return st;
-    return prediction_convert(out, want, out, f->predicts, x, &c, n, err);
+    if (!(st = guidance_predict(f->guidance, out, &is, noise, &has_noise, x, &c, f->predicts, err)))
+        st = has_noise ? from_parts(out, want, is, noise, x, &c, n, err)
+                       : prediction_convert(out, want, out, is, x, &c, n, err);
+    free(noise);
+    return st;
 }
 
 enum status field_data_noise(struct field *f, double *data, double *noise, const double *x,
@@ -28,14 +60,17 @@ enum status field_data_noise(struct field *f, double *data, double *noise, const
     struct path_coefs c = path_at(&f->path, t);
     int64_t n = f->guidance->of.rows * f->guidance->of.length;
     double of_x, of_have;
+    enum prediction is;
+    bool has_noise;
     enum status st;
 
     if ((st = prediction_coefs(&of_x, &of_have, PREDICT_DATA, f->predicts, &c, err)) ||
-        (st = guidance_predict(f->guidance, data, x, t, err)) ||
-        (noise &&
-         (st = prediction_convert(noise, PREDICT_NOISE, data, f->predicts, x, &c, n, err))))
+        (st = guidance_predict(f->guidance, data, &is, noise, &has_noise, x, &c, f->predicts, err)))
         return st;
-    return prediction_convert(data, PREDICT_DATA, data, f->predicts, x, &c, n, err);
+    if (noise && !has_noise &&
+        (st = prediction_convert(noise, PREDICT_NOISE, data, is, x, &c, n, err)))
+        return st;
+    return prediction_convert(data, PREDICT_DATA, data, is, x, &c, n, err);
 }
 
 bool field_has(const struct field *f, enum prediction want, double t)

@@ -13,6 +13,7 @@
 #include "diffusion/guidance.h"
 
 #include "base/memory.h"
+#include "diffusion/threshold.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,6 +30,84 @@ void guidance_combine(double *out, const double *unguided, const double *guided,
         out[i] = (1 - w) * unguided[i] + w * guided[i];
 }
 
+static void plain_combine(const struct guided_pair *p)
+{
+    guidance_combine(p->out, p->unguided, p->guided, p->w, p->n);
+}
+
+static const struct guidance_kind guidance_cfg = {
+    .is = {.name = "cfg",
+           .aliases = {"classifier_free"},
+           .summary = "classifier-free: (1 - w) f(x | none) + w f(x | y)",
+           .paper = "Ho and Salimans 2022"},
+    .on = N_PREDICTIONS,
+    .combine = plain_combine,
+};
+
+/* The list of the others: a new one is one file and one name here. */
+#define KINDS(X)      X(apg) X(zero_star) X(plus_plus)
+#define DECLARE(name) extern const struct guidance_kind guidance_##name;
+KINDS(DECLARE)
+#undef DECLARE
+
+const struct guidance_kind *guidance_kind_at(int i)
+{
+#define ADDRESS(name) &guidance_##name,
+    static const struct guidance_kind *const all[] = {&guidance_cfg, KINDS(ADDRESS)};
+#undef ADDRESS
+
+    return i >= 0 && i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
+}
+
+static const struct choice *kind_choice_at(int i)
+{
+    return guidance_kind_at(i) ? &guidance_kind_at(i)->is : NULL;
+}
+
+enum status guidance_kind_find(const struct guidance_kind **out, const char *name,
+                               struct error *err)
+{
+    enum status st;
+    int i;
+
+    if ((st = choice_find(&i, "guidance", name, kind_choice_at, err)))
+        return st;
+    *out = guidance_kind_at(i);
+    return OK;
+}
+
+struct guidance_how guidance_plain(void)
+{
+    return (struct guidance_how){.kind = &guidance_cfg, .from = -1, .to = 1};
+}
+
+/* ---- Setting up ---- */
+
+static enum status how_check(const struct guidance_how *how, struct error *err)
+{
+    if (!(how->from < how->to))
+        return fail(err, E_ARG, "guidance from t = %g to %g: the first must be the smaller",
+                    how->from, how->to);
+    if (!(how->rescale >= 0 && how->rescale <= 1))
+        return fail(err, E_ARG, "guidance is rescaled by %g; it must lie in 0 .. 1", how->rescale);
+    if (!(how->threshold >= 0 && how->threshold <= 1))
+        return fail(err, E_ARG, "the threshold's quantile is %g; it must lie in 0 .. 1",
+                    how->threshold);
+    return choice_check(how->values, &how->kind->is, err);
+}
+
+static enum status scale_check(const struct guidance_kind *kind, double w, int64_t row,
+                               struct error *err)
+{
+    if (!isfinite(w) || w < 0)
+        return fail(err, E_ARG, "the guidance scale of picture %lld is %g; it must be 0 or more",
+                    (long long)row, w);
+    if (kind->from_zero && w > 1)
+        return fail(err, E_ARG, "the guidance scale of picture %lld is %g; %s takes 0 to 1",
+                    (long long)row, w, kind->is.name);
+    return OK;
+}
+
 /* Which branches the scales need together. */
 static unsigned branches_needed(const double *w, int64_t rows)
 {
@@ -39,28 +118,44 @@ static unsigned branches_needed(const double *w, int64_t rows)
     return branches;
 }
 
+static enum status make_arrays(struct guidance *g, const double *w, struct error *err)
+{
+    uint64_t rows = (uint64_t)g->of.rows, length = (uint64_t)g->of.length * sizeof(double);
+    enum status st;
+
+    if ((st = mem_new((void **)&g->w, rows, sizeof(*g->w), "guidance scales", err)))
+        return st;
+    memcpy(g->w, w, (size_t)rows * sizeof(*w));
+    if (g->branches != BRANCH_BOTH)
+        return OK;
+    if ((st = mem_new((void **)&g->both, rows, 2 * length, "both branches of guidance", err)))
+        return st;
+    return g->how.kind->remembers
+               ? mem_new((void **)&g->running, rows, length, "guidance that remembers", err)
+               : OK;
+}
+
 enum status guidance_init(struct guidance *g, struct predictor of, const double *w,
-                          struct error *err)
+                          const struct guidance_how *how, struct error *err)
 {
     enum status st;
 
     memset(g, 0, sizeof(*g));
     MUST(of.rows > 0 && of.length > 0, "a predictor of %lld rows of %lld", (long long)of.rows,
          (long long)of.length);
-    for (int64_t i = 0; i < of.rows; i++)
-        if (!isfinite(w[i]) || w[i] < 0)
-            return fail(err, E_ARG,
-                        "the guidance scale of picture %lld is %g; it must be 0 or more",
-                        (long long)i, w[i]);
     g->of = of;
-    g->branches = branches_needed(w, of.rows);
-    if ((st = mem_new((void **)&g->w, (uint64_t)of.rows, sizeof(*g->w), "guidance scales", err)))
+    g->how = how ? *how : guidance_plain();
+    if (!g->how.kind)
+        g->how.kind = &guidance_cfg;
+    if ((st = how_check(&g->how, err)))
         return st;
-    memcpy(g->w, w, (size_t)of.rows * sizeof(*w));
-    if (g->branches == BRANCH_BOTH)
-        st = mem_new((void **)&g->both, (uint64_t)of.rows, 2 * (uint64_t)of.length * sizeof(double),
-                     "both branches of guidance", err);
-    if (st)
+    for (int64_t i = 0; i < of.rows; i++)
+        if ((st = scale_check(g->how.kind, w[i], i, err)))
+            return st;
+    g->branches = branches_needed(w, of.rows);
+    if (g->how.kind->renoises && g->branches != BRANCH_UNGUIDED)
+        g->branches = BRANCH_BOTH;
+    if ((st = make_arrays(g, w, err)))
         guidance_release(g);
     return st;
 }
@@ -69,23 +164,135 @@ void guidance_release(struct guidance *g)
 {
     free(g->w);
     free(g->both);
+    free(g->running);
     memset(g, 0, sizeof(*g));
 }
 
-enum status guidance_predict(struct guidance *g, double *out, const double *x, double t,
-                             struct error *err)
+/* ---- One prediction ---- */
+
+static double deviation(const double *x, int64_t n)
+{
+    double mean = 0, square = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        square += (x[i] - mean) * (x[i] - mean);
+    return sqrt(square / (double)(n > 1 ? n - 1 : 1));
+}
+
+/* Lin et al. 2024: strong guidance also makes the prediction larger, which shows as contrast. */
+static void rescale(double *out, const double *guided, double share, int64_t n)
+{
+    double have = deviation(out, n), ratio = have > 0 ? deviation(guided, n) / have : 1;
+
+    for (int64_t i = 0; i < n; i++)
+        out[i] *= share * ratio + (1 - share);
+}
+
+/* The branch whose numbers a row takes as they are, or BRANCH_BOTH. */
+static unsigned row_branch(const struct guidance *g, double w, double t)
+{
+    if (w == 0)
+        return BRANCH_UNGUIDED;
+    return w == 1 || t <= g->how.from || t > g->how.to ? BRANCH_GUIDED : BRANCH_BOTH;
+}
+
+static void combine_row(struct guidance *g, int64_t row, double *out, const double *unguided,
+                        const double *guided, double t)
+{
+    int64_t n = g->of.length;
+    const struct guided_pair pair = {
+        .unguided = unguided,
+        .guided = guided,
+        .out = out,
+        .running = g->running ? g->running + row * n : NULL,
+        .w = g->w[row],
+        .t = t,
+        .values = g->how.values,
+        .n = n,
+    };
+    unsigned branch = row_branch(g, g->w[row], t);
+
+    if (branch != BRANCH_BOTH) {
+        memcpy(out, branch == BRANCH_GUIDED ? guided : unguided, (size_t)n * sizeof(*out));
+        return;
+    }
+    g->how.kind->combine(&pair);
+    if (g->how.rescale > 0)
+        rescale(out, guided, g->how.rescale, n);
+}
+
+/* The branches that any row needs at t. */
+static unsigned branches_at(const struct guidance *g, double t)
+{
+    if (g->branches != BRANCH_BOTH || (t > g->how.from && t <= g->how.to) || g->how.kind->renoises)
+        return g->branches;
+    for (int64_t i = 0; i < g->of.rows; i++)
+        if (g->w[i] == 0)
+            return BRANCH_BOTH;
+    return BRANCH_GUIDED;
+}
+
+static enum status both_branches(struct guidance *g, double *out, enum prediction on,
+                                 double *renoise, bool *has_renoise, const double *x,
+                                 const struct path_coefs *c, enum prediction is, struct error *err)
 {
     int64_t n = g->of.length, all = g->of.rows * n;
     enum status st;
 
-    g->evaluations += g->branches == BRANCH_BOTH ? 2 : 1;
-    if (g->branches != BRANCH_BOTH)
-        return g->of.predict(g->of.self, out, x, t, g->branches, err);
-    if ((st = g->of.predict(g->of.self, g->both, x, t, BRANCH_BOTH, err)))
+    if ((st = g->of.predict(g->of.self, g->both, x, c->t, BRANCH_BOTH, err)))
         return st;
+    if (renoise && g->how.kind->renoises) {
+        if ((st = prediction_convert(renoise, PREDICT_NOISE, g->both, is, x, c, all, err)))
+            return st;
+        *has_renoise = true;
+    }
+    for (int b = 0; b < 2; b++)
+        if ((st = prediction_convert(g->both + b * all, on, g->both + b * all, is, x, c, all, err)))
+            return st;
     for (int64_t i = 0; i < g->of.rows; i++)
-        guidance_combine(out + i * n, g->both + i * n, g->both + all + i * n, g->w[i], n);
+        combine_row(g, i, out + i * n, g->both + i * n, g->both + all + i * n, c->t);
     return OK;
+}
+
+enum status guidance_predict(struct guidance *g, double *out, enum prediction *out_is,
+                             double *renoise, bool *has_renoise, const double *x,
+                             const struct path_coefs *c, enum prediction is, struct error *err)
+{
+    enum prediction on = g->how.kind->on == N_PREDICTIONS ? is : g->how.kind->on;
+    unsigned branches = branches_at(g, c->t);
+    int64_t all = g->of.rows * g->of.length;
+    enum status st;
+
+    *out_is = on;
+    if (has_renoise)
+        *has_renoise = false;
+    g->evaluations += branches == BRANCH_BOTH ? 2 : 1;
+    if (branches == BRANCH_BOTH)
+        st = both_branches(g, out, on, renoise, has_renoise, x, c, is, err);
+    else if (!(st = g->of.predict(g->of.self, out, x, c->t, branches, err)))
+        st = prediction_convert(out, on, out, is, x, c, all, err);
+    if (st || !(g->how.threshold > 0))
+        return st;
+    if ((st = prediction_convert(out, PREDICT_DATA, out, on, x, c, all, err)))
+        return st;
+    *out_is = PREDICT_DATA;
+    return threshold_clip(out, g->of.rows, g->of.length, g->how.threshold, err);
+}
+
+double guidance_gradient_weight(enum prediction p, const struct path_coefs *c)
+{
+    switch (p) {
+    case PREDICT_VELOCITY:
+        return c->b;
+    case PREDICT_NOISE:
+        return -c->beta;
+    case PREDICT_DATA:
+        return c->beta * c->beta / c->alpha;
+    default:
+        return 1;
+    }
 }
 
 static enum status pair_predict(void *self, double *out, const double *x, double t,

@@ -7,9 +7,7 @@
 #ifndef IMGEN_DIFFUSION_GUIDANCE_H
 #define IMGEN_DIFFUSION_GUIDANCE_H
 
-#include "base/error.h"
-
-#include <stdint.h>
+#include "diffusion/path.h"
 
 enum {
     BRANCH_UNGUIDED = 1, /* f(x, t | none)  */
@@ -39,23 +37,70 @@ struct predictor predictor_of_pair(struct predictor_pair *pair);
 void guidance_combine(double *out, const double *unguided, const double *guided, double w,
                       int64_t n);
 
+/* One picture's two predictions on their way to one; all arrays [n]. */
+struct guided_pair {
+    const double *unguided, *guided;
+    double *out;     /* may not be either of them                               */
+    double *running; /* kept from step to step, zero before the first, or NULL  */
+    double w, t;
+    const double *values; /* of the kind */
+    int64_t n;
+};
+
+/* A way to make one prediction of two.  With w = 1 every kind gives `guided`; it is not asked. */
+struct guidance_kind {
+    struct choice is;
+    enum prediction on; /* what it is defined on; N_PREDICTIONS: whatever the network predicts    */
+    bool remembers;     /* wants `running`                                                        */
+    bool renoises;      /* the noise that is put back is the unguided one; the rest as said       */
+    bool from_zero;     /* defined for w in [0, 1] alone                                          */
+    void (*combine)(const struct guided_pair *p);
+};
+
+const struct guidance_kind *guidance_kind_at(int i); /* NULL past the last; 0: classifier-free */
+enum status guidance_kind_find(const struct guidance_kind **out, const char *name,
+                               struct error *err);
+
+/* How to guide, beside how much. */
+struct guidance_how {
+    const struct guidance_kind *kind; /* NULL: classifier-free                                   */
+    double values[CHOICE_VALUES];
+    double from, to;  /* guided where from < t <= to, as trained elsewhere                       */
+    double rescale;   /* share in [0, 1] of the result that gets the guided branch's deviation   */
+    double threshold; /* quantile in (0, 1] of |E[z | x]| beyond which it is clipped; 0: nothing */
+};
+/* Classifier-free guidance at all times, nothing else. */
+struct guidance_how guidance_plain(void);
+
 struct guidance {
     struct predictor of;
-    double *w;    /* [rows]: 0 unguided, 1 guided, above 1 strengthened */
-    double *both; /* [2, rows, length], when both branches are wanted   */
+    struct guidance_how how;
+    double *w;       /* [rows]: 0 unguided, 1 guided, above 1 strengthened   */
+    double *both;    /* [2, rows, length], when both branches are wanted     */
+    double *running; /* [rows, length] of a kind that remembers              */
     unsigned branches;
     int64_t evaluations; /* branches asked for so far: 2 a call where both are needed */
 };
 
 /* w: [rows], copied, each finite and >= 0 (E_ARG).  Where every w is 0, or every w is 1, one branch
- * is evaluated, else both.  `of` is copied; its self must outlive the guidance. */
+ * is evaluated, else both.  how: copied, NULL for guidance_plain; E_ARG for numbers outside their
+ * ranges.  `of` is copied; its self must outlive the guidance. */
 enum status guidance_init(struct guidance *g, struct predictor of, const double *w,
-                          struct error *err);
+                          const struct guidance_how *how, struct error *err);
 void guidance_release(struct guidance *g);
 
-/* out, x: [rows, length], not overlapping.  A row with w = 0 or w = 1 holds exactly the numbers of
- * its branch, whatever w its neighbours have. */
-enum status guidance_predict(struct guidance *g, double *out, const double *x, double t,
-                             struct error *err);
+/* One guided prediction.  out, x: [rows, length], not overlapping; c: the path at the time asked
+ * for; is: what the predictor predicts.  *out_is: what `out` holds, which a kind may change.
+ * renoise, when not NULL, gets E[eps | x] for the next point where the kind says which;
+ * *has_renoise tells.  A row with w = 0 or w = 1 holds the very numbers of its branch, as
+ * `*out_is`, whatever w its neighbours have. */
+enum status guidance_predict(struct guidance *g, double *out, enum prediction *out_is,
+                             double *renoise, bool *has_renoise, const double *x,
+                             const struct path_coefs *c, enum prediction is, struct error *err);
+
+/* What classifier guidance adds to a prediction, per unit of w grad log p(y | x_t): b for the
+ * velocity, 1 for the score, -beta for the noise, beta^2 / alpha for the data; an infinity where
+ * alpha = 0.  theory.md (3.7). */
+double guidance_gradient_weight(enum prediction p, const struct path_coefs *c);
 
 #endif

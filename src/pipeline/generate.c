@@ -8,6 +8,7 @@
 #include "pipeline/generate.h"
 
 #include "base/memory.h"
+#include "base/rng.h"
 #include "pipeline/predictor.h"
 
 #include <inttypes.h>
@@ -101,6 +102,19 @@ static void split_items(const struct run *run, int32_t *label, double *w)
     }
 }
 
+/* Fresh noise of a step: of each picture's own seed and the step's number. */
+static void draw_noise(void *self, double *out, int64_t step)
+{
+    const struct run *run = self;
+
+    for (int64_t i = 0; i < run->count; i++) {
+        struct rng r = rng_stream(run->r->items[run->first + i].seed, RNG_STEP, (uint64_t)step);
+
+        for (int64_t k = 0; k < run->length; k++)
+            out[i * run->length + k] = rng_normal(&r);
+    }
+}
+
 static enum status run_batch(struct run *run, float *out, struct error *err)
 {
     const struct model *m = run->r->model;
@@ -116,13 +130,15 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     split_items(run, label, w);
     if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a batch of pictures", err)) ||
         (st = network_predictor_init(&net, m, run->graph, label, run->count, err)) ||
-        (st = guidance_init(&guidance, predictor_of_network(&net), w, err)))
+        (st = guidance_init(&guidance, predictor_of_network(&net), w, NULL, err)))
         goto out;
     for (int64_t i = 0; i < run->count; i++)
         sampling_start(x + i * run->length, &m->path, run->r->items[run->first + i].seed, 0,
                        run->length);
     field.guidance = &guidance;
     run->sampling.field = &field;
+    run->sampling.draw = draw_noise;
+    run->sampling.draw_self = run;
     if ((st = sampling_run(x, &run->sampling, &count, err)))
         goto out;
     for (int64_t i = 0; i < n; i++)

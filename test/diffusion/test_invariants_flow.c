@@ -220,7 +220,7 @@ static void i21_density_along_the_flow(void **state)
             times[i] = (double)i / TRACE_STEPS;
         memcpy(trace.x[0], x, sizeof(x));
         assert_int_equal(sampler_find(&request.sampler, "rk4", NULL), OK);
-        assert_int_equal(guidance_init(&g, predictor_of_mixture(&oracle), &w, NULL), OK);
+        assert_int_equal(guidance_init(&g, predictor_of_mixture(&oracle), &w, NULL, NULL), OK);
         assert_int_equal(sampling_run(x, &request, NULL, NULL), OK);
         for (int i = 0; i <= TRACE_STEPS; i++)
             integral += divergence(&path, times[i], trace.x[i], y) *
@@ -285,7 +285,9 @@ static void i28_same_bits_alone_and_together(void **state)
             double alone[2];
 
             sampling_start(alone, &path, 31, (uint64_t)i, 2);
-            solve(alone, 1, &plane, &path, 2, 2.5, name, 20, 0, 1);
+            solve_how(
+                alone, 1, &plane, &path, 2, 2.5,
+                &(struct solve_how){.solver = name, .steps = 20, .t1 = 1, .seed = (uint64_t)i});
             assert_memory_equal(alone, all + 2 * i, sizeof(alone));
         }
     }

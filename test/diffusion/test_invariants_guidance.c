@@ -46,10 +46,14 @@ static int64_t guided(double *out, const double *x, const int32_t *label, const 
     struct mixture_oracle oracle = {
         .mixture = &plane, .path = path_named("condot"), .label = label, .rows = rows};
     struct guidance g;
+    struct path_coefs c;
+    enum prediction is;
     int64_t evaluations;
 
-    assert_int_equal(guidance_init(&g, predictor_of_mixture(&oracle), w, NULL), OK);
-    assert_int_equal(guidance_predict(&g, out, x, 0.4, NULL), OK);
+    assert_int_equal(guidance_init(&g, predictor_of_mixture(&oracle), w, NULL, NULL), OK);
+    c = path_at(&oracle.path, 0.4);
+    assert_int_equal(guidance_predict(&g, out, &is, NULL, NULL, x, &c, oracle.predicts, NULL), OK);
+    assert_int_equal(is, oracle.predicts);
     assert_int_equal(oracle.calls, 1);
     evaluations = g.evaluations;
     guidance_release(&g);
@@ -158,7 +162,7 @@ static void i25_gaussian_pair(void **state)
                 times[k] = k / 400.0;
             request.times = times;
             assert_int_equal(sampler_find(&request.sampler, "rk4", NULL), OK);
-            assert_int_equal(guidance_init(&g, predictor_of_pair(&pair), w, NULL), OK);
+            assert_int_equal(guidance_init(&g, predictor_of_pair(&pair), w, NULL, NULL), OK);
             assert_int_equal(sampling_run(x, &request, NULL, NULL), OK);
             near((x[1] - x[0]) * (x[1] - x[0]), pow(v, 1 - w[0]) * pow(v_y, w[0]), 1e-6,
                  "variance");
@@ -324,7 +328,7 @@ static void i30_class_law(void **state)
     oracle.label = label;
     request.times = times;
     assert_int_equal(sampler_find(&request.sampler, "rk4", NULL), OK);
-    assert_int_equal(guidance_init(&g, predictor_of_points(&oracle), w, NULL), OK);
+    assert_int_equal(guidance_init(&g, predictor_of_points(&oracle), w, NULL, NULL), OK);
     assert_int_equal(sampling_run(x, &request, NULL, NULL), OK);
     for (int i = 0; i < N; i++) {
         bool at_left = fabs(x[i] - spots[0]) < 0.05, at_right = fabs(x[i] - spots[2]) < 0.05;

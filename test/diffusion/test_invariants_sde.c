@@ -106,7 +106,7 @@ static void i14_the_recursion_of_one_step(void **state)
         double k = c.dalpha * 0.8 - A * c.alpha * 0.8;
         struct solve_how how = {
             .solver = "euler_maruyama", .steps = 1, .times = times, .seed = (uint64_t)i};
-        struct noise_of noise = {(uint64_t)i, 3};
+        struct noise_of noise = {(uint64_t)i, 3, 1};
 
         how.diffusion = diffusion_named("constant", sigma * sigma / 2);
         how.diffusion.last = LAST_NOISY;
@@ -250,7 +250,7 @@ static void i18_the_family_between_ddim_and_ddpm(void **state)
         struct path_coefs c = path_at(&path, t);
 
         for (int k = 0; k < 2; k++) {
-            struct noise_of noise = {(uint64_t)k, 2};
+            struct noise_of noise = {(uint64_t)k, 1, 2};
             double drawn[2];
 
             noise_draw(&noise, drawn, 0);
@@ -323,7 +323,7 @@ static void infinite_strength_is_refused(void **state)
     const int32_t label[] = {MIXTURE_ANY};
     const double w[] = {1};
     double x[] = {0.2}, times[] = {0, 0.5, 1};
-    struct noise_of noise = {1, 1};
+    struct noise_of noise = {1, 1, 1};
     struct guidance guidance;
     struct field field = {.path = path, .guidance = &guidance};
     struct sampling_request r = {
@@ -332,7 +332,7 @@ static void infinite_strength_is_refused(void **state)
 
     (void)state;
     oracle.label = label;
-    assert_int_equal(guidance_init(&guidance, predictor_of_mixture(&oracle), w, NULL), OK);
+    assert_int_equal(guidance_init(&guidance, predictor_of_mixture(&oracle), w, NULL, NULL), OK);
     r.diffusion = diffusion_named("reversal", 1);
     for (int k = 0; k < 2; k++) {
         assert_int_equal(sampler_find(&r.sampler, k ? "stochastic_heun" : "sde", NULL), OK);

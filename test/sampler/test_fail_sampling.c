@@ -31,8 +31,14 @@ static enum status whole_run(const char *solver, struct error *err)
     struct guidance guidance = {0};
     struct mixture_oracle oracle = {.mixture = &m, .label = label, .rows = ROWS};
     struct field field = {.guidance = &guidance};
-    struct sampling_request request = {
-        .times = times, .steps = STEPS, .field = &field, .progress = go_on, .wants_preview = true};
+    struct noise_of noise = {1, ROWS, 1};
+    struct sampling_request request = {.times = times,
+                                       .steps = STEPS,
+                                       .field = &field,
+                                       .progress = go_on,
+                                       .draw = noise_draw,
+                                       .draw_self = &noise,
+                                       .wants_preview = true};
     double x[ROWS] = {0.3, -0.4};
     enum status st;
 
@@ -42,7 +48,7 @@ static enum status whole_run(const char *solver, struct error *err)
         goto out;
     oracle.path = field.path;
     choice_defaults(request.values, &request.sampler->is);
-    if ((st = guidance_init(&guidance, predictor_of_mixture(&oracle), w, err)))
+    if ((st = guidance_init(&guidance, predictor_of_mixture(&oracle), w, NULL, err)))
         goto out;
     st = sampling_run(x, &request, NULL, err);
 out:

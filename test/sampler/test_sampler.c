@@ -63,12 +63,12 @@ static void bench_open(struct bench *b, const char *solver, const char *path,
     b->probe.rate = 1;
     assert_int_equal(guidance_init(&b->guidance,
                                    (struct predictor){probe_predict, &b->probe, ROWS, LENGTH}, ones,
-                                   NULL),
+                                   NULL, NULL),
                      OK);
     b->field = (struct field){path_named(path), predicts, &b->guidance};
     assert_int_equal(grid_init(&grid, "uniform", NULL), OK);
     assert_int_equal(grid_fill(b->times, &grid, steps, t0, t1, NULL), OK);
-    b->noise = (struct noise_of){1, N};
+    b->noise = (struct noise_of){1, ROWS, LENGTH};
     b->request = (struct sampling_request){.times = b->times,
                                            .steps = steps,
                                            .field = &b->field,
@@ -323,9 +323,9 @@ static void scales_must_be_numbers_from_zero(void **state)
     struct guidance g;
 
     (void)state;
-    assert_int_equal(guidance_init(&g, of, low, &err), E_ARG);
+    assert_int_equal(guidance_init(&g, of, low, NULL, &err), E_ARG);
     assert_non_null(strstr(err.text, "-0.5"));
-    assert_int_equal(guidance_init(&g, of, nan, &err), E_ARG);
+    assert_int_equal(guidance_init(&g, of, nan, NULL, &err), E_ARG);
 }
 
 int main(void)

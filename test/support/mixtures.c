@@ -70,10 +70,13 @@ const double *value_field(const struct mixture_value *v, enum prediction p)
 void noise_draw(void *self, double *out, int64_t step)
 {
     const struct noise_of *of = self;
-    struct rng r = rng_stream(of->seed, RNG_STEP, (uint64_t)step);
 
-    for (int64_t i = 0; i < of->n; i++)
-        out[i] = rng_normal(&r);
+    for (int64_t i = 0; i < of->rows; i++) {
+        struct rng r = rng_stream(of->seed + (uint64_t)i, RNG_STEP, (uint64_t)step);
+
+        for (int64_t k = 0; k < of->length; k++)
+            out[i * of->length + k] = rng_normal(&r);
+    }
 }
 
 struct sampling_report solve_how(double *x, int64_t rows, const struct mixture *m,
@@ -81,7 +84,7 @@ struct sampling_report solve_how(double *x, int64_t rows, const struct mixture *
                                  const struct solve_how *how)
 {
     struct mixture_oracle oracle = {.mixture = m, .path = *path, .rows = rows};
-    struct noise_of noise = {how->seed, rows * m->dim};
+    struct noise_of noise = {how->seed, rows, m->dim};
     struct guidance guidance;
     struct field field = {.path = *path, .guidance = &guidance};
     struct sampling_request request = {.steps = how->steps,
@@ -104,7 +107,7 @@ struct sampling_report solve_how(double *x, int64_t rows, const struct mixture *
     request.times = how->times ? how->times : times;
     if (grid_init(&grid, "uniform", &err) ||
         (!how->times && grid_fill(times, &grid, how->steps, how->t0, how->t1, &err)) ||
-        guidance_init(&guidance, predictor_of_mixture(&oracle), scale, &err) ||
+        guidance_init(&guidance, predictor_of_mixture(&oracle), scale, NULL, &err) ||
         sampler_find(&request.sampler, how->solver, &err))
         fail_msg("%s", err.text);
     choice_defaults(request.values, &request.sampler->is);

@@ -47,10 +47,12 @@ struct sampling_report solve_how(double *x, int64_t rows, const struct mixture *
                                  const struct path *path, int32_t y, double w,
                                  const struct solve_how *how);
 
-/* Noise for tests of solvers: from stream (seed, RNG_STEP, step); self: a struct noise_of. */
+/* Noise for tests of solvers: row i from stream (seed + i, RNG_STEP, step); self: a struct
+ * noise_of.
+ */
 struct noise_of {
     uint64_t seed;
-    int64_t n;
+    int64_t rows, length;
 };
 void noise_draw(void *self, double *out, int64_t step);
 

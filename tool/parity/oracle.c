@@ -222,7 +222,7 @@ static enum status solve_guided(double *x, struct oracle_run *run, struct mixtur
 
     if ((st = grid_init(&grid, "uniform", err)) ||
         (!run->times && (st = grid_fill(times, &grid, run->steps, run->t0, run->t1, err))) ||
-        (st = guidance_init(&guidance, predictor_of_mixture(oracle), w, err)))
+        (st = guidance_init(&guidance, predictor_of_mixture(oracle), w, run->how, err)))
         return st;
     request.times = run->times ? run->times : times;
     if (run->options)

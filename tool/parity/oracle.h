@@ -58,11 +58,12 @@ struct oracle_run {
     const struct sampler *sampler;
     const double *options; /* [CHOICE_VALUES] or NULL for the defaults */
     double t0, t1;
-    int steps;                  /* of a uniform grid, unless there are times  */
-    const double *times;        /* [steps + 1] or NULL                        */
-    const double *noise;        /* [draws, rows, dim] for stochastic solvers  */
-    int64_t draws;              /* steps beyond them draw zeros               */
-    struct diffusion diffusion; /* of an SDE                                  */
+    int steps;                      /* of a uniform grid, unless there are times  */
+    const double *times;            /* [steps + 1] or NULL                        */
+    const double *noise;            /* [draws, rows, dim] for stochastic solvers  */
+    int64_t draws;                  /* steps beyond them draw zeros               */
+    struct diffusion diffusion;     /* of an SDE                                  */
+    const struct guidance_how *how; /* NULL: classifier-free                  */
     struct sampling_report report;
 };
 /* x: [rows, dim], from t0 to t1. */

@@ -39,7 +39,7 @@ static enum status pair_solve(double x[2], const struct gaussian_pair *g, const 
 
     if ((st = grid_init(&grid, "uniform", err)) || (st = grid_fill(times, &grid, 400, 0, 1, err)) ||
         (st = sampler_find(&request.sampler, "rk4", err)) ||
-        (st = guidance_init(&guidance, predictor_of_pair(&pair), scales, err)))
+        (st = guidance_init(&guidance, predictor_of_pair(&pair), scales, NULL, err)))
         return st;
     request.times = times;
     choice_defaults(request.values, &request.sampler->is);
