@@ -258,12 +258,19 @@ static const struct path_kind path_nd_cosine = {
     .fill = nd_cosine_fill,
 };
 
+/* The list of paths in other files: a new one is one file and one name here. */
+#define PATHS(X)      X(ddpm_linear) X(ddpm_scaled) X(ddpm_cosine)
+#define DECLARE(name) extern const struct path_kind path_##name;
+PATHS(DECLARE)
+#undef DECLARE
+
 const struct path_kind *path_kind_at(int i)
 {
+#define ADDRESS(name) &path_##name,
     static const struct path_kind *const all[] = {
         &path_condot,    &path_condot_min,   &path_cosine,    &path_vp_linear,
-        &path_ve_karras, &path_ve_geometric, &path_nd_cosine,
-    };
+        &path_ve_karras, &path_ve_geometric, &path_nd_cosine, PATHS(ADDRESS)};
+#undef ADDRESS
 
     return i >= 0 && i < (int)(sizeof(all) / sizeof(*all)) ? all[i] : NULL;
 }

@@ -14,7 +14,7 @@ void mixture_plane(struct mixture *m);
 /* One Gaussian N(mean, var), label 0. */
 void mixture_single(struct mixture *m, double mean, double var);
 
-enum { N_PATHS = 7 };
+enum { N_PATHS = 10 };
 /* All paths with their default numbers, in the order of the table. */
 struct path path_number(int i);
 struct path path_named(const char *name);

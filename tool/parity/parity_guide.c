@@ -238,7 +238,8 @@ static enum status check_interval(struct given *in, const json_t *part, struct e
     return st;
 }
 
-/* v + kappa s grad of one branch and eps - beta s grad of the other: the weights that classifier guidance gives a gradient. */
+/* v + kappa s grad of one branch and eps - beta s grad of the other: the weights that classifier
+ * guidance gives a gradient. */
 static enum status check_classifier(struct given *in, const json_t *part, struct error *err)
 {
     double s, beta, t, *grad, *want, *got;
