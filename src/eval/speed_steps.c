@@ -222,7 +222,7 @@ static enum status open_guidance(struct speed_job *j, struct drawing *s, struct 
         w[k] = 4;
     if ((st = network_predictor_init(&s->net, s->model, j->graph, label, batch, err)))
         return st;
-    return guidance_init(&s->guidance, predictor_of_network(&s->net), w, err);
+    return guidance_init(&s->guidance, predictor_of_network(&s->net), w, NULL, err);
 }
 
 static enum status open_sampling(struct speed_job *j, struct error *err)

@@ -137,6 +137,7 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
                        run->length);
     field.guidance = &guidance;
     run->sampling.field = &field;
+    run->sampling.diffusion.scale = 1;
     run->sampling.draw = draw_noise;
     run->sampling.draw_self = run;
     if ((st = sampling_run(x, &run->sampling, &count, err)))
