@@ -20,4 +20,9 @@ double conv_flops(const struct dnn_conv *s);
 /* Record the gradients of y's weights and bias, where they are wanted.  y: an op_conv2d. */
 void conv_weights_adjoint(struct graph *g, struct tensor *y);
 
+/* The same as products of small matrices (conv_weights_tiles.c): in[0] dy, in[1] x, constants as of
+ * the convolution; result dW, side result db.  Where w's channels allow it. */
+extern const struct op conv_dw_tiles;
+bool conv_dw_has_tiles(const struct tensor *w);
+
 #endif

@@ -312,7 +312,8 @@ void conv_weights_adjoint(struct graph *g, struct tensor *y)
 
     if (!w->wants_grad && !(bias && bias->wants_grad))
         return;
-    dw = record(g, &conv_dw, w->shape, y->grad, y->in[0], NULL, NULL);
+    dw = record(g, conv_dw_has_tiles(w) ? &conv_dw_tiles : &conv_dw, w->shape, y->grad, y->in[0],
+                NULL, NULL);
     memcpy(dw->arg, y->arg, sizeof(y->arg));
     if (bias && bias->wants_grad)
         grad_add(g, bias, record_side(g, dw, bias->shape));

@@ -13,21 +13,21 @@
  * mean is large against its spread would lose its digits.
  *
  * Statistics.  Channels lie innermost, so a group is a stripe of every row.  A block of rows is
- * summed channel by channel, which vectorises whatever the group's width; the group's mean in the
- * block follows, and a second pass over the block, now in cache, takes sums of d = x - mean and d^2
- * and corrects the mean by the first.  Blocks are then merged in order, in double, by the formula
- * of Chan, Golub and LeVeque 1979. No E[x^2] - E[x]^2 anywhere, and no second look at memory
- * either.
+ * summed channel by channel, which vectorises whatever the group's width: d = x - c and d^2 around
+ * a provisional centre c, the group's mean in the block's first rows.  c is a value of the group
+ * itself and not 0, so sum d^2 - (sum d)^2 / n cancels no digits that the data have, and one look
+ * suffices.  Blocks are then merged in order, in double, by the formula of Chan, Golub and LeVeque
+ * 1979.
  *
  * The side result [N, 4, C] holds mean, rstd, slope and offset of every channel for the backward:
  * with v the argument of act, A = sum dv, B = sum dv (x - mean) rstd over the rows of a sample,
  *
  *     dx = slope dv - rstd mean_g(k A) - (x - mean) rstd^2 mean_g(k B),    k = weight (1 + scale),
  *
- * mean_g over all elements of the group.  One look sums A and B, one writes dx; each makes dv anew
- * from x and dy, since a sigmoid costs less than writing dv out and reading it back.  Where x has a
- * gradient already, from a connection that passes the norm by, the second look adds it.  dweight,
- * dbias and dfilm are small sums of A and B, [N, 2, C], the backward's side result.
+ * mean_g over all elements of the group.  One look sums A and B, leaving dv where dx will be, one
+ * writes dx.  Where x has a gradient already, from a connection that passes the norm by, the second
+ * look adds it.  dweight, dbias and dfilm are small sums of A and B, [N, 2, C], the backward's side
+ * result.
  */
 #include "ops/norm.h"
 
@@ -45,6 +45,8 @@
 
 /* args */
 enum { GROUPS, SILU, EPS };
+
+enum { CENTER_ROWS = 4 };
 
 /* rows of the side result */
 enum { MEAN, RSTD, SLOPE, OFFSET, FOLDED };
@@ -113,31 +115,24 @@ static size_t groupnorm_scratch(const struct tensor *y, int threads)
     return (size_t)partial_count(rows_of_samples(y->shape), 1) * stats_bytes(y);
 }
 
-/* Four rows at a time, so that the sums go to memory and back a quarter as often. */
-IMGEN_CLONES static void channel_sums(float *restrict sum, const float *restrict x, int64_t rows,
-                                      int64_t C)
-{
-    memset(sum, 0, (size_t)C * sizeof(float));
-    for (; rows >= 4; rows -= 4, x += 4 * C)
-        for (int64_t c = 0; c < C; c++)
-            sum[c] += (x[c] + x[C + c]) + (x[2 * C + c] + x[3 * C + c]);
-    for (; rows > 0; rows--, x += C)
-        for (int64_t c = 0; c < C; c++)
-            sum[c] += x[c];
-}
-
+/* Sums of d = x - center and of d^2.  Four rows at a time, so that the sums go to memory and back a
+ * quarter as often. */
 IMGEN_CLONES static void channel_deviations(float *restrict sum, float *restrict squares,
                                             const float *restrict x, const float *restrict center,
                                             int64_t rows, int64_t C)
 {
     memset(sum, 0, (size_t)C * sizeof(float));
     memset(squares, 0, (size_t)C * sizeof(float));
-    for (; rows >= 2; rows -= 2, x += 2 * C)
+    for (; rows >= 4; rows -= 4, x += 4 * C)
         for (int64_t c = 0; c < C; c++) {
-            float d = x[c] - center[c], e = x[C + c] - center[c], both = d * d;
+            float d0 = x[c] - center[c], d1 = x[C + c] - center[c];
+            float d2 = x[2 * C + c] - center[c], d3 = x[3 * C + c] - center[c];
+            float upper = d0 * d0, lower = d2 * d2;
 
-            sum[c] += d + e;
-            squares[c] += e * e + both;
+            upper = d1 * d1 + upper;
+            lower = d3 * d3 + lower;
+            sum[c] += (d0 + d1) + (d2 + d3);
+            squares[c] += upper + lower;
         }
     for (; rows > 0; rows--, x += C)
         for (int64_t c = 0; c < C; c++) {
@@ -157,6 +152,21 @@ static double sum_of(const float *x, int64_t n)
     return sum;
 }
 
+/* The mean of each group in the first rows of a block, for all its channels. */
+static void provisional_center(float *center, const float *x, int64_t rows, int64_t C,
+                               int64_t width)
+{
+    rows = rows < CENTER_ROWS ? rows : CENTER_ROWS;
+    for (int64_t first = 0; first < C; first += width) {
+        double sum = 0;
+
+        for (int64_t r = 0; r < rows; r++)
+            sum += sum_of(x + r * C + first, width);
+        for (int64_t c = first; c < first + width; c++)
+            center[c] = (float)(sum / (double)(rows * width));
+    }
+}
+
 static void stats_block(const struct tensor *y, struct block at)
 {
     int64_t C = shape_last(y->shape), G = y->arg[GROUPS].i, width = C / G;
@@ -166,13 +176,7 @@ static void stats_block(const struct tensor *y, struct block at)
     float *center = (float *)(m + G), *sum = center + C, *squares = sum + C;
     double count = (double)(rows * width);
 
-    channel_sums(sum, x, rows, C);
-    for (int64_t g = 0; g < G; g++) {
-        float mean = (float)(sum_of(sum + g * width, width) / count);
-
-        for (int64_t c = g * width, end = c + width; c < end; c++)
-            center[c] = mean;
-    }
+    provisional_center(center, x, rows, C, width);
     channel_deviations(sum, squares, x, center, rows, C);
     for (int64_t g = 0; g < G; g++) {
         double off = sum_of(sum + g * width, width), m2 = sum_of(squares + g * width, width);
@@ -258,7 +262,7 @@ static void groupnorm_cpu(const struct tensor *y)
     each_sample(y, rows_of_samples(y->shape), groupnorm_sample);
 }
 
-/* --- backward: 12 bytes and ~45 flops an element ---------------------------------------------- */
+/* --- backward: 12 bytes and ~30 flops an element ---------------------------------------------- */
 
 /*
  * Scratch of the backward:
@@ -280,41 +284,37 @@ static float *subtrahends(const struct tensor *y, struct row_blocks b, int64_t n
     return (float *)y->scratch + partial_count(b, 2 * b.width) + n * 2 * b.width;
 }
 
-/* dv of one element: dy, or dy silu'(v). */
-INLINE float dv_of(float dy, float d, float slope, float offset, bool silu)
-{
-    float v = d * slope + offset, s;
-
-    if (!silu)
-        return dy;
-    s = vec_sigmoid(v);
-    return dy * (s * (v * (1.0f - s) + 1.0f));
-}
-
-/* sum += dv, deviation += dv (x - mean). */
-INLINE void slopes_loop(float *sum, float *deviation, const float *x, const float *dy,
+/* sum += dv, deviation += dv (x - mean), with dv = dy or, left in dv, dy silu'(v). */
+INLINE void slopes_loop(float *dv, float *sum, float *deviation, const float *x, const float *dy,
                         const struct folded *f, int64_t rows, int64_t C, bool silu)
 {
     const float *mean = f->mean, *slope = f->slope, *offset = f->offset;
 
-    for (; rows > 0; rows--, x += C, dy += C) {
+    for (; rows > 0; rows--, x += C, dy += C, dv += C) {
 #pragma omp simd
         for (int64_t c = 0; c < C; c++) {
-            float d = x[c] - mean[c], dv = dv_of(dy[c], d, slope[c], offset[c], silu);
+            float d = x[c] - mean[c], v = d * slope[c] + offset[c], back = dy[c];
 
-            sum[c] += dv;
-            deviation[c] += dv * d;
+            if (silu) {
+                float s = vec_sigmoid(v);
+
+                back *= s * (v * (1.0f - s) + 1.0f);
+                dv[c] = back;
+            }
+            sum[c] += back;
+            deviation[c] += back * d;
         }
     }
 }
 
-IMGEN_CLONES static void slopes_rows(float *sum, float *deviation, const float *x, const float *dy,
-                                     const struct folded *f, int64_t rows, int64_t C, bool silu)
+IMGEN_CLONES static void slopes_rows(float *dv, float *sum, float *deviation, const float *x,
+                                     const float *dy, const struct folded *f, int64_t rows,
+                                     int64_t C, bool silu)
 {
     if (silu)
-        slopes_loop(sum, deviation, x, dy, f, rows, C, true);
+        slopes_loop(dv, sum, deviation, x, dy, f, rows, C, true);
     else
-        slopes_loop(sum, deviation, x, dy, f, rows, C, false);
+        slopes_loop(dv, sum, deviation, x, dy, f, rows, C, false);
 }
 
 static void slopes_block(const struct tensor *y, struct block at)
@@ -323,10 +323,11 @@ static void slopes_block(const struct tensor *y, struct block at)
     int64_t C = shape_last(y->shape), rows = at.last - at.first;
     const float *x = (const float *)y->in[0]->data + at.first * C;
     const float *dy = (const float *)y->in[1]->data + at.first * C;
+    float *dv = (float *)y->data + at.first * C;
     float *sum = (float *)y->scratch + at.index * 2 * C;
 
     memset(sum, 0, 2 * (size_t)C * sizeof(float));
-    slopes_rows(sum, sum + C, x, dy, &f, rows, C, y->arg[SILU].i);
+    slopes_rows(dv, sum, sum + C, x, dy, &f, rows, C, y->arg[SILU].i);
 }
 
 /* A and B of sample n into the side result, and what dx subtracts. */
@@ -356,59 +357,53 @@ static void gather(const struct tensor *y, struct row_blocks b, int64_t n)
     }
 }
 
-/* What dx is made of: rows of x, dy and, or NULL, of what the gradient is already. */
+/* What dx is made of: rows of x, dv and, or NULL, of what the gradient is already. */
 struct dx_rows {
-    const float *x, *dy, *so_far;
-    struct folded f;
-    const float *constant, *factor;
+    const float *x, *dv, *so_far;
+    const float *mean, *slope, *constant, *factor;
 };
 
-INLINE void dx_loop(float *dx, const struct dx_rows *of, int64_t rows, int64_t C, bool silu,
-                    bool more)
+INLINE void dx_loop(float *dx, const struct dx_rows *of, int64_t rows, int64_t C, bool more)
 {
-    const float *x = of->x, *dy = of->dy, *so_far = of->so_far;
-    const float *mean = of->f.mean, *slope = of->f.slope, *offset = of->f.offset;
+    const float *x = of->x, *dv = of->dv, *so_far = of->so_far;
+    const float *mean = of->mean, *slope = of->slope;
     const float *constant = of->constant, *factor = of->factor;
 
     for (int64_t r = 0; r < rows; r++) {
 #pragma omp simd
         for (int64_t c = 0; c < C; c++) {
             int64_t i = r * C + c;
-            float d = x[i] - mean[c], dv = dv_of(dy[i], d, slope[c], offset[c], silu);
-            float less = d * factor[c] + constant[c];
+            float less = (x[i] - mean[c]) * factor[c] + constant[c];
 
-            dx[i] = dv * slope[c] + (more ? so_far[i] - less : -less);
+            dx[i] = dv[i] * slope[c] + (more ? so_far[i] - less : -less);
         }
     }
 }
 
-IMGEN_CLONES static void dx_rows(float *dx, const struct dx_rows *of, int64_t rows, int64_t C,
-                                 bool silu)
+IMGEN_CLONES static void dx_rows(float *dx, const struct dx_rows *of, int64_t rows, int64_t C)
 {
-    if (silu && of->so_far)
-        dx_loop(dx, of, rows, C, true, true);
-    else if (silu)
-        dx_loop(dx, of, rows, C, true, false);
-    else if (of->so_far)
-        dx_loop(dx, of, rows, C, false, true);
+    if (of->so_far)
+        dx_loop(dx, of, rows, C, true);
     else
-        dx_loop(dx, of, rows, C, false, false);
+        dx_loop(dx, of, rows, C, false);
 }
 
 static void dx_block(const struct tensor *y, struct block at)
 {
     const float *less = subtrahends(y, rows_of_samples(y->shape), at.sample);
     int64_t C = shape_last(y->shape), first = at.first * C;
+    float *dx = (float *)y->data + first;
     const struct dx_rows of = {
         .x = (const float *)y->in[0]->data + first,
-        .dy = (const float *)y->in[1]->data + first,
+        .dv = y->arg[SILU].i ? dx : (const float *)y->in[1]->data + first,
         .so_far = y->in[3] ? (const float *)y->in[3]->data + first : NULL,
-        .f = folded_of(y->in[2], at.sample),
+        .mean = folded_row(y->in[2], at.sample, MEAN),
+        .slope = folded_row(y->in[2], at.sample, SLOPE),
         .constant = less,
         .factor = less + C,
     };
 
-    dx_rows((float *)y->data + first, &of, at.last - at.first, C, y->arg[SILU].i);
+    dx_rows(dx, &of, at.last - at.first, C);
 }
 
 static void groupnorm_dx_sample(const struct tensor *y, struct row_blocks b, int64_t n)
@@ -428,7 +423,7 @@ static const struct op groupnorm_dx = {.name = "groupnorm_dx",
                                        .cpu = groupnorm_dx_cpu,
                                        .scratch = groupnorm_dx_scratch,
                                        .flops = fifteen_flops,
-                                       .inplace = 1 | 2 | 8};
+                                       .inplace = 2};
 
 /* --- gradients of weight, bias and film from A and B ------------------------------------------ */
 

@@ -58,22 +58,28 @@
 #define TILE_FMA(a, x, y) ((a) * (x) + (y))
 #include "ops/tile_kernel.h"
 
-void tile_mul(struct tile c, struct tile a, struct tile b, int64_t m, int64_t n, int64_t k,
-              bool add)
+void tile_mul_sum(struct tile c, struct tile a, struct tile b, int64_t m, int64_t n, int64_t k,
+                  const struct tile_terms terms[2], bool add)
 {
     MUST(n % TILE_LANES == 0 && c.col == 1 && b.col == 1 && (a.row == 1 || a.col == 1),
          "%d columns, strides %d %d %d %d", (int)n, (int)c.col, (int)b.col, (int)a.row, (int)a.col);
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f")) {
-        mul_512(c, a, b, m, n, k, add);
+        mul_512(c, a, b, m, n, k, terms, add);
         return;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        mul_256(c, a, b, m, n, k, add);
+        mul_256(c, a, b, m, n, k, terms, add);
         return;
     }
 #endif
-    mul_128(c, a, b, m, n, k, add);
+    mul_128(c, a, b, m, n, k, terms, add);
+}
+
+void tile_mul(struct tile c, struct tile a, struct tile b, int64_t m, int64_t n, int64_t k,
+              bool add)
+{
+    tile_mul_sum(c, a, b, m, n, k, (const struct tile_terms[2]){{.n = 1}, {.n = 1}}, add);
 }
 
 /* Four rows of four numbers, turned round in registers: sixteen loads and sixteen stores become

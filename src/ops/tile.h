@@ -44,6 +44,16 @@ static inline int64_t tile_padded(int64_t n)
 void tile_mul(struct tile c, struct tile a, struct tile b, int64_t m, int64_t n, int64_t k,
               bool add);
 
+/* C = sum of A_tu B_tu, or C += when `add`: products of one shape whose operands lie terms[0].a and
+ * terms[0].b floats apart in t and terms[1]'s in u, terms[0].n times terms[1].n of them, in one
+ * chain that stays in registers.  Operands may overlap: rows of pixels seen through a moving
+ * window. */
+struct tile_terms {
+    int64_t n, a, b;
+};
+void tile_mul_sum(struct tile c, struct tile a, struct tile b, int64_t m, int64_t n, int64_t k,
+                  const struct tile_terms terms[2], bool add);
+
 /* to[j, i] = scale * from[i, j] for i < m, j < n; `from` and `to` have dense rows.  Columns m up to
  * the next multiple of TILE_LANES of `to` become zero. */
 void tile_transpose(struct tile to, const float *from, int64_t from_row, int64_t m, int64_t n,
