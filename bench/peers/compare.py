@@ -13,11 +13,12 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEFAULT = ["training step", "sampling step", "attention", "linear DiT", "linear SD3", "conv U-Net",
-           "conv VAE", "conv first", "conv last", "layer norm", "group norm + film + silu 256",
-           "silu", "gelu", "decoder"]
+           "conv VAE", "conv first", "conv last", "layer norm", "group norm", "silu 256", "gelu 256",
+           "decoder"]
 PAUSE = 0.03    # longer than any OpenMP runtime spins
 MIN_SECONDS = 0.1  # a run shorter than that is repeated inside its turn
 
@@ -109,6 +110,7 @@ def print_case(name, sides):
 
 
 def print_head(args):
+    warnings.filterwarnings("ignore")
     import torch
 
     with open("/proc/cpuinfo") as f:

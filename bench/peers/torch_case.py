@@ -14,13 +14,14 @@ import sys
 import time
 import warnings
 
+warnings.filterwarnings("ignore")  # of what torch says about modules that it does not need here
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import networks
 
-warnings.filterwarnings("ignore")
 torch.manual_seed(1)
 
 
