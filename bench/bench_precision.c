@@ -284,7 +284,7 @@ static void compare_pictures(const struct model *m, int threads, int steps)
     printf("%d pictures, %d steps, guidance, %d threads (medians of %d):\n", PICTURES, steps,
            threads, RUNS);
     for (int p = 0; p < PRECISIONS; p++) {
-        double worst = INFINITY;
+        double worst = HUGE_VAL;
 
         qsort(seconds[p], RUNS, sizeof(double), by_size);
         for (int i = 0; i < PICTURES; i++)

@@ -57,7 +57,7 @@ static void print_measured(const struct imgen_bench_row *row)
     bool counts = row->flops > 0;
 
     printf(" %9s %5.0f %%", units_time(time, row->seconds), 100 * row->spread);
-    printf(" %14s", !counts && !row->bytes
+    printf(" %14s", !counts && row->bytes <= 0
                         ? ""
                         : units_si(rate, (counts ? row->flops : row->bytes) / row->seconds,
                                    counts ? "FLOP/s" : "B/s"));

@@ -279,9 +279,9 @@ static void take(struct series *s, int run, double seconds, double flops, double
     s->seconds[run] = seconds;
     s->flops = flops;
     s->bytes = bytes;
-    s->limit = !flops && !bytes                         ? SPEED_NONE
-               : bytes / b->bandwidth > flops / b->peak ? SPEED_MEMORY
-                                                        : SPEED_ARITHMETIC;
+    s->limit = bytes / b->bandwidth > flops / b->peak ? SPEED_MEMORY
+               : flops > 0                            ? SPEED_ARITHMETIC
+                                                      : SPEED_NONE;
     s->share[run] =
         s->limit == SPEED_MEMORY ? bytes / seconds / b->bandwidth : flops / seconds / b->peak;
 }

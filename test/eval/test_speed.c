@@ -62,7 +62,7 @@ static void test_summary(void **state)
 {
     const struct speed_row *mean, *least;
     struct seen s = {0};
-    double low = INFINITY, logs = 0;
+    double low = HUGE_VAL, logs = 0;
 
     (void)state;
     assert_int_equal(speed_run(&two, "conv U-Net 16 x 8 x 8, 256", see, &s, NULL), OK);
