@@ -16,9 +16,10 @@ import time
 import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DEFAULT = ["training step", "sampling step", "attention", "linear DiT", "linear SD3", "conv U-Net",
-           "conv VAE", "conv first", "conv last", "layer norm", "group norm", "silu 256", "gelu 256",
-           "decoder"]
+DEFAULT = ["training step", "sampling step", "attention", "linear DiT-S", "linear SD3 qkv",
+           "conv U-Net 16 x 32 x 32, 128 -> 128", "conv U-Net 16 x 16 x 16, 256", "conv VAE 1 x",
+           "conv first 16 x 32 x 32, 3", "conv last 16 x 32 x 32", "layer norm", "group norm",
+           "gelu 256", "decoder"]
 PAUSE = 0.03    # longer than any OpenMP runtime spins
 MIN_SECONDS = 0.1  # a run shorter than that is repeated inside its turn
 
