@@ -4,12 +4,12 @@
  *     y [n, u, v, o] = b [o] + sum over ky, kx, i of
  *                      x [n, u stride + ky - top, v stride + kx - left, i] w [o, ky, kx, i]
  *
- * Forward: oneDNN on pictures cut into bands (backend/cpu/bands.c).
+ * Forward: 3 x 3 of stride 1 with channels that fill vectors by Winograd's transforms
+ * (backend/cpu/winograd.c), others by oneDNN on pictures cut into bands (backend/cpu/bands.c).
  *
  * dx, stride 1: itself a convolution, of dy with the weights turned by half a turn and their
  * channels exchanged, padded by what the other left: kh - 1 - top.  It takes the forward kernels,
- * in bands, which are 10 % faster than oneDNN's own backward ones.  Other strides take those, a
- * picture at a time.
+ * which are faster than oneDNN's own backward ones.  Other strides take those, a picture at a time.
  *
  * dW and db are in conv_weights.c.
  *
@@ -19,6 +19,7 @@
 
 #include "backend/cpu/bands.h"
 #include "backend/cpu/tiles.h"
+#include "backend/cpu/winograd.h"
 #include "base/memory.h"
 #include "ops/conv_parts.h"
 #include "ops/linear.h"
@@ -97,8 +98,9 @@ static struct dnn_conv turned(const struct dnn_conv *s)
  */
 
 struct conv {
-    struct bands *bands;
-    bool turn;     /* the weights are to be turned before they are packed                    */
+    struct bands *bands; /* NULL: the next */
+    struct winograd winograd;
+    bool turn;     /* bands' weights are to be turned before they are packed              */
     float *packed; /* of a frozen graph's weights, or NULL: packed into scratch every run */
     size_t packed_bytes;
 };
@@ -130,9 +132,16 @@ static void turn_weights(float *out, const float *w, struct shape s)
                (size_t)I * sizeof(float));
 }
 
+static size_t packed_bytes(const struct conv *c)
+{
+    return c->bands ? bands_packed_bytes(c->bands) : winograd_packed_bytes(&c->winograd);
+}
+
 /* Turned weights stand at the start of the scratch. */
 static size_t pack_scratch(const struct conv *c, const struct tensor *w, int threads)
 {
+    if (!c->bands)
+        return winograd_scratch_bytes(&c->winograd, threads);
     return bands_scratch_bytes(c->bands, threads) + (c->turn ? whole_lines(tensor_bytes(w)) : 0);
 }
 
@@ -140,6 +149,10 @@ static void pack(const struct conv *c, const struct tensor *w, float *packed, vo
 {
     const float *weights = w->data;
 
+    if (!c->bands) {
+        winograd_pack(&c->winograd, weights, packed, scratch);
+        return;
+    }
     if (c->turn) {
         turn_weights(scratch, weights, w->shape);
         weights = scratch;
@@ -153,7 +166,7 @@ static enum status pack_frozen(struct conv *c, const struct tensor *w, struct er
     void *scratch = NULL;
     enum status st;
 
-    c->packed_bytes = bands_packed_bytes(c->bands);
+    c->packed_bytes = packed_bytes(c);
     if ((st = mem_block_new((void **)&c->packed, c->packed_bytes, 1, "packed weights", err)) ||
         (st = mem_new(&scratch, 1, pack_scratch(c, w, tiles_lanes()), "packing weights", err)))
         return st;
@@ -175,7 +188,9 @@ static enum status conv_make(const struct graph *g, struct tensor *y, enum dnn_c
         return st;
     y->state = c;
     c->turn = turn;
-    if ((st = bands_new(&c->bands, kind, s, step, err)))
+    if (kind == DNN_CONV_FORWARD && winograd_suits(s))
+        winograd_init(&c->winograd, s, step, turn);
+    else if ((st = bands_new(&c->bands, kind, s, step, err)))
         return st;
     if (graph_is_frozen(g) && w->op == &op_param && w->data)
         return pack_frozen(c, w, err);
@@ -186,7 +201,7 @@ static size_t conv_scratch(const struct tensor *y, int threads)
 {
     const struct conv *c = y->state;
 
-    return pack_scratch(c, y->in[1], threads) + (c->packed ? 0 : bands_packed_bytes(c->bands));
+    return pack_scratch(c, y->in[1], threads) + (c->packed ? 0 : packed_bytes(c));
 }
 
 static void conv_run(const struct tensor *y, const float *bias)
@@ -197,10 +212,13 @@ static void conv_run(const struct tensor *y, const float *bias)
 
     if (!packed) {
         packed = y->scratch;
-        scratch += bands_packed_bytes(c->bands);
+        scratch += packed_bytes(c);
         pack(c, y->in[1], packed, scratch);
     }
-    bands_run(c->bands, y->in[0]->data, packed, y->data, bias, scratch);
+    if (c->bands)
+        bands_run(c->bands, y->in[0]->data, packed, y->data, bias, scratch);
+    else
+        winograd_run(&c->winograd, y->in[0]->data, packed, y->data, bias, scratch);
 }
 
 static enum status conv2d_plan(const struct graph *g, struct tensor *y, struct error *err)

@@ -20,6 +20,7 @@
 #include "backend/cpu/bands.h"
 #include "backend/cpu/columns.h"
 #include "backend/cpu/tiles.h"
+#include "backend/cpu/winograd.h"
 #include "base/memory.h"
 #include "base/simd.h"
 #include "ops/conv_parts.h"
@@ -306,14 +307,57 @@ static const struct op conv_dw = {
     .flops = conv_dw_flops,
 };
 
+/* --- the same by Winograd's transforms ----------------------------------------------------------
+ */
+
+static struct winograd_weights transformed(const struct tensor *y)
+{
+    struct dnn_conv s = conv_geometry_of(y, y->in[1], y, y->in[0]);
+    struct winograd_weights w;
+
+    winograd_weights_init(&w, &s);
+    return w;
+}
+
+static size_t winograd_scratch(const struct tensor *y, int threads)
+{
+    struct winograd_weights w = transformed(y);
+
+    (void)threads;
+    return winograd_weights_scratch_bytes(&w);
+}
+
+static void winograd_cpu(const struct tensor *y)
+{
+    struct winograd_weights w = transformed(y);
+
+    winograd_weights_run(&w, y->in[0]->data, y->in[1]->data, y->data,
+                         y->side ? y->side->data : NULL, y->scratch);
+}
+
+static const struct op conv_dw_winograd = {
+    .name = "conv_dw",
+    .cpu = winograd_cpu,
+    .scratch = winograd_scratch,
+    .flops = conv_dw_flops,
+};
+
+static const struct op *product_for(const struct tensor *y)
+{
+    struct dnn_conv s = conv_geometry_of(y, y->in[0], y->in[1], y);
+
+    if (winograd_suits(&s))
+        return &conv_dw_winograd;
+    return conv_dw_has_tiles(y->in[1]) ? &conv_dw_tiles : &conv_dw;
+}
+
 void conv_weights_adjoint(struct graph *g, struct tensor *y)
 {
     struct tensor *w = y->in[1], *bias = y->in[2], *dw;
 
     if (!w->wants_grad && !(bias && bias->wants_grad))
         return;
-    dw = record(g, conv_dw_has_tiles(w) ? &conv_dw_tiles : &conv_dw, w->shape, y->grad, y->in[0],
-                NULL, NULL);
+    dw = record(g, product_for(y), w->shape, y->grad, y->in[0], NULL, NULL);
     memcpy(dw->arg, y->arg, sizeof(y->arg));
     if (bias && bias->wants_grad)
         grad_add(g, bias, record_side(g, dw, bias->shape));

@@ -2,7 +2,8 @@
  * test_conv.c - convolution against its definition
  *
  * The table covers strides that leave rows over, padding on some sides only, odd and rectangular
- * pictures, kernels from 1 x 1 to 5 x 5, few and many channels, pictures cut into bands, and
+ * pictures, kernels from 1 x 1 to 5 x 5, few and many channels, pictures cut into bands or into
+ * transformed tiles, and
  * batches cut into chunks with a shorter last one.  check_op.h compares values and gradients, and
  * the bits of eager, planned, threaded and single-picture runs.
  */
@@ -127,6 +128,30 @@ static const struct check_case cases[] = {
      .in = {X(2, 4, 4, 48), W(80, 3, 3, 48), B(80)},
      AT(1, 1, 1, 1, 1),
      OP},
+    {.name = "transformed: odd sides",
+     .in = {X(3, 5, 7, 64), W(64, 3, 3, 64), B(64)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "transformed: no padding, no bias",
+     .in = {X(2, 6, 5, 48), W(112, 3, 3, 48)},
+     AT(1, 0, 0, 0, 0),
+     OP},
+    {.name = "transformed: lopsided",
+     .in = {X(2, 4, 5, 80), W(48, 3, 3, 80), B(48)},
+     AT(1, 2, 0, 0, 2),
+     OP},
+    {.name = "transformed: one pixel",
+     .in = {X(3, 1, 1, 48), W(48, 3, 3, 48), B(48)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "transformed: a sum in two parts",
+     .in = {X(2, 4, 4, 272), W(48, 3, 3, 272), B(48)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "transformed: nothing",
+     .in = {X(0, 4, 4, 48), W(48, 3, 3, 48), B(48)},
+     AT(1, 1, 1, 1, 1),
+     OP},
     {.name = "to three channels",
      .in = {X(2, 5, 5, 32), W(3, 3, 3, 32), B(3)},
      AT(1, 1, 1, 1, 1),
@@ -144,9 +169,15 @@ static void agrees_with_its_definition(void **state)
 /* --- pictures large enough for several bands, batches for several chunks ------------------------
  */
 
-enum { N = 5, H = 37, WIDTH = 32, CI = 40, CO = 48, K = 3 };
+enum { N = 5, H = 37, WIDTH = 32, CI = 64, CO = 80, K = 3 };
+
+/* In bands, and in transformed tiles. */
+static const struct channels {
+    int64_t in, out;
+} channels[] = {{40, 48}, {64, 80}};
 
 struct run {
+    int64_t ci, co;
     float x[N * H * WIDTH * CI], w[CO * K * K * CI], b[CO], y[N * H * WIDTH * CO];
     float cot[N * H * WIDTH * CO];
     float dx[N * H * WIDTH * CI], dw[CO * K * K * CI], db[CO];
@@ -161,11 +192,12 @@ static void run_conv(struct run *r, int64_t n, unsigned flags, int threads, bool
     struct graph *g = NULL;
 
     assert_int_equal(graph_new(&g, flags, threads, NULL), OK);
-    x = graph_input(g, SHAPE(n, H, WIDTH, CI), r->x);
+    x = graph_input(g, SHAPE(n, H, WIDTH, r->ci), r->x);
     if (backward)
         graph_want_grad(x);
-    y = op_conv2d(g, x, graph_param(g, SHAPE(CO, K, K, CI), r->w, backward ? r->dw : NULL, "w"),
-                  graph_param(g, SHAPE(CO), r->b, backward ? r->db : NULL, "b"), same_size);
+    y = op_conv2d(g, x,
+                  graph_param(g, SHAPE(r->co, K, K, r->ci), r->w, backward ? r->dw : NULL, "w"),
+                  graph_param(g, SHAPE(r->co), r->b, backward ? r->db : NULL, "b"), same_size);
     graph_keep(g, y);
     if (backward) {
         graph_backward(g, op_sum(g, op_mul(g, y, graph_input(g, y->shape, r->cot))));
@@ -178,16 +210,18 @@ static void run_conv(struct run *r, int64_t n, unsigned flags, int threads, bool
     graph_free(g);
 }
 
-static struct run *run_new(void)
+static struct run *run_new(const struct channels *size)
 {
     struct run *r = calloc(1, sizeof(*r));
     struct rng rng = rng_stream(5, RNG_TEST, 0);
 
     assert_non_null(r);
-    rng_normals(&rng, r->x, N * H * WIDTH * CI);
-    rng_normals(&rng, r->w, CO * K * K * CI);
-    rng_normals(&rng, r->b, CO);
-    rng_normals(&rng, r->cot, N * H * WIDTH * CO);
+    r->ci = size->in;
+    r->co = size->out;
+    rng_normals(&rng, r->x, N * H * WIDTH * r->ci);
+    rng_normals(&rng, r->w, r->co * K * K * r->ci);
+    rng_normals(&rng, r->b, r->co);
+    rng_normals(&rng, r->cot, N * H * WIDTH * r->co);
     return r;
 }
 
@@ -212,24 +246,23 @@ static double *doubles(const float *x, int64_t n)
 
 /* The forward against the double loop, on every fifth row of pixels, where bands meet among them.
  */
-static void large_forward(void **state)
+static void forward_of(const struct channels *size)
 {
-    const struct check_case c = {.in = {{.shape = {4, {N, H, WIDTH, CI}}},
-                                        {.shape = {4, {CO, K, K, CI}}},
-                                        {.shape = {1, {CO}}}},
+    struct run *r = run_new(size);
+    const struct check_case c = {.in = {{.shape = {4, {N, H, WIDTH, r->ci}}},
+                                        {.shape = {4, {r->co, K, K, r->ci}}},
+                                        {.shape = {1, {r->co}}}},
                                  AT(1, 1, 1, 1, 1)};
-    struct run *r = run_new();
-    double *in[CHECK_INS] = {doubles(r->x, N * H * WIDTH * CI), doubles(r->w, CO * K * K * CI),
-                             doubles(r->b, CO)};
+    double *in[CHECK_INS] = {doubles(r->x, N * H * WIDTH * r->ci),
+                             doubles(r->w, r->co * K * K * r->ci), doubles(r->b, r->co)};
 
-    (void)state;
     run_conv(r, N, 0, 2, false);
     for (int64_t n = 0; n < N; n++)
         for (int64_t u = 0; u < H; u++)
             for (int64_t v = (u + n) % 5; v < WIDTH; v += 5)
-                for (int64_t o = u % 7; o < CO; o += 7) {
+                for (int64_t o = u % 7; o < r->co; o += 7) {
                     double want = one_output((const double *const *)in, &c, n, u, v, o);
-                    double got = (double)r->y[((n * H + u) * WIDTH + v) * CO + o];
+                    double got = (double)r->y[((n * H + u) * WIDTH + v) * r->co + o];
 
                     if (fabs(got - want) > 1e-3)
                         fail_msg("picture %d, row %d, column %d, channel %d: %.9g, not %.9g",
@@ -240,46 +273,58 @@ static void large_forward(void **state)
     free(r);
 }
 
+static void large_forward(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof channels / sizeof *channels; k++)
+        forward_of(&channels[k]);
+}
+
 /* y is linear in x and in w: for random directions, <dx, v> = <cot, y(v)>, and likewise for w. With
  * the forward shown right, this shows every entry of the gradients at once. */
-static void large_gradients(void **state)
+static void gradients_of(const struct channels *size)
 {
-    struct run *r = run_new(), *v = run_new();
+    struct run *r = run_new(size), *v = run_new(size);
     struct rng rng = rng_stream(6, RNG_TEST, 0);
     double want;
 
-    (void)state;
     memset(r->b, 0, sizeof(r->b));
     memset(v->b, 0, sizeof(v->b));
     run_conv(r, N, 0, 2, true);
 
-    rng_normals(&rng, v->x, N * H * WIDTH * CI);
+    rng_normals(&rng, v->x, N * H * WIDTH * r->ci);
     run_conv(v, N, 0, 2, false);
-    want = dot(r->cot, v->y, N * H * WIDTH * CO);
-    assert_true(fabs(dot(r->dx, v->x, N * H * WIDTH * CI) - want) < 2e-5 * fabs(want) + 0.05);
+    want = dot(r->cot, v->y, N * H * WIDTH * r->co);
+    assert_true(fabs(dot(r->dx, v->x, N * H * WIDTH * r->ci) - want) < 2e-5 * fabs(want) + 0.05);
 
     memcpy(v->x, r->x, sizeof(v->x));
-    rng_normals(&rng, v->w, CO * K * K * CI);
+    rng_normals(&rng, v->w, r->co * K * K * r->ci);
     run_conv(v, N, 0, 2, false);
-    want = dot(r->cot, v->y, N * H * WIDTH * CO);
-    assert_true(fabs(dot(r->dw, v->w, CO * K * K * CI) - want) < 2e-5 * fabs(want) + 0.05);
+    want = dot(r->cot, v->y, N * H * WIDTH * r->co);
+    assert_true(fabs(dot(r->dw, v->w, r->co * K * K * r->ci) - want) < 2e-5 * fabs(want) + 0.05);
 
-    for (int64_t o = 0; o < CO; o++) {
+    for (int64_t o = 0; o < r->co; o++) {
         want = 0;
         for (int64_t p = 0; p < N * H * WIDTH; p++)
-            want += (double)r->cot[p * CO + o];
+            want += (double)r->cot[p * r->co + o];
         assert_true(fabs((double)r->db[o] - want) < 1e-4);
     }
     free(r);
     free(v);
 }
 
-/* Any number of threads, eager, frozen, a picture alone: always the same bits. */
-static void large_same_bits(void **state)
+static void large_gradients(void **state)
 {
-    struct run *a = run_new(), *b = run_new();
-
     (void)state;
+    for (size_t k = 0; k < sizeof channels / sizeof *channels; k++)
+        gradients_of(&channels[k]);
+}
+
+/* Any number of threads, eager, frozen, a picture alone: always the same bits. */
+static void same_bits_of(const struct channels *size)
+{
+    struct run *a = run_new(size), *b = run_new(size);
+
     run_conv(a, N, 0, 1, true);
     for (int threads = 2; threads <= 5; threads++) {
         run_conv(b, N, threads == 5 ? GRAPH_EAGER : 0, threads, true);
@@ -288,12 +333,19 @@ static void large_same_bits(void **state)
     run_conv(b, N, GRAPH_FROZEN, 3, false);
     assert_memory_equal(b->y, a->y, sizeof(a->y));
     for (int64_t n = 0; n < N; n++) {
-        memcpy(b->x, a->x + n * H * WIDTH * CI, sizeof(float) * H * WIDTH * CI);
+        memcpy(b->x, a->x + n * H * WIDTH * a->ci, sizeof(float) * H * WIDTH * a->ci);
         run_conv(b, 1, 0, 2, false);
-        assert_memory_equal(b->y, a->y + n * H * WIDTH * CO, sizeof(float) * H * WIDTH * CO);
+        assert_memory_equal(b->y, a->y + n * H * WIDTH * a->co, sizeof(float) * H * WIDTH * a->co);
     }
     free(a);
     free(b);
+}
+
+static void large_same_bits(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof channels / sizeof *channels; k++)
+        same_bits_of(&channels[k]);
 }
 
 int main(void)

@@ -1,0 +1,296 @@
+/*
+ * winograd.c - a 3 x 3 convolution as sixteen matrix products
+ *
+ * Once tiles and weights are transformed (winograd_transform.h), place p of all tiles is a matrix
+ * [tiles, I], place p of the weights one of [I, O], and the convolution is their product: sixteen
+ * products instead of nine of four times as many rows.
+ *
+ *       x ---> V [16] [tiles, I] --.                      A task takes a block of tiles and some
+ *                                  x ---> M [16] ---> y   panels of 64 outputs.  V and M of a block
+ *     weights ---> U [16] [I, 64] -'     [tiles, 64]      stay in the second-level cache; U of a
+ *                                                         panel passes by, from the third.
+ *
+ * A block is as large as V and M allow, since U comes again for each; where there are too few tiles
+ * for all threads, they share the panels, and each transforms all tiles.  Neither changes a bit: an
+ * element of M is one chain along the inputs, cut into parts that follow from I alone (panel.h).
+ *
+ * The direct form (bands.c) remains for strides, for other kernels and for few channels, where
+ * the transforms, which are linear in the channels, cost more than the products that they save.
+ */
+#include "backend/cpu/winograd.h"
+
+#include "backend/cpu/panel.h"
+#include "backend/cpu/tiles.h"
+#include "backend/cpu/winograd_transform.h"
+#include "backend/cpu/words.h"
+
+#include <string.h>
+
+enum {
+    VECTOR = 16,             /* channels that fill a vector                              */
+    CHANNELS = 48,           /* that repay the transforms, at least                      */
+    PART = 256,              /* words of a part of the sum, at most                      */
+    BLOCK_BYTES = 600 << 10, /* of V and M of a block, about                             */
+    BLOCK_MIN = 24,          /* tiles                                                    */
+    BLOCK_MAX = 96,
+    ROWS = 6,  /* that a product takes together                            */
+    TURN = 64, /* inputs that are turned round together when weights are packed */
+    AHEAD = 4, /* tiles */
+    LINE = 16, /* floats                                                   */
+    TURNED = TURN * PANEL_COLS,
+};
+
+static int64_t parts_of(int64_t n, int64_t part)
+{
+    return (n + part - 1) / part;
+}
+
+static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
+{
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+bool winograd_suits(const struct dnn_conv *s)
+{
+    return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->I % VECTOR == 0 && s->O % VECTOR == 0 &&
+           s->I >= CHANNELS && s->O >= CHANNELS;
+}
+
+void winograd_init(struct winograd *w, const struct dnn_conv *s, const int64_t step[4], bool turn)
+{
+    int64_t room = BLOCK_BYTES / (WINOGRAD_PLACES * (int64_t)sizeof(float) * (s->I + PANEL_COLS));
+    int64_t tiles;
+
+    MUST(winograd_suits(s) && (step[0] == 1 || step[1] == 1), "%d x %d channels, steps %d %d",
+         (int)s->I, (int)s->O, (int)step[0], (int)step[1]);
+    *w = (struct winograd){.grid = winograd_grid_of(s), .turn = turn, .lanes = tiles_lanes()};
+    memcpy(w->step, step, sizeof w->step);
+    w->panels = parts_of(s->O, PANEL_COLS);
+    w->groups = 1;
+    tiles = w->grid.tiles;
+    w->blocks = parts_of(tiles, clamp(room / ROWS * ROWS, BLOCK_MIN, BLOCK_MAX));
+    if (tiles >= BLOCK_MIN * w->lanes)
+        w->blocks = parts_of(w->blocks, w->lanes) * w->lanes;
+    else if (w->blocks)
+        w->groups = clamp(parts_of(w->lanes, w->blocks), 1, w->panels);
+    w->block = w->blocks ? parts_of(tiles, w->blocks) : 0;
+}
+
+/* --- weights: [panels][16][I][64] ---------------------------------------------------------------
+ */
+
+static int64_t place_floats(const struct winograd *w)
+{
+    return w->grid.s.I * PANEL_COLS;
+}
+
+size_t winograd_packed_bytes(const struct winograd *w)
+{
+    return (size_t)(w->panels * WINOGRAD_PLACES * place_floats(w)) * sizeof(float);
+}
+
+struct pack_job {
+    const struct winograd *w;
+    const float *weights; /* tap (0, 0) as it is used */
+    int64_t ky, kx;       /* from tap to tap, negative when they are turned */
+    float *packed, *scratch;
+};
+
+/* Inputs [i, i + n) of a panel whose outputs lie side by side. */
+static void pack_along(const struct pack_job *job, int64_t panel, int64_t i, int64_t n)
+{
+    const struct winograd *w = job->w;
+    int64_t col = panel * PANEL_COLS, cols = clamp(w->grid.s.O - col, 0, PANEL_COLS);
+    float *out = job->packed + panel * WINOGRAD_PLACES * place_floats(w);
+
+    for (int64_t k = i; k < i + n; k++) {
+        for (int64_t p = 0; p < WINOGRAD_PLACES && cols < PANEL_COLS; p++)
+            memset(out + p * place_floats(w) + k * PANEL_COLS + cols, 0,
+                   (size_t)(PANEL_COLS - cols) * sizeof(float));
+        winograd_from_w(out + k * PANEL_COLS, place_floats(w), job->weights + k * w->step[1] + col,
+                        job->ky, job->kx, cols);
+    }
+}
+
+/* The same of a panel whose inputs lie side by side: transformed, then turned round. */
+static void pack_across(const struct pack_job *job, int64_t panel, int64_t i, int64_t n,
+                        float *turned)
+{
+    const struct winograd *w = job->w;
+    int64_t col = panel * PANEL_COLS, cols = clamp(w->grid.s.O - col, 0, PANEL_COLS);
+    float *out = job->packed + panel * WINOGRAD_PLACES * place_floats(w) + i * PANEL_COLS;
+
+    for (int64_t o = 0; o < cols; o++)
+        winograd_from_w(turned + o * TURN, TURNED, job->weights + (col + o) * w->step[0] + i,
+                        job->ky, job->kx, n);
+    for (int64_t p = 0; p < WINOGRAD_PLACES; p++)
+        words_across(PRECISION_FLOAT32, (panel_word *)out + p * place_floats(w),
+                     turned + p * TURNED, TURN, cols, n);
+}
+
+static void pack_task(void *user, int64_t task, int lane)
+{
+    const struct pack_job *job = user;
+    const struct winograd *w = job->w;
+    int64_t i = task / w->panels * TURN, n = clamp(w->grid.s.I - i, 0, TURN);
+
+    if (w->step[0] == 1)
+        pack_along(job, task % w->panels, i, n);
+    else
+        pack_across(job, task % w->panels, i, n, job->scratch + lane * WINOGRAD_PLACES * TURNED);
+}
+
+void winograd_pack(const struct winograd *w, const float *weights, float *packed, void *scratch)
+{
+    struct pack_job job = {w, weights, w->step[2], w->step[3], packed, scratch};
+
+    if (w->turn) {
+        job.weights += 2 * job.ky + 2 * job.kx;
+        job.ky = -job.ky;
+        job.kx = -job.kx;
+    }
+    tiles_run(w->panels * parts_of(w->grid.s.I, TURN), w->lanes, pack_task, &job);
+}
+
+/* --- running ------------------------------------------------------------------------------------
+ *
+ * A lane's scratch: V [16][block, I] | M [16][block, 64] | zeros | a place to write what falls
+ * outside.  A line between places keeps them out of each other's cache sets.
+ */
+
+static int64_t v_step(const struct winograd *w)
+{
+    return w->block * w->grid.s.I + LINE;
+}
+
+static int64_t m_step(const struct winograd *w)
+{
+    return w->block * PANEL_COLS + LINE;
+}
+
+static int64_t most_channels(const struct winograd *w)
+{
+    int64_t I = w->grid.s.I, O = w->panels * PANEL_COLS;
+
+    return I > O ? I : O;
+}
+
+static int64_t lane_floats(const struct winograd *w)
+{
+    int64_t run = WINOGRAD_PLACES * (v_step(w) + m_step(w)) + most_channels(w) + PANEL_COLS;
+    int64_t pack = WINOGRAD_PLACES * TURNED;
+
+    return run > pack ? run : pack;
+}
+
+size_t winograd_scratch_bytes(const struct winograd *w, int threads)
+{
+    return (size_t)(lane_floats(w) * threads) * sizeof(float);
+}
+
+struct run_job {
+    const struct winograd *w;
+    const struct panel_engine *engine;
+    const float *x, *packed, *bias;
+    float *y, *scratch;
+};
+
+struct lane_scratch {
+    float *v, *m, *zeros, *spare;
+};
+
+static struct lane_scratch scratch_of(const struct run_job *job, int lane)
+{
+    const struct winograd *w = job->w;
+    struct lane_scratch s = {.v = job->scratch + lane * lane_floats(w)};
+
+    s.m = s.v + WINOGRAD_PLACES * v_step(w);
+    s.zeros = s.m + WINOGRAD_PLACES * m_step(w);
+    s.spare = s.zeros + most_channels(w);
+    memset(s.zeros, 0, (size_t)most_channels(w) * sizeof(float));
+    return s;
+}
+
+/* Tiles [first, first + n) to V. */
+static void transform(const struct run_job *job, const struct lane_scratch *mine, int64_t first,
+                      int64_t n)
+{
+    const struct winograd *w = job->w;
+    int64_t I = w->grid.s.I;
+    const float *pixel[WINOGRAD_PLACES];
+
+    for (int64_t t = 0; t < n; t++) {
+        winograd_fetch_under(&w->grid, first + t + AHEAD, job->x, I);
+        winograd_under(&w->grid, first + t, job->x, I, mine->zeros, pixel);
+        winograd_from_x(mine->v + t * I, v_step(w), pixel, I);
+    }
+}
+
+/* Place p of n tiles times a panel. */
+static void multiply(const struct run_job *job, const struct lane_scratch *mine, int64_t p,
+                     int64_t n, int64_t panel)
+{
+    const struct winograd *w = job->w;
+    int64_t I = w->grid.s.I, part = parts_of(I, parts_of(I, PART));
+    struct panel_product product = {
+        .c = (panel_word *)mine->m + p * m_step(w),
+        .c_row = PANEL_COLS,
+        .d_row = PANEL_COLS,
+        .a_row = I,
+        .a_word = 1,
+        .b_word = PANEL_COLS,
+        .m = n,
+    };
+
+    for (int64_t i = 0; i < I; i += part) {
+        product.a = (const panel_word *)mine->v + p * v_step(w) + i;
+        product.b = (const panel_word *)job->packed +
+                    (panel * WINOGRAD_PLACES + p) * place_floats(w) + i * PANEL_COLS;
+        product.d = i ? product.c : NULL;
+        product.words = clamp(I - i, 0, part);
+        job->engine->mul(&product);
+    }
+}
+
+/* M to the outputs of a panel. */
+static void gather(const struct run_job *job, const struct lane_scratch *mine, int64_t first,
+                   int64_t n, int64_t panel)
+{
+    const struct winograd *w = job->w;
+    int64_t O = w->grid.s.O, col = panel * PANEL_COLS, cols = clamp(O - col, 0, PANEL_COLS);
+    const float *bias = job->bias ? job->bias + col : mine->zeros;
+    int64_t at[4];
+
+    for (int64_t t = 0; t < n; t++) {
+        float *pixel[4];
+
+        winograd_in(&w->grid, first + t, O, at);
+        for (int k = 0; k < 4; k++)
+            pixel[k] = at[k] < 0 ? mine->spare : job->y + at[k] + col;
+        winograd_to_y(pixel, mine->m + t * PANEL_COLS, m_step(w), bias, cols);
+    }
+}
+
+static void run_task(void *user, int64_t task, int lane)
+{
+    const struct run_job *job = user;
+    const struct winograd *w = job->w;
+    int64_t first = task % w->blocks * w->block, n = clamp(w->grid.tiles - first, 0, w->block);
+    int64_t group = task / w->blocks;
+    struct lane_scratch mine = scratch_of(job, lane);
+
+    transform(job, &mine, first, n);
+    for (int64_t j = w->panels * group / w->groups; j < w->panels * (group + 1) / w->groups; j++) {
+        for (int64_t p = 0; p < WINOGRAD_PLACES; p++)
+            multiply(job, &mine, p, n, j);
+        gather(job, &mine, first, n, j);
+    }
+}
+
+void winograd_run(const struct winograd *w, const float *x, const float *packed, float *y,
+                  const float *bias, void *scratch)
+{
+    struct run_job job = {w, panel_engine(PRECISION_FLOAT32), x, packed, bias, y, scratch};
+
+    tiles_run(w->blocks * w->groups, w->lanes, run_task, &job);
+}

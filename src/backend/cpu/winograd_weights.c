@@ -1,0 +1,233 @@
+/*
+ * winograd_weights.c - the gradient of a 3 x 3 convolution's weights in the transformed places
+ *
+ * The convolution is linear in its weights through U = G w G^T, so that the gradient by U is, place
+ * by place, a sum of outer products over tiles,
+ *
+ *     dU [p] = sum over tiles of  Z [p, tile]^T V [p, tile],    Z = A dY A^T,  V = B^T X B,
+ *
+ * and dW = G^T dU G: sixteen sums over a quarter of the pixels instead of nine over all.
+ *
+ *     some hundred tiles:   x -> V [16][panels][tiles, 64]   dy -> Z [16][tiles, O]
+ *     then place by place, panel by panel:   dU [16][panels][O, 64] += Z^T V
+ *
+ * Threads share the tiles first and the places and panels after: dU needs no copies, and an
+ * element of it is summed by one thread, over the tiles in order, in parts of a fixed length.  So
+ * many tiles go together that V and Z fit into the third-level cache and dU is seldom read back.
+ *
+ * Place (1, 1) of Z is the sum of a tile's pixels; the gradient of the bias is its sum.
+ */
+#include "backend/cpu/columns.h"
+#include "backend/cpu/panel.h"
+#include "backend/cpu/tiles.h"
+#include "backend/cpu/winograd_transform.h"
+
+#include <string.h>
+
+enum {
+    TOGETHER_BYTES = 6 << 20, /* of V and Z, about                   */
+    TOGETHER_MIN = 256,       /* tiles; a multiple of PART           */
+    TOGETHER_MAX = 1024,
+    PART = 256,    /* tiles of a part of the sum              */
+    BLOCK = 16,    /* tiles of a task that transforms         */
+    OUTPUTS = 16,  /* of dW in a task that transforms back    */
+    SUM_PLACE = 5, /* (1, 1)                                  */
+    AHEAD = 4,     /* tiles                                   */
+    LINE = 16,     /* floats                                  */
+};
+
+static int64_t parts_of(int64_t n, int64_t part)
+{
+    return (n + part - 1) / part;
+}
+
+static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
+{
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+void winograd_weights_init(struct winograd_weights *w, const struct dnn_conv *s)
+{
+    int64_t tile = WINOGRAD_PLACES * (int64_t)sizeof(float) * (s->I + s->O);
+
+    *w = (struct winograd_weights){.grid = winograd_grid_of(s), .lanes = tiles_lanes()};
+    w->panels = parts_of(s->I, PANEL_COLS);
+    w->together = clamp(TOGETHER_BYTES / tile / PART * PART, TOGETHER_MIN, TOGETHER_MAX);
+    w->together = clamp(w->together, 0, w->grid.tiles);
+    /* An odd number of lines, so that a column does not fall into a few sets of the cache. */
+    w->across = (parts_of(s->O, LINE) | 1) * LINE;
+}
+
+/* --- scratch: V | Z | dU | zeros | sums of dy, in double ----------------------------------------
+ */
+
+static int64_t v_panel(const struct winograd_weights *w)
+{
+    return w->together * PANEL_COLS;
+}
+
+static int64_t v_step(const struct winograd_weights *w)
+{
+    return w->panels * v_panel(w) + LINE;
+}
+
+static int64_t z_step(const struct winograd_weights *w)
+{
+    return w->together * w->across + LINE;
+}
+
+static int64_t u_panel(const struct winograd_weights *w)
+{
+    return w->grid.s.O * PANEL_COLS;
+}
+
+static int64_t u_step(const struct winograd_weights *w)
+{
+    return w->panels * u_panel(w);
+}
+
+static int64_t most_channels(const struct winograd_weights *w)
+{
+    int64_t I = w->panels * PANEL_COLS;
+
+    return I > w->across ? I : w->across;
+}
+
+size_t winograd_weights_scratch_bytes(const struct winograd_weights *w)
+{
+    int64_t floats = WINOGRAD_PLACES * (v_step(w) + z_step(w) + u_step(w)) + most_channels(w);
+
+    return (size_t)floats * sizeof(float) + (size_t)w->across * sizeof(double);
+}
+
+struct job {
+    const struct winograd_weights *w;
+    const struct panel_engine *engine;
+    const float *dy, *x;
+    float *dw;
+    float *v, *z, *u, *zeros;
+    double *sums; /* NULL: not wanted */
+    int64_t first, n;
+};
+
+/* Tiles of block b to V and Z. */
+static void transform(void *user, int64_t b, int lane)
+{
+    const struct job *job = user;
+    const struct winograd_weights *w = job->w;
+    const struct dnn_conv *s = &w->grid.s;
+    int64_t last = clamp((b + 1) * BLOCK, 0, job->n);
+
+    (void)lane;
+    for (int64_t t = b * BLOCK; t < last; t++) {
+        const float *under[WINOGRAD_PLACES], *in[4];
+        int64_t at[4];
+
+        winograd_fetch_under(&w->grid, job->first + t + AHEAD, job->x, s->I);
+        winograd_under(&w->grid, job->first + t, job->x, s->I, job->zeros, under);
+        for (int64_t j = 0; j < w->panels; j++) {
+            const float *pixel[WINOGRAD_PLACES];
+
+            for (int p = 0; p < WINOGRAD_PLACES; p++)
+                pixel[p] = under[p] + j * PANEL_COLS;
+            winograd_from_x(job->v + j * v_panel(w) + t * PANEL_COLS, v_step(w), pixel,
+                            clamp(s->I - j * PANEL_COLS, 0, PANEL_COLS));
+        }
+        winograd_fetch_in(&w->grid, job->first + t + AHEAD, job->dy, s->O);
+        winograd_in(&w->grid, job->first + t, s->O, at);
+        for (int k = 0; k < 4; k++)
+            in[k] = at[k] < 0 ? job->zeros : job->dy + at[k];
+        winograd_from_dy(job->z + t * w->across, z_step(w), in, s->O);
+    }
+}
+
+/* One place of one panel; the task past the last is the bias. */
+static void sum(void *user, int64_t task, int lane)
+{
+    const struct job *job = user;
+    const struct winograd_weights *w = job->w;
+    int64_t p = task / w->panels, j = task % w->panels;
+    panel_word *u = (panel_word *)job->u + p * u_step(w) + j * u_panel(w);
+    struct panel_product product = {
+        .c = u,
+        .c_row = PANEL_COLS,
+        .d_row = PANEL_COLS,
+        .a_row = 1,
+        .a_word = w->across,
+        .b_word = PANEL_COLS,
+        .m = w->grid.s.O,
+    };
+
+    (void)lane;
+    if (p == WINOGRAD_PLACES) {
+        columns_sum(job->sums, job->z + SUM_PLACE * z_step(w), w->across, job->n, w->grid.s.O);
+        return;
+    }
+    for (int64_t t = 0; t < job->n; t += PART) {
+        product.a = (const panel_word *)job->z + p * z_step(w) + t * w->across;
+        product.b = (const panel_word *)job->v + p * v_step(w) + j * v_panel(w) + t * PANEL_COLS;
+        product.d = job->first + t ? u : NULL;
+        product.words = clamp(job->n - t, 0, PART);
+        job->engine->mul(&product);
+    }
+}
+
+/* dU to dW, some outputs. */
+static void back(void *user, int64_t task, int lane)
+{
+    const struct job *job = user;
+    const struct winograd_weights *w = job->w;
+    const struct dnn_conv *s = &w->grid.s;
+    int64_t last = clamp((task + 1) * OUTPUTS, 0, s->O);
+
+    (void)lane;
+    for (int64_t o = task * OUTPUTS; o < last; o++)
+        for (int64_t j = 0; j < w->panels; j++)
+            winograd_to_dw(job->dw + o * s->kh * s->kw * s->I + j * PANEL_COLS, s->I,
+                           job->u + j * u_panel(w) + o * PANEL_COLS, u_step(w),
+                           clamp(s->I - j * PANEL_COLS, 0, PANEL_COLS));
+}
+
+static void run(struct job *job)
+{
+    const struct winograd_weights *w = job->w;
+    int64_t tiles = w->grid.tiles;
+
+    for (job->first = 0; job->first < tiles; job->first += job->n) {
+        job->n = clamp(tiles - job->first, 0, w->together);
+        tiles_run(parts_of(job->n, BLOCK), w->lanes, transform, job);
+        tiles_run(WINOGRAD_PLACES * w->panels + (job->sums != NULL), w->lanes, sum, job);
+    }
+    tiles_run(parts_of(w->grid.s.O, OUTPUTS), w->lanes, back, job);
+}
+
+void winograd_weights_run(const struct winograd_weights *w, const float *dy, const float *x,
+                          float *dw, float *db, void *scratch)
+{
+    const struct dnn_conv *s = &w->grid.s;
+    struct job job = {
+        .w = w,
+        .engine = panel_engine(PRECISION_FLOAT32),
+        .dy = dy,
+        .x = x,
+        .dw = dw,
+        .v = scratch,
+    };
+    double *sums;
+
+    if (!w->grid.tiles) {
+        memset(dw, 0, (size_t)(s->O * s->kh * s->kw * s->I) * sizeof *dw);
+        memset(db, 0, db ? (size_t)s->O * sizeof *db : 0);
+        return;
+    }
+    job.z = job.v + WINOGRAD_PLACES * v_step(w);
+    job.u = job.z + WINOGRAD_PLACES * z_step(w);
+    job.zeros = job.u + WINOGRAD_PLACES * u_step(w);
+    memset(job.zeros, 0, (size_t)most_channels(w) * sizeof *job.zeros);
+    sums = (double *)(void *)(job.zeros + most_channels(w));
+    memset(sums, 0, (size_t)s->O * sizeof *sums);
+    job.sums = db ? sums : NULL;
+    run(&job);
+    for (int64_t o = 0; o < s->O && db; o++)
+        db[o] = (float)sums[o];
+}
