@@ -87,9 +87,14 @@ void each_block_of(const struct tensor *y, struct row_blocks b, int64_t n, block
 void each_sample(const struct tensor *y, struct row_blocks b, sample_kernel *work)
 {
     int threads = omp_get_max_threads();
-    bool many = b.samples >= threads && b.samples * b.rows * b.width > PARALLEL_FROM;
 
-#pragma omp parallel for schedule(dynamic) if (many)
+    if (b.samples < threads || b.samples * b.rows * b.width <= PARALLEL_FROM) {
+        /* Not a region of one thread: one inside of it would start threads anew each time. */
+        for (int64_t n = 0; n < b.samples; n++)
+            work(y, b, n);
+        return;
+    }
+#pragma omp parallel for schedule(dynamic)
     for (int64_t n = 0; n < b.samples; n++)
         work(y, b, n);
 }
