@@ -24,6 +24,7 @@
  */
 #include "backend/cpu/columns.h"
 #include "backend/cpu/tiles.h"
+#include "base/fetch.h"
 #include "base/simd.h"
 #include "ops/conv_parts.h"
 #include "ops/tile.h"
@@ -37,7 +38,6 @@ enum {
     TASKS = 8,          /* wanted, so that a few threads share them evenly          */
     CHUNKS = 8,         /* at most                                                  */
     CHUNK_PIXELS = 512, /* at least                                                 */
-    LINE = 16,          /* floats that memory delivers together                     */
     SPAN = 1 << 14,     /* floats of a tile when copies are added                   */
 };
 
@@ -177,20 +177,16 @@ static void add_tap(const struct job *job, const struct part *p, const struct st
 
 /* Ask for share `k` of `of` of what a step will read.  Pieces of 256 bytes, a row of channels
  * apart, are no pattern that a processor would foresee; asked for while the step before is
- * computed, they cost nothing.  Both are inlined by force: gcc 12 takes a function that only
- * fetches for one without effects, and drops its calls. */
-static inline __attribute__((always_inline)) void
-prefetch_share(const float *at, int64_t row, int64_t rows, int64_t width, int64_t k, int64_t of)
+ * computed, they cost nothing. */
+FETCH_INLINE void prefetch_share(const float *at, int64_t row, int64_t rows, int64_t width,
+                                 int64_t k, int64_t of)
 {
     for (int64_t r = rows * k / of; r < rows * (k + 1) / of; r++)
-        for (int64_t i = 0; i < width; i += LINE)
-            __builtin_prefetch(at + r * row + i, 0, 2);
+        fetch_floats(at + r * row, width);
 }
 
-static inline __attribute__((always_inline)) void prefetch_step(const struct job *job,
-                                                                const struct part *p,
-                                                                const struct step *at, int64_t k,
-                                                                int64_t of)
+FETCH_INLINE void prefetch_step(const struct job *job, const struct part *p, const struct step *at,
+                                int64_t k, int64_t of)
 {
     const struct dnn_conv *s = &job->c.s;
     int64_t rows = at->pictures * at->rows, u = at->u * s->stride;

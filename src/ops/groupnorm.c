@@ -31,6 +31,7 @@
  */
 #include "ops/norm.h"
 
+#include "base/fetch.h"
 #include "base/simd.h"
 #include "ops/basic.h"
 #include "ops/rows.h"
@@ -47,6 +48,8 @@
 enum { GROUPS, SILU, EPS };
 
 enum { CENTER_ROWS = 4 };
+
+enum { AHEAD = 512 }; /* floats that are asked for ahead of the arithmetic */
 
 /* rows of the side result */
 enum { MEAN, RSTD, SLOPE, OFFSET, FOLDED };
@@ -123,7 +126,8 @@ IMGEN_CLONES static void channel_deviations(float *restrict sum, float *restrict
 {
     memset(sum, 0, (size_t)C * sizeof(float));
     memset(squares, 0, (size_t)C * sizeof(float));
-    for (; rows >= 4; rows -= 4, x += 4 * C)
+    for (; rows >= 4; rows -= 4, x += 4 * C) {
+        fetch_floats(x + AHEAD, 4 * C);
         for (int64_t c = 0; c < C; c++) {
             float d0 = x[c] - center[c], d1 = x[C + c] - center[c];
             float d2 = x[2 * C + c] - center[c], d3 = x[3 * C + c] - center[c];
@@ -134,6 +138,7 @@ IMGEN_CLONES static void channel_deviations(float *restrict sum, float *restrict
             sum[c] += (d0 + d1) + (d2 + d3);
             squares[c] += upper + lower;
         }
+    }
     for (; rows > 0; rows--, x += C)
         for (int64_t c = 0; c < C; c++) {
             float d = x[c] - center[c];
@@ -221,6 +226,7 @@ INLINE void apply_loop(float *out, const float *x, const struct folded *f, int64
     const float *mean = f->mean, *slope = f->slope, *offset = f->offset;
 
     for (; rows > 0; rows--, x += C, out += C) {
+        fetch_floats(x + AHEAD, C);
 #pragma omp simd
         for (int64_t c = 0; c < C; c++) {
             float v = (x[c] - mean[c]) * slope[c] + offset[c];
@@ -291,6 +297,8 @@ INLINE void slopes_loop(float *dv, float *sum, float *deviation, const float *x,
     const float *mean = f->mean, *slope = f->slope, *offset = f->offset;
 
     for (; rows > 0; rows--, x += C, dy += C, dv += C) {
+        fetch_floats(x + AHEAD, C);
+        fetch_floats(dy + AHEAD, C);
 #pragma omp simd
         for (int64_t c = 0; c < C; c++) {
             float d = x[c] - mean[c], v = d * slope[c] + offset[c], back = dy[c];
@@ -370,6 +378,8 @@ INLINE void dx_loop(float *dx, const struct dx_rows *of, int64_t rows, int64_t C
     const float *constant = of->constant, *factor = of->factor;
 
     for (int64_t r = 0; r < rows; r++) {
+        fetch_floats(x + r * C + AHEAD, C);
+        fetch_floats(dv + r * C + AHEAD, C);
 #pragma omp simd
         for (int64_t c = 0; c < C; c++) {
             int64_t i = r * C + c;

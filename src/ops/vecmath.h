@@ -46,16 +46,15 @@ static inline int32_t vec_reduce(float x, float *r)
     return (int32_t)(bits & 0x7fffff) - 0x400000;
 }
 
-/* (e^r - 1 - r) / r^2 on |r| <= (log 2) / 2. */
+/* (e^r - 1 - r) / r^2 on |r| <= (log 2) / 2, e^r within 3e-9. */
 static inline float vec_exp_tail(float r)
 {
-    float p = 1.98911802e-4f;
+    float p = 1.38145964e-3f;
 
-    p = p * r + 1.39338205e-3f;
-    p = p * r + 8.33331076e-3f;
-    p = p * r + 4.16664634e-2f;
-    p = p * r + 1.66666667e-1f;
-    return p * r + 5.00000001e-1f;
+    p = p * r + 8.36871709e-3f;
+    p = p * r + 4.16683881e-2f;
+    p = p * r + 1.66665206e-1f;
+    return p * r + 4.99999934e-1f;
 }
 
 /* e^x.  The scale 2^n is applied in two halves, since n reaches 128 where the result is still
@@ -75,22 +74,28 @@ static inline float vec_exp(float x)
     return p * vec_pow2(half) * vec_pow2(n - half);
 }
 
-/* 1 / (1 + e^-x), through e^-|x|, which never overflows.  It is the heart of SiLU and GELU, hence a
- * shorter e^-|x| than vec_exp's: up to 86 the scale is a normal number and n is in range as it is.
- * Below -86 the result, less than 5e-38, is 0. */
+/* 1 / (1 + e^-x).  It is the heart of SiLU and GELU, hence a shorter e^-x than vec_exp's: from -87
+ * on the scale 2^n is a normal number, and where n reaches 128, at 88.376, its bits are infinity's
+ * and the result is 0, which is less than 5e-39 too small.  n stands in the low bits of the shifted
+ * number; what is above them is shifted out. */
 static inline float vec_sigmoid(float x)
 {
-    float a = fabsf(x), r, e, top;
-    int32_t n;
+    const float magic = 12582912.0f;
+    float a = -x, shifted, n, r, e, scale;
+    uint32_t bits;
 
-    a = a > 86.0f ? 86.0f : a;
-    n = vec_reduce(-a, &r);
-    e = vec_exp_tail(r) * r;
-    e = e * r + r;
-    e = (e + 1.0f) * vec_pow2(n);
-    top = x < 0.0f ? e : 1.0f;
-    top = x < -86.0f ? 0.0f : top;
-    return top / (1.0f + e);
+    a = a < -87.0f ? -87.0f : a;
+    a = a > 89.0f ? 89.0f : a;
+    shifted = a * 1.44269504f + magic;
+    n = shifted - magic;
+    r = a - n * 0.693359375f;
+    r = r - n * -2.12194440e-4f;
+    memcpy(&bits, &shifted, sizeof(bits));
+    bits = (bits + 127) << 23;
+    memcpy(&scale, &bits, sizeof(scale));
+    e = vec_exp_tail(r) * r + 1.0f;
+    e = e * r + 1.0f;
+    return 1.0f / (e * scale + 1.0f);
 }
 
 /* m / (m + 2) with m = e^(2|x|) - 1, put together so that small x lose nothing. */

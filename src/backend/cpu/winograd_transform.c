@@ -11,12 +11,11 @@
  */
 #include "backend/cpu/winograd_transform.h"
 
+#include "base/fetch.h"
 #include "base/simd.h"
 
 /* Sizes of a tile along a side: results, pixels under them. */
 enum { OUT = 2, IN = 4, TAPS = 3 };
-
-enum { LINE = 16 }; /* floats that memory delivers together */
 
 struct winograd_grid winograd_grid_of(const struct dnn_conv *s)
 {
@@ -54,18 +53,14 @@ void winograd_under(const struct winograd_grid *g, int64_t tile, const float *x,
         }
 }
 
-/* Rows u, u + 1 and columns v, v + 1 of picture n, where there are such.  Inlined by force: gcc 12
- * takes a function that only fetches for one without effects, and drops its calls. */
-static inline __attribute__((always_inline)) void
-fetch(const float *x, int64_t H, int64_t W, int64_t channels, int64_t n, int64_t u, int64_t v)
+/* Rows u, u + 1 and columns v, v + 1 of picture n, where there are such. */
+FETCH_INLINE void fetch(const float *x, int64_t H, int64_t W, int64_t channels, int64_t n,
+                        int64_t u, int64_t v)
 {
-    for (int64_t i = u < 0 ? 0 : u; i < u + OUT && i < H; i++) {
-        const float *from = x + ((n * H + i) * W + v) * channels;
+    int64_t left = v < 0 ? 0 : v, right = v + OUT < W ? v + OUT : W;
 
-        for (int64_t k = v < 0 ? -v * channels : 0; k < (W - v < OUT ? W - v : OUT) * channels;
-             k += LINE)
-            __builtin_prefetch(from + k, 0, 2);
-    }
+    for (int64_t i = u < 0 ? 0 : u; i < u + OUT && i < H; i++)
+        fetch_floats(x + ((n * H + i) * W + left) * channels, (right - left) * channels);
 }
 
 void winograd_fetch_under(const struct winograd_grid *g, int64_t tile, const float *x,

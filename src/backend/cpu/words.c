@@ -16,6 +16,7 @@
  */
 #include "backend/cpu/words.h"
 
+#include "base/fetch.h"
 #include "base/simd.h"
 
 #include <stddef.h>
@@ -94,13 +95,6 @@ IMGEN_CLONES static void half_pair_row(panel_word *out, int64_t out_step, const 
     }
 }
 
-/* Rows that lie far apart are strangers to the processor, which fetches ahead along a row alone. */
-static void fetch_row(const float *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i += 16)
-        __builtin_prefetch(x + i);
-}
-
 /* One row of words; `left` rows of x are there. */
 static void words_row(enum precision p, panel_word *out, int64_t out_step, const float *x,
                       int64_t x_row, int64_t left, int64_t n, int64_t parts)
@@ -119,7 +113,7 @@ void words_down(enum precision p, panel_word *out, int64_t out_row, const float 
     int64_t numbers = panel_numbers(p);
 
     for (int64_t r = 0; r < rows; r += numbers, out += out_row, x += numbers * x_row) {
-        fetch_row(x + AHEAD * x_row, rows - r > AHEAD ? cols : 0);
+        fetch_floats(x + AHEAD * x_row, rows - r > AHEAD ? cols : 0);
         words_row(p, out, 0, x, x_row, rows - r, cols, 1);
     }
 }
@@ -134,7 +128,7 @@ void words_panels(enum precision p, panel_word *out, const float *x, int64_t x_r
     for (int64_t r = 0; r < rows; r += numbers, out += PANEL_COLS, x += numbers * x_row) {
         panel_word *last = out + whole * step;
 
-        fetch_row(x + AHEAD * x_row, rows - r > AHEAD ? cols : 0);
+        fetch_floats(x + AHEAD * x_row, rows - r > AHEAD ? cols : 0);
         words_row(p, out, step, x, x_row, rows - r, PANEL_COLS, whole);
         if (!rest)
             continue;
@@ -184,7 +178,7 @@ void words_across(enum precision p, panel_word *out, const float *x, int64_t x_r
             for (int64_t k = 0; k < 4 && j + k < cols; k++) {
                 const float *from = x + (j + k) * x_row + first;
 
-                fetch_row(from + step, n - first - step < step ? 0 : step);
+                fetch_floats(from + step, n - first - step < step ? 0 : step);
                 if (numbers == 1)
                     memcpy(in[k], from, (size_t)have * sizeof in[k][0]);
                 else
