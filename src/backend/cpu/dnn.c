@@ -41,8 +41,7 @@ struct dnn {
     dnnl_primitive_t primitive;
     int arg[OPERANDS]; /* oneDNN's names of a, b and c; 0: absent       */
     int packed;        /* which operand is packed, or -1                */
-    int rank;          /* dimensions of the packed operand              */
-    dnnl_dims_t dims;  /* and its sizes                                 */
+    dnnl_dims_t dims;  /* sizes of the packed operand                   */
     size_t packed_bytes, scratch_bytes;
     int lanes;
     struct lane *lane;
@@ -79,12 +78,6 @@ static void layout_release(struct layout *l)
 {
     if (l->md)
         dnnl_memory_desc_destroy(l->md);
-}
-
-static dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                     const struct layout l[OPERANDS], dnnl_primitive_attr_t attr)
-{
-    return dnnl_matmul_primitive_desc_create(out, engine, l[0].md, l[1].md, NULL, l[2].md, attr);
 }
 
 /* l: x, weights, y. */
@@ -137,15 +130,6 @@ static layout_ref layout_of(const struct layout *l)
 static void layout_release(struct layout *l)
 {
     (void)l;
-}
-
-static dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                     const struct layout l[OPERANDS], dnnl_primitive_attr_t attr)
-{
-    dnnl_matmul_desc_t d;
-    dnnl_status_t bad = dnnl_matmul_desc_init(&d, &l[0].md, &l[1].md, NULL, &l[2].md);
-
-    return bad ? bad : dnnl_primitive_desc_create(out, &d, attr, engine, NULL);
 }
 
 /* l: x, weights, y. */
@@ -270,80 +254,6 @@ void dnn_free(struct dnn *p)
     free(p);
 }
 
-static dnnl_status_t matrix_layout(struct layout *l, int64_t rows, int64_t cols,
-                                   struct dnn_matrix m)
-{
-    const dnnl_dims_t dims = {rows, cols}, steps = {m.row, m.col};
-
-    return m.row ? layout_steps(l, 2, dims, steps) : layout_tag(l, 2, dims, dnnl_format_tag_any);
-}
-
-static enum status matmul_build(struct dnn *p, const struct layout l[OPERANDS], int lanes,
-                                struct error *err)
-{
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t bad = attr_new(&attr);
-    enum status st;
-
-    if (!bad)
-        bad = describe_matmul(&p->desc, p->engine, l, attr);
-    if (attr)
-        dnnl_primitive_attr_destroy(attr);
-    if (bad)
-        return refused(bad, "a matrix product", err);
-    p->arg[0] = DNNL_ARG_SRC;
-    p->arg[1] = DNNL_ARG_WEIGHTS;
-    p->arg[2] = DNNL_ARG_DST;
-    st = finish(
-        p,
-        (layout_ref[]){layout_of(&l[0]), layout_asked(p, dnnl_query_weights_md), layout_of(&l[2])},
-        lanes, "a matrix product", err);
-    return st;
-}
-
-/* Kernels for operands in plain order are not made with a primitive but once, at the first product of
- * the process: megabytes that nobody has planned.  So this is that product. */
-static void make_plain_kernels(void)
-{
-    const float a[4] = {0};
-    float c[4];
-
-    dnnl_sgemm('N', 'N', 2, 2, 2, 1, a, 2, a, 2, 0, c, 2);
-}
-
-enum status dnn_matmul(struct dnn **out, int64_t M, int64_t N, int64_t K, struct dnn_matrix a,
-                       struct dnn_matrix b, struct dnn_matrix c, int lanes, struct error *err)
-{
-    struct layout l[OPERANDS] = {0};
-    int threads = omp_get_max_threads();
-    enum status st;
-
-    if ((st = dnn_new(out, "a matrix product", err)))
-        goto out;
-    (*out)->packed = b.row ? -1 : 1;
-    (*out)->rank = 2;
-    (*out)->dims[0] = K;
-    (*out)->dims[1] = N;
-    if (matrix_layout(&l[0], M, K, a) || matrix_layout(&l[1], K, N, b) ||
-        matrix_layout(&l[2], M, N, c)) {
-        st = refused(dnnl_invalid_arguments, "the layout of a matrix", err);
-        goto out;
-    }
-    omp_set_num_threads(1);
-    st = matmul_build(*out, l, lanes, err);
-    if (b.row)
-        make_plain_kernels();
-    omp_set_num_threads(threads);
-out:
-    for (int k = 0; k < OPERANDS; k++)
-        layout_release(&l[k]);
-    if (st) {
-        dnn_free(*out);
-        *out = NULL;
-    }
-    return st;
-}
-
 /* l: x, weights, y.  The backward products want to know the forward one they belong to. */
 static enum status conv_build(struct dnn *p, enum dnn_conv_kind kind, const struct dnn_conv *s,
                               const struct layout l[OPERANDS], int lanes, struct error *err)
@@ -394,7 +304,6 @@ enum status dnn_conv(struct dnn **out, enum dnn_conv_kind kind, const struct dnn
     if ((st = dnn_new(out, "a convolution", err)))
         goto out;
     (*out)->packed = kind == DNN_CONV_WEIGHTS ? 2 : 1;
-    (*out)->rank = 4;
     memcpy((*out)->dims, w, sizeof(w));
     if (layout_tag(&l[0], 4, x, dnnl_nhwc) || layout_tag(&l[1], 4, w, dnnl_format_tag_any) ||
         layout_tag(&l[2], 4, y, dnnl_nhwc)) {
@@ -452,11 +361,11 @@ static enum status reorder_new(struct dnn **out, const struct dnn *p, const int6
     enum status st;
 
     MUST(p->packed >= 0, "a primitive without packed operand");
-    for (int k = 0; k < p->rank; k++)
+    for (int k = 0; k < 4; k++)
         steps[k] = step[k];
     if ((st = dnn_new(out, "a change of layout", err)))
         goto out;
-    if (layout_steps(&plain, p->rank, p->dims, steps))
+    if (layout_steps(&plain, 4, p->dims, steps))
         st = refused(dnnl_invalid_arguments, "the layout of weights", err);
     else if (into)
         st = reorder_build(*out, layout_of(&plain), packed_layout(p), lanes, err);

@@ -1,10 +1,10 @@
 /*
- * dnn.h - oneDNN's matrix products and convolutions, one thread each
+ * dnn.h - oneDNN's convolutions, one thread each
  *
  * The only door to oneDNN.  A struct dnn is one primitive of fixed shapes that runs on the calling
  * thread alone; several threads may run it at once, each through a lane of its own.  All data is
- * float32.  The second operand of a product, or the weights of a convolution, may be "packed": in
- * the order that the primitive reads fastest, which only dnn_pack and dnn_unpack know.
+ * float32.  Weights are "packed": in the order that the primitive reads fastest, which only
+ * dnn_pack and dnn_unpack know.
  */
 #ifndef IMGEN_BACKEND_CPU_DNN_H
 #define IMGEN_BACKEND_CPU_DNN_H
@@ -16,17 +16,6 @@
 #include <stdint.h>
 
 struct dnn;
-
-/* How a matrix lies in memory: floats from one row, and from one column, to the next.  One of the
- * two is 1.  {0, 0}: packed. */
-struct dnn_matrix {
-    int64_t row, col;
-};
-
-/* C [M, N] = A [M, K] B [K, N]; all sizes positive; only B may be packed.  lanes: threads that will
- * run it.  *out is given to dnn_free.  Fails with E_MEMORY or E_UNSUPPORTED. */
-enum status dnn_matmul(struct dnn **out, int64_t M, int64_t N, int64_t K, struct dnn_matrix a,
-                       struct dnn_matrix b, struct dnn_matrix c, int lanes, struct error *err);
 
 /* Operands in the order of dnn_run. */
 enum dnn_conv_kind {
@@ -41,13 +30,14 @@ struct dnn_conv {
     int64_t stride, top, bottom, left, right; /* padding may not be negative */
 };
 
-/* As dnn_matmul, for one of a convolution's three products. */
+/* One of a convolution's three products.  lanes: threads that will run it.  *out is given to
+ * dnn_free.  Fails with E_MEMORY or E_UNSUPPORTED. */
 enum status dnn_conv(struct dnn **out, enum dnn_conv_kind kind, const struct dnn_conv *s, int lanes,
                      struct error *err);
 
 /* A copy of plain weights into p's packed order (dnn_run's a to c), or back.  step: floats from one
- * element of the plain weights to the next along each dimension: [K, N] for a product, [O, I, kh,
- * kw] for a convolution.  Uses all threads when it runs outside of tiles_run. */
+ * element of the plain weights to the next along [O, I, kh, kw].  Uses all threads when it runs
+ * outside of tiles_run. */
 enum status dnn_pack(struct dnn **out, const struct dnn *p, const int64_t step[4], int lanes,
                      struct error *err);
 enum status dnn_unpack(struct dnn **out, const struct dnn *p, const int64_t step[4], int lanes,
