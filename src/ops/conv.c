@@ -13,6 +13,10 @@
  *
  * dW and db are in conv_weights.c.
  *
+ * The transposed convolution is dx as an op of its own.  It is linear in x and w, and its adjoint
+ * needs nothing new: towards x the convolution itself, towards w the sum of conv_weights.c with x
+ * and the incoming gradient in each other's place.  Dumoulin and Visin 2016, chapter 4.
+ *
  * A 1 x 1 convolution of stride 1 is a linear layer and is recorded as one.
  */
 #include "ops/conv.h"
@@ -21,6 +25,7 @@
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/winograd.h"
 #include "base/memory.h"
+#include "ops/basic.h"
 #include "ops/conv_parts.h"
 #include "ops/linear.h"
 
@@ -265,28 +270,53 @@ static double conv_dx_flops(const struct tensor *y)
     return conv_flops(&s);
 }
 
+static const struct op conv2d;
+
+static struct tensor *record_as(struct graph *g, const struct op *op, struct shape shape,
+                                struct tensor *x, struct tensor *w, const struct tensor *like)
+{
+    struct tensor *y = record(g, op, shape, x, w, NULL, NULL);
+
+    memcpy(y->arg, like->arg, sizeof(y->arg));
+    return y;
+}
+
+/* Asked for by op_conv2d_transposed alone: nobody differentiates a gradient. */
+static void conv_dx_adjoint(struct graph *g, struct tensor *y)
+{
+    struct tensor *x = y->in[0], *w = y->in[1];
+
+    if (x->wants_grad)
+        grad_add(g, x, record_as(g, &conv2d, x->shape, y->grad, w, y));
+    if (w->wants_grad)
+        grad_add(g, w, conv_weights_gradient(g, y, y->grad, w, x));
+}
+
 static const struct op conv_dx = {
     .name = "conv_dx",
     .cpu = conv_dx_cpu,
+    .adjoint = conv_dx_adjoint,
     .plan = conv_dx_plan,
     .unplan = conv_free,
     .scratch = conv_scratch,
     .flops = conv_dx_flops,
 };
 
-/* --- the op -------------------------------------------------------------------------------------
+/* --- the ops ------------------------------------------------------------------------------------
  */
 
 static void conv2d_adjoint(struct graph *g, struct tensor *y)
 {
-    struct tensor *x = y->in[0], *dx;
+    struct tensor *x = y->in[0], *w = y->in[1], *bias = y->in[2], *dw;
 
-    if (x->wants_grad) {
-        dx = record(g, &conv_dx, x->shape, y->grad, y->in[1], NULL, NULL);
-        memcpy(dx->arg, y->arg, sizeof(y->arg));
-        grad_add(g, x, dx);
-    }
-    conv_weights_adjoint(g, y);
+    if (x->wants_grad)
+        grad_add(g, x, record_as(g, &conv_dx, x->shape, y->grad, w, y));
+    if (!w->wants_grad && !(bias && bias->wants_grad))
+        return;
+    dw = conv_weights_gradient(g, y, x, w, y->grad);
+    if (bias && bias->wants_grad)
+        grad_add(g, bias, record_side(g, dw, bias->shape));
+    grad_add(g, w, dw);
 }
 
 static const struct op conv2d = {
@@ -304,6 +334,24 @@ static int64_t result_size(int64_t in, int64_t before, int64_t after, int64_t k,
     return (in + before + after - k) / stride + 1;
 }
 
+static void check_geometry(const struct conv_geometry *p, struct shape weight)
+{
+    char s[SHAPE_TEXT];
+
+    MUST(p->stride > 0 && p->top >= 0 && p->bottom >= 0 && p->left >= 0 && p->right >= 0 &&
+             p->top < weight.dim[1] && p->bottom < weight.dim[1] && p->left < weight.dim[2] &&
+             p->right < weight.dim[2],
+         "conv2d: a stride must be positive, padding 0 or more and less than the kernel %s",
+         shape_text(s, weight));
+}
+
+static void set_geometry(struct tensor *y, const struct conv_geometry *p)
+{
+    y->arg[CONV_STRIDE].i = p->stride;
+    y->arg[CONV_TOP].i = p->top;
+    y->arg[CONV_LEFT].i = p->left;
+}
+
 struct tensor *op_conv2d(struct graph *g, struct tensor *x, struct tensor *weight,
                          struct tensor *bias, struct conv_geometry geometry)
 {
@@ -316,11 +364,7 @@ struct tensor *op_conv2d(struct graph *g, struct tensor *x, struct tensor *weigh
              xs.dim[1] > 0 && xs.dim[2] > 0 && xs.dim[1] + p->top + p->bottom >= ws.dim[1] &&
              xs.dim[2] + p->left + p->right >= ws.dim[2],
          "conv2d: x %s, weight %s", shape_text(a, xs), shape_text(b, ws));
-    MUST(p->stride > 0 && p->top >= 0 && p->bottom >= 0 && p->left >= 0 && p->right >= 0 &&
-             p->top < ws.dim[1] && p->bottom < ws.dim[1] && p->left < ws.dim[2] &&
-             p->right < ws.dim[2],
-         "conv2d: a stride must be positive, padding 0 or more and less than the kernel %s",
-         shape_text(b, ws));
+    check_geometry(p, ws);
     MUST(!bias || shape_count(bias->shape) == ws.dim[0], "conv2d: weight %s, bias %s",
          shape_text(a, ws), shape_text(b, bias->shape));
     if (ws.dim[1] == 1 && ws.dim[2] == 1 && p->stride == 1)
@@ -329,8 +373,27 @@ struct tensor *op_conv2d(struct graph *g, struct tensor *x, struct tensor *weigh
                SHAPE(xs.dim[0], result_size(xs.dim[1], p->top, p->bottom, ws.dim[1], p->stride),
                      result_size(xs.dim[2], p->left, p->right, ws.dim[2], p->stride), ws.dim[0]),
                x, weight, bias, NULL);
-    y->arg[CONV_STRIDE].i = p->stride;
-    y->arg[CONV_TOP].i = p->top;
-    y->arg[CONV_LEFT].i = p->left;
+    set_geometry(y, p);
     return y;
+}
+
+struct tensor *op_conv2d_transposed(struct graph *g, struct tensor *x, struct tensor *weight,
+                                    struct tensor *bias, struct conv_geometry geometry)
+{
+    const struct conv_geometry *p = &geometry;
+    struct shape xs = x->shape, ws = weight->shape;
+    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+    struct tensor *y;
+    int64_t H, W;
+
+    MUST(xs.rank == 4 && ws.rank == 4 && xs.dim[3] == ws.dim[0] && shape_count(ws) > 0,
+         "conv2d_transposed: x %s, weight %s", shape_text(a, xs), shape_text(b, ws));
+    check_geometry(p, ws);
+    H = (xs.dim[1] - 1) * p->stride - p->top - p->bottom + ws.dim[1];
+    W = (xs.dim[2] - 1) * p->stride - p->left - p->right + ws.dim[2];
+    MUST(xs.dim[1] > 0 && xs.dim[2] > 0 && H > 0 && W > 0,
+         "conv2d_transposed: nothing is left of %s", shape_text(a, xs));
+    y = record(g, &conv_dx, SHAPE(xs.dim[0], H, W, ws.dim[3]), x, weight, NULL, NULL);
+    set_geometry(y, p);
+    return bias ? op_add_vec(g, y, bias) : y;
 }

@@ -17,4 +17,11 @@ struct conv_geometry {
 struct tensor *op_conv2d(struct graph *g, struct tensor *x, struct tensor *weight,
                          struct tensor *bias, struct conv_geometry geometry);
 
+/* The transpose of op_conv2d ("transposed convolution"): what a convolution of this geometry takes
+ * from I to O channels this takes back, so that a stride makes pictures larger.  x [N, H, W, I];
+ * weight [I, kh, kw, O]; bias [O] or NULL; result [N, H', W', O] with
+ * H' = (H - 1) stride - top - bottom + kh. */
+struct tensor *op_conv2d_transposed(struct graph *g, struct tensor *x, struct tensor *weight,
+                                    struct tensor *bias, struct conv_geometry geometry);
+
 #endif

@@ -17,8 +17,10 @@ struct dnn_conv conv_geometry_of(const struct tensor *node, const struct tensor 
 /* Of each of its three products, taps in the padding counted. */
 double conv_flops(const struct dnn_conv *s);
 
-/* Record the gradients of y's weights and bias, where they are wanted.  y: an op_conv2d. */
-void conv_weights_adjoint(struct graph *g, struct tensor *y);
+/* Record the gradient of the weights w of a convolution x -> y with the constants of `node`, given
+ * y's gradient dy; returns dW.  record_side adds db. */
+struct tensor *conv_weights_gradient(struct graph *g, const struct tensor *node, struct tensor *x,
+                                     const struct tensor *w, struct tensor *dy);
 
 /* The same as products of small matrices (conv_weights_tiles.c): in[0] dy, in[1] x, constants as of
  * the convolution; result dW, side result db.  Where w's channels allow it. */

@@ -342,24 +342,21 @@ static const struct op conv_dw_winograd = {
     .flops = conv_dw_flops,
 };
 
-static const struct op *product_for(const struct tensor *y)
+static const struct op *product_for(const struct tensor *node, const struct tensor *x,
+                                    const struct tensor *w, const struct tensor *dy)
 {
-    struct dnn_conv s = conv_geometry_of(y, y->in[0], y->in[1], y);
+    struct dnn_conv s = conv_geometry_of(node, x, w, dy);
 
     if (winograd_suits(&s))
         return &conv_dw_winograd;
-    return conv_dw_has_tiles(y->in[1]) ? &conv_dw_tiles : &conv_dw;
+    return conv_dw_has_tiles(w) ? &conv_dw_tiles : &conv_dw;
 }
 
-void conv_weights_adjoint(struct graph *g, struct tensor *y)
+struct tensor *conv_weights_gradient(struct graph *g, const struct tensor *node, struct tensor *x,
+                                     const struct tensor *w, struct tensor *dy)
 {
-    struct tensor *w = y->in[1], *bias = y->in[2], *dw;
+    struct tensor *dw = record(g, product_for(node, x, w, dy), w->shape, dy, x, NULL, NULL);
 
-    if (!w->wants_grad && !(bias && bias->wants_grad))
-        return;
-    dw = record(g, product_for(y), w->shape, y->grad, y->in[0], NULL, NULL);
-    memcpy(dw->arg, y->arg, sizeof(y->arg));
-    if (bias && bias->wants_grad)
-        grad_add(g, bias, record_side(g, dw, bias->shape));
-    grad_add(g, w, dw);
+    memcpy(dw->arg, node->arg, sizeof(node->arg));
+    return dw;
 }

@@ -166,6 +166,80 @@ static void agrees_with_its_definition(void **state)
     check_ops(cases, sizeof(cases) / sizeof(cases[0]));
 }
 
+/* --- transposed ---------------------------------------------------------------------------------
+ */
+
+static struct tensor *build_transposed(struct graph *g, struct tensor *const in[CHECK_INS],
+                                       const struct check_case *c)
+{
+    return op_conv2d_transposed(g, in[0], in[1], in[2], geometry_of(c));
+}
+
+/* Every pixel of x stamps the kernel onto the result. */
+static void stamp(double *out, const double *const in[CHECK_INS], const struct check_case *c,
+                  const int64_t at[3], int64_t H, int64_t W)
+{
+    const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
+    const double *pixel = in[0] + ((at[0] * x[1] + at[1]) * x[2] + at[2]) * x[3];
+    struct conv_geometry p = geometry_of(c);
+
+    for (int64_t ky = 0; ky < w[1]; ky++)
+        for (int64_t kx = 0; kx < w[2]; kx++) {
+            int64_t u = at[1] * p.stride + ky - p.top, v = at[2] * p.stride + kx - p.left;
+
+            for (int64_t i = 0; i < w[0] * w[3] && u >= 0 && u < H && v >= 0 && v < W; i++)
+                out[((at[0] * H + u) * W + v) * w[3] + i % w[3]] +=
+                    pixel[i / w[3]] * in[1][((i / w[3] * w[1] + ky) * w[2] + kx) * w[3] + i % w[3]];
+        }
+}
+
+static void ref_transposed(double *out, const double *const in[CHECK_INS],
+                           const struct check_case *c)
+{
+    const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
+    struct conv_geometry p = geometry_of(c);
+    int64_t H = (x[1] - 1) * p.stride - p.top - p.bottom + w[1];
+    int64_t W = (x[2] - 1) * p.stride - p.left - p.right + w[2];
+
+    for (int64_t i = 0; i < x[0] * H * W * w[3]; i++)
+        out[i] = in[2] ? in[2][i % w[3]] : 0;
+    for (int64_t n = 0; n < x[0]; n++)
+        for (int64_t h = 0; h < x[1]; h++)
+            for (int64_t l = 0; l < x[2]; l++)
+                stamp(out, in, c, (int64_t[]){n, h, l}, H, W);
+}
+
+#define TRANSPOSED .build = build_transposed, .ref = ref_transposed, .probes = 8
+
+static const struct check_case transposed[] = {
+    {.name = "twice the size",
+     .in = {X(2, 4, 5, 6), W(6, 4, 4, 3), B(3)},
+     AT(2, 1, 1, 1, 1),
+     .out = {4, {2, 8, 10, 3}},
+     TRANSPOSED},
+    {.name = "stride 1", .in = {X(2, 5, 6, 4), W(4, 3, 3, 7), B(7)}, AT(1, 1, 1, 1, 1), TRANSPOSED},
+    {.name = "2 x 2, stride 1, no bias",
+     .in = {X(1, 6, 6, 5), W(5, 2, 2, 4)},
+     AT(1, 0, 0, 0, 0),
+     .out = {4, {1, 7, 7, 4}},
+     TRANSPOSED},
+    {.name = "holes", .in = {X(2, 3, 4, 4), W(4, 2, 2, 5), B(5)}, AT(3, 0, 0, 0, 0), TRANSPOSED},
+    {.name = "lopsided", .in = {X(2, 4, 4, 3), W(3, 3, 4, 6), B(6)}, AT(2, 0, 1, 2, 0), TRANSPOSED},
+    {.name = "1 x 1", .in = {X(2, 3, 3, 6), W(6, 1, 1, 4), B(4)}, AT(1, 0, 0, 0, 0), TRANSPOSED},
+    {.name = "to one pixel", .in = {X(1, 1, 1, 4), W(4, 3, 3, 2)}, AT(1, 1, 1, 1, 1), TRANSPOSED},
+    {.name = "forty channels",
+     .in = {X(3, 7, 7, 40), W(40, 4, 4, 40), B(40)},
+     AT(2, 1, 1, 1, 1),
+     TRANSPOSED},
+    {.name = "nothing", .in = {X(0, 4, 4, 3), W(3, 4, 4, 5), B(5)}, AT(2, 1, 1, 1, 1), TRANSPOSED},
+};
+
+static void transposed_agrees_with_its_definition(void **state)
+{
+    (void)state;
+    check_ops(transposed, sizeof(transposed) / sizeof(transposed[0]));
+}
+
 /* --- pictures large enough for several bands, batches for several chunks ------------------------
  */
 
@@ -352,6 +426,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_its_definition),
+        cmocka_unit_test(transposed_agrees_with_its_definition),
         cmocka_unit_test(large_forward),
         cmocka_unit_test(large_gradients),
         cmocka_unit_test(large_same_bits),
