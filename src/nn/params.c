@@ -88,30 +88,55 @@ struct param *params_add(struct scope s, const char *name, struct shape shape, s
 
     snprintf(q->name, sizeof q->name, "%s%s", s.prefix, name);
     q->shape = q->file_shape = shape;
+    for (int k = 0; k < SHAPE_RANK; k++)
+        q->order[k] = k;
     q->init = init;
     q->trained = init.kind != INIT_TABLE;
     return q;
 }
 
+static bool is_permutation(const int *order, int n)
+{
+    unsigned seen = 0;
+
+    for (int k = 0; k < n; k++)
+        if (order[k] >= 0 && order[k] < n)
+            seen |= 1u << order[k];
+    return seen == (1u << n) - 1;
+}
+
+struct param *params_add_stored(struct scope s, const char *name, struct shape shape,
+                                struct shape file_shape, const int *order, struct init init)
+{
+    struct param *q = params_add(s, name, shape, init);
+    char here[SHAPE_TEXT], there[SHAPE_TEXT];
+
+    MUST(shape_count(shape) == shape_count(file_shape), "%s: %s is stored as %s", name,
+         shape_text(here, shape), shape_text(there, file_shape));
+    MUST(is_permutation(order, file_shape.rank), "%s: the order of dimensions names one twice",
+         name);
+    q->file_shape = file_shape;
+    for (int k = 0; k < file_shape.rank; k++)
+        q->order[k] = order[k];
+    return q;
+}
+
+static const int from_oihw[] = {0, 2, 3, 1};
+
 struct param *params_add_conv(struct scope s, const char *name, struct shape shape,
                               struct init init)
 {
-    struct param *q = params_add(s, name, shape, init);
-
     MUST(shape.rank == 4, "%s: a convolution's weight is [O, H, W, I]", name);
-    q->layout = LAYOUT_OIHW;
-    q->file_shape = SHAPE(shape.dim[0], shape.dim[3], shape.dim[1], shape.dim[2]);
-    return q;
+    return params_add_stored(s, name, shape,
+                             SHAPE(shape.dim[0], shape.dim[3], shape.dim[1], shape.dim[2]),
+                             from_oihw, init);
 }
 
 struct param *params_add_patch(struct scope s, const char *name, int64_t out, int64_t in, int64_t p,
                                struct init init)
 {
-    struct param *q = params_add(s, name, SHAPE(out, p * p * in), init);
-
-    q->layout = LAYOUT_OIHW;
-    q->file_shape = SHAPE(out, in, p, p);
-    return q;
+    return params_add_stored(s, name, SHAPE(out, p * p * in), SHAPE(out, in, p, p), from_oihw,
+                             init);
 }
 
 /* Floats that q takes in an array, padded. */

@@ -34,17 +34,12 @@ struct init {
     const void *config;
 };
 
-/* How a file orders the elements of a parameter. */
-enum file_layout {
-    LAYOUT_SAME, /* as here; the file may show extra dimensions of size one       */
-    LAYOUT_OIHW, /* here [O, H, W, I] or [O, H W I], in files [O, I, H, W]        */
-};
-
 struct param {
     char name[112];
     struct shape shape;      /* here                                                  */
-    struct shape file_shape; /* in public checkpoints                                 */
-    enum file_layout layout;
+    struct shape file_shape; /* in public checkpoints; ones more or less do not count */
+    int order[SHAPE_RANK];   /* here = file with its dimensions in this order, reshaped:
+                                0 2 3 1 makes [O, H, W, I], or [O, H W I], of [O, I, H, W] */
     struct init init;
     bool trained;
     int64_t offset; /* into the flat arrays                                            */
@@ -69,6 +64,10 @@ struct scope scope_in(struct scope s, const char *fmt, ...) __attribute__((forma
 
 /* Declare a parameter under the scope.  Never NULL; a lack of memory is told by params_alloc. */
 struct param *params_add(struct scope s, const char *name, struct shape shape, struct init init);
+/* The same where files keep the elements in another order, see struct param.  order: a permutation
+ * of 0 .. file_shape.rank - 1; both shapes have one count. */
+struct param *params_add_stored(struct scope s, const char *name, struct shape shape,
+                                struct shape file_shape, const int *order, struct init init);
 /* The same for a convolution's weight: shape [O, H, W, I], in files [O, I, H, W]. */
 struct param *params_add_conv(struct scope s, const char *name, struct shape shape,
                               struct init init);
@@ -76,6 +75,10 @@ struct param *params_add_conv(struct scope s, const char *name, struct shape sha
  * shape [O, p p I], in files [O, I, p, p]. */
 struct param *params_add_patch(struct scope s, const char *name, int64_t out, int64_t in, int64_t p,
                                struct init init);
+
+/* Whether its elements lie in one order here and in files; dimensions of size one may stand
+ * anywhere. */
+bool param_keeps_order(const struct param *q);
 
 /* Lay the arrays out and allocate values, and gradients when asked. E_MEMORY names the bytes. */
 enum status params_alloc(struct params *p, bool gradients, struct error *err);

@@ -2,7 +2,8 @@
  * params_file.c - parameters to and from safetensors
  *
  * Public checkpoints are channels-first: a convolution's weight is [O, I, H, W] there and [O, H, W,
- * I] here, and the change is made once, on the way in and out.  A mismatch is not the first wrong
+ * I] here, and the change is made once, on the way in and out, by one walk that knows any order of
+ * dimensions.  A mismatch is not the first wrong
  * key but the list of them: whoever opens a checkpoint of another size sees at a glance which it
  * is.
  */
@@ -11,31 +12,55 @@
 #include "nn/params.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { COMPLAINTS = 8, NAME = 160 };
 
-/* here[o][k][i] <-> file[o][i][k], k over the kernel's H W places; s: [O, I, H, W]. */
-static void from_oihw(float *here, const float *file, struct shape s)
+/* Dimensions k .. of the result, whose steps in `in` are step[k] ..; returns the end of `out`. */
+static float *gather(float *out, const float *in, const struct shape *s, const int64_t *step, int k)
 {
-    int64_t O = s.dim[0], I = s.dim[1], K = s.dim[2] * s.dim[3];
-
-    for (int64_t o = 0; o < O; o++)
-        for (int64_t k = 0; k < K; k++)
-            for (int64_t i = 0; i < I; i++)
-                here[(o * K + k) * I + i] = file[(o * I + i) * K + k];
+    if (k + 1 < s->rank) {
+        for (int64_t i = 0; i < s->dim[k]; i++)
+            out = gather(out, in + i * step[k], s, step, k + 1);
+        return out;
+    }
+    for (int64_t i = 0; i < s->dim[k]; i++)
+        out[i] = in[i * step[k]];
+    return out + s->dim[k];
 }
 
-static void to_oihw(float *file, const float *here, struct shape s)
+/* out = the tensor `in` of this shape with its dimensions in another order. */
+static void reorder(float *out, const float *in, struct shape shape, const int *order)
 {
-    int64_t O = s.dim[0], I = s.dim[1], K = s.dim[2] * s.dim[3];
+    int64_t step[SHAPE_RANK], of[SHAPE_RANK], all = 1;
+    struct shape result = {.rank = shape.rank};
 
-    for (int64_t o = 0; o < O; o++)
-        for (int64_t i = 0; i < I; i++)
-            for (int64_t k = 0; k < K; k++)
-                file[(o * I + i) * K + k] = here[(o * K + k) * I + i];
+    for (int k = shape.rank - 1; k >= 0; k--) {
+        of[k] = all;
+        all *= shape.dim[k];
+    }
+    for (int k = 0; k < shape.rank; k++) {
+        result.dim[k] = shape.dim[order[k]];
+        step[k] = of[order[k]];
+    }
+    gather(out, in, &result, step, 0);
+}
+
+bool param_keeps_order(const struct param *q)
+{
+    int last = -1;
+
+    for (int k = 0; k < q->file_shape.rank; k++) {
+        if (q->file_shape.dim[q->order[k]] == 1)
+            continue;
+        if (q->order[k] < last)
+            return false;
+        last = q->order[k];
+    }
+    return true;
 }
 
 /* Dimensions of size one say nothing: [3C, C, 1] holds a [3C, C]. */
@@ -76,12 +101,12 @@ static enum status load_one(struct param *q, const struct file_tensor *t, float 
     float *file = NULL;
     enum status st;
 
-    if (q->layout == LAYOUT_SAME)
+    if (param_keeps_order(q))
         return file_tensor_f32(t, value, err);
     if ((st = mem_new((void **)&file, (uint64_t)shape_count(q->shape), sizeof *file, q->name, err)))
         return st;
     if (!(st = file_tensor_f32(t, file, err)))
-        from_oihw(value, file, q->file_shape);
+        reorder(value, file, q->file_shape, q->order);
     free(file);
     return st;
 }
@@ -185,13 +210,9 @@ out:
     return st;
 }
 
-/* [O, I, 1, 1] is [O, 1, 1, I]. */
 static bool lies_as_here(const struct param *q, const struct file_tensor *t)
 {
-    const struct shape *s = &q->file_shape;
-    bool same = q->layout == LAYOUT_SAME || s->dim[2] * s->dim[3] == 1 || s->dim[1] == 1;
-
-    return same && t->dtype == FILE_F32 && (uintptr_t)t->bytes % sizeof(float) == 0;
+    return param_keeps_order(q) && t->dtype == FILE_F32 && (uintptr_t)t->bytes % sizeof(float) == 0;
 }
 
 enum status params_map(struct params *p, const struct safetensors *f, const char *prefix,
@@ -225,22 +246,39 @@ out:
     return st;
 }
 
-/* A convolution's weights are put in the order of files only while they are written. */
-static void fill_oihw(void *out, const struct save_tensor *t)
+/* What the name of a tensor to be saved lies in, so that fill_stored finds its way from there. */
+struct described {
+    const struct param *param;
+    char name[NAME];
+};
+
+/* Values are put in the order of files only while they are written: the way back, from the shape
+ * that they have here before it is reshaped. */
+static void fill_stored(void *out, const struct save_tensor *t)
 {
-    to_oihw(out, t->bytes, (struct shape){4, {t->dim[0], t->dim[1], t->dim[2], t->dim[3]}});
+    const struct described *d = (const void *)(t->name - offsetof(struct described, name));
+    const struct param *q = d->param;
+    struct shape here = {.rank = t->rank};
+    int back[SHAPE_RANK];
+
+    for (int k = 0; k < t->rank; k++) {
+        here.dim[k] = t->dim[q->order[k]];
+        back[q->order[k]] = k;
+    }
+    reorder(out, t->bytes, here, back);
 }
 
-static void describe_one(const struct param *q, const char *prefix, const float *value, char *name,
-                         struct save_tensor *out)
+static void describe_one(const struct param *q, const char *prefix, const float *value,
+                         struct described *d, struct save_tensor *out)
 {
-    snprintf(name, NAME, "%s%s", prefix, q->name);
+    d->param = q;
+    snprintf(d->name, NAME, "%s%s", prefix, q->name);
     *out = (struct save_tensor){
-        .name = name, .dtype = FILE_F32, .rank = q->file_shape.rank, .bytes = value};
+        .name = d->name, .dtype = FILE_F32, .rank = q->file_shape.rank, .bytes = value};
     for (int k = 0; k < q->file_shape.rank; k++)
         out->dim[k] = q->file_shape.dim[k];
-    if (q->layout == LAYOUT_OIHW)
-        out->fill = fill_oihw;
+    if (!param_keeps_order(q))
+        out->fill = fill_stored;
 }
 
 enum status params_describe(struct params *p, const char *prefix, enum params_part part,
@@ -249,19 +287,18 @@ enum status params_describe(struct params *p, const char *prefix, enum params_pa
 {
     int64_t count = params_count(p);
     enum status st;
-    char *name;
+    struct described *d;
 
     *n = 0;
-    if ((st = mem_new(keep, (uint64_t)count, NAME, "the names of parameters", err)))
+    if ((st = mem_new(keep, (uint64_t)count, sizeof *d, "the names of parameters", err)))
         return st;
-    name = *keep;
+    d = *keep;
     for (int64_t i = 0; i < count; i++) {
         struct param *q = params_at(p, i);
 
         if (!wanted(q, part))
             continue;
-        describe_one(q, prefix, values ? values + q->offset : q->own, name, &out[(*n)++]);
-        name += NAME;
+        describe_one(q, prefix, values ? values + q->offset : q->own, d++, &out[(*n)++]);
     }
     return OK;
 }

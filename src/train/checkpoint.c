@@ -135,7 +135,7 @@ int64_t checkpoint_bytes(const struct train_state *s)
     for (int64_t i = 0; i < params_count(p); i++) {
         int64_t bytes = shape_count(params_at(p, i)->shape) * (int64_t)sizeof(float);
 
-        if (params_at(p, i)->layout == LAYOUT_OIHW && bytes > largest)
+        if (!param_keeps_order(params_at(p, i)) && bytes > largest)
             largest = bytes;
     }
     return largest + PARTS * params_count(p) * ENTRY_BYTES;

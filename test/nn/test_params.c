@@ -45,6 +45,20 @@ static struct params *declare(void)
     return p;
 }
 
+/* A layer norm over channels, rows and columns: [C, H, W] in the file, [H W C] here. */
+static struct params *declare_turned(void)
+{
+    const struct init normal = {.kind = INIT_NORMAL, .std = 1};
+    struct params *p;
+
+    assert_int_equal(params_new(&p, NULL), OK);
+    params_add_stored(scope_root(p), "turned", SHAPE(5 * 7 * 3), SHAPE(3, 5, 7),
+                      (const int[]){1, 2, 0}, normal);
+    params_add_stored(scope_root(p), "five", SHAPE(2, 6, 20), SHAPE(4, 6, 1, 2, 5),
+                      (const int[]){3, 1, 2, 4, 0}, normal);
+    return p;
+}
+
 static void save(struct params *p, const char *prefix, bool table)
 {
     struct save_tensor rows[8];
@@ -55,6 +69,17 @@ static void save(struct params *p, const char *prefix, bool table)
                                      &keep, NULL),
                      OK);
     assert_int_equal(n, params_count(p) - (table ? 0 : 1));
+    assert_int_equal(safetensors_save(path, rows, n, NULL, 0, NULL), OK);
+    free(keep);
+}
+
+static void save_all(struct params *p)
+{
+    struct save_tensor rows[8];
+    int64_t n;
+    void *keep;
+
+    assert_int_equal(params_describe(p, "", PARAMS_ALL, NULL, rows, &n, &keep, NULL), OK);
     assert_int_equal(safetensors_save(path, rows, n, NULL, 0, NULL), OK);
     free(keep);
 }
@@ -140,6 +165,50 @@ static void what_does_not_fit_is_listed(void **state)
     safetensors_close(f);
 }
 
+static float stored(const float *file, const int64_t *dim, const int64_t *at, int rank)
+{
+    int64_t i = 0;
+
+    for (int k = 0; k < rank; k++)
+        i = i * dim[k] + at[k];
+    return file[i];
+}
+
+static void any_order_of_dimensions_comes_back(void **state)
+{
+    struct params *from = declare_turned(), *to = declare_turned(), *mapped = declare_turned();
+    const struct file_tensor *t;
+    struct safetensors *f;
+    float file[240];
+
+    (void)state;
+    assert_int_equal(params_alloc(from, false, NULL), OK);
+    assert_int_equal(params_alloc(to, false, NULL), OK);
+    params_init(from, 9);
+    save_all(from);
+    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    assert_int_equal(params_load(to, f, "", PARAMS_ALL, NULL, NULL), OK);
+    assert_int_equal(params_map(mapped, f, "", NULL), OK);
+    assert_same(from, to);
+    assert_same(from, mapped);
+    t = safetensors_find(f, "turned");
+    assert_int_equal(t->rank, 3);
+    assert_int_equal(file_tensor_f32(t, file, NULL), OK);
+    for (int64_t i = 0; i < 5 * 7 * 3; i++)
+        assert_true(params_find(from, "turned")->value[i] ==
+                    stored(file, t->dim, (int64_t[]){i % 3, i / 21, i / 3 % 7}, 3));
+    t = safetensors_find(f, "five");
+    assert_int_equal(t->rank, 5);
+    assert_int_equal(file_tensor_f32(t, file, NULL), OK);
+    for (int64_t i = 0; i < 240; i++)
+        assert_true(params_find(from, "five")->value[i] ==
+                    stored(file, t->dim, (int64_t[]){i % 4, i / 20 % 6, 0, i / 120, i / 4 % 5}, 5));
+    params_free(from);
+    params_free(to);
+    params_free(mapped);
+    safetensors_close(f);
+}
+
 /* The data begin at a cache line, and what fills whole ones begins at one. */
 static void files_are_aligned(void **state)
 {
@@ -181,6 +250,7 @@ int main(void)
         cmocka_unit_test(mapped_parameters_are_the_saved_ones),
         cmocka_unit_test(a_missing_table_is_filled),
         cmocka_unit_test(what_does_not_fit_is_listed),
+        cmocka_unit_test(any_order_of_dimensions_comes_back),
         cmocka_unit_test(files_are_aligned),
     };
 
