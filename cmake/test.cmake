@@ -46,6 +46,10 @@ if(IMGEN_TESTS)
         add_test(NAME install COMMAND
             ${PROJECT_SOURCE_DIR}/test/install/install ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
         set_tests_properties(install PROPERTIES TIMEOUT 600)
+        add_test(NAME foreign_model COMMAND ${PROJECT_SOURCE_DIR}/test/install/foreign
+            ${PROJECT_SOURCE_DIR} $<TARGET_FILE:imgen> ${PROJECT_SOURCE_DIR}/../shared/data/ddpm-tiny)
+        set_tests_properties(foreign_model PROPERTIES SKIP_RETURN_CODE 77
+            ENVIRONMENT "OMP_WAIT_POLICY=passive")
     endif()
     if(TARGET imgen_cli)
         file(GLOB CLI_TESTS CONFIGURE_DEPENDS test/cli/test_*)

@@ -333,6 +333,10 @@ IMGEN_API int imgen_file_tensor(const struct imgen_file *file, int64_t i,
                                 struct imgen_file_tensor *out);
 IMGEN_API int imgen_file_metadata(const struct imgen_file *file, int64_t i, const char **key,
                                   const char **value);
+/* out [count] = the values of a tensor, in the order of the file, whatever its type.  E_ARG when
+ * there is none of that name or it does not hold `count` numbers. */
+IMGEN_API enum imgen_status imgen_file_read(const struct imgen_file *file, const char *name,
+                                            float *out, int64_t count, struct imgen_error *err);
 /* Every number is read: E_NOT_FINITE names the first tensor with a NaN or an infinity. */
 IMGEN_API enum imgen_status imgen_file_verify(const struct imgen_file *file,
                                               struct imgen_error *err);
@@ -349,7 +353,8 @@ enum imgen_limit {
 };
 
 /* One measurement, or, with seconds 0, the mean or the least share of those before it.  Peak and
- * bandwidth are measured again beside each run, and a share is the median of the runs' own shares. */
+ * bandwidth are measured again beside each run, and a share is the median of the runs' own shares.
+ */
 struct imgen_bench_row {
     const char *name;
     double seconds, spread; /* median; (largest - smallest) / median                  */
@@ -480,6 +485,13 @@ IMGEN_API void imgen_params_free(struct imgen_params *p);
 /* Declare before imgen_params_init; returns the parameter's number. */
 IMGEN_API int imgen_param_add(struct imgen_params *p, const char *name, int rank,
                               const int64_t *dim, enum imgen_init init);
+/* The same for a parameter that files keep in another order: here it is the file's tensor with its
+ * dimensions in the order given, then reshaped.  A convolution's weight, [O, I, k, k] in most
+ * files, is [O, k, k, I] here: order 0, 2, 3, 1.  order [file_rank] names each dimension once, and
+ * both shapes hold equally many numbers. */
+IMGEN_API int imgen_param_add_stored(struct imgen_params *p, const char *name, int rank,
+                                     const int64_t *dim, enum imgen_init init, int file_rank,
+                                     const int64_t *file_dim, const int *order);
 /* Allocate (with gradients) and fill. */
 IMGEN_API enum imgen_status imgen_params_init(struct imgen_params *p, uint64_t seed,
                                               struct imgen_error *err);
@@ -488,7 +500,8 @@ IMGEN_API struct imgen_tensor *imgen_param(struct imgen_graph *g, struct imgen_p
 /* One AdamW step (beta 0.9, 0.95; no decay; norm clipped to 1) from the gradients of the last run.
  */
 IMGEN_API void imgen_params_step(struct imgen_params *p, double learning_rate);
-/* All parameters to and from a safetensors file. */
+/* All parameters to and from a safetensors file.  Loading: E_FORMAT lists what is missing, of
+ * another shape, or in the file and not declared. */
 IMGEN_API enum imgen_status imgen_params_save(struct imgen_params *p, const char *path,
                                               struct imgen_error *err);
 IMGEN_API enum imgen_status imgen_params_load(struct imgen_params *p, const char *path,
@@ -516,6 +529,11 @@ IMGEN_OP imgen_linear(struct imgen_graph *g, struct imgen_tensor *x, struct imge
 /* x [N, H, W, I], weight [O, k, k, I], bias [O] or NULL; zero padding on each side. */
 IMGEN_OP imgen_conv2d(struct imgen_graph *g, struct imgen_tensor *x, struct imgen_tensor *weight,
                       struct imgen_tensor *bias, int stride, int padding);
+/* Its transpose: x [N, H, W, I], weight [I, k, k, O], bias [O] or NULL -> [N, H', W', O] with
+ * H' = (H - 1) stride - 2 padding + k. */
+IMGEN_OP imgen_conv2d_transposed(struct imgen_graph *g, struct imgen_tensor *x,
+                                 struct imgen_tensor *weight, struct imgen_tensor *bias, int stride,
+                                 int padding);
 IMGEN_OP imgen_layernorm(struct imgen_graph *g, struct imgen_tensor *x, struct imgen_tensor *weight,
                          struct imgen_tensor *bias, double eps);
 IMGEN_OP imgen_rmsnorm(struct imgen_graph *g, struct imgen_tensor *x, struct imgen_tensor *weight,
@@ -555,6 +573,48 @@ IMGEN_API enum imgen_status imgen_flow_sample(double *x, int64_t rows, int64_t l
 /* x [rows, length] = the standard normal numbers that pictures with seeds seed, seed + 1, ... start
  * from. */
 IMGEN_API void imgen_flow_noise(double *x, int64_t rows, int64_t length, uint64_t seed);
+
+/* ---- Sampling with a predictor of your own ----
+ *
+ * Any network, trained anywhere, on any of the library's paths, with any of its solvers: say which
+ * path x_t = alpha z + beta noise it was trained on and what it predicts, and answer with its
+ * predictions.  example/foreign_model.c does it with a public DDPM. */
+
+/* out = the prediction at x and t, for x [rows, length] and t in [0, 1], 1 being the data; guided
+ * 0: without the request.  Non-zero stops. */
+typedef int imgen_predictor(double *out, const double *x, double t, int guided, void *user);
+
+/* Texts and arrays belong to the caller. */
+struct imgen_solving {
+    int64_t rows, length;
+    const char *path;       /* see imgen_list                                                */
+    const char *prediction; /* what comes out: "velocity", "score", "noise" or "data"        */
+    const char *sampler, *schedule; /* see imgen_list                                        */
+    int steps;                      /* 1 .. 1000                                             */
+    const double
+        *times; /* [n_times] increasing in 0 .. 1, instead of schedule and steps, or NULL */
+    int n_times;
+    const char *const *settings; /* [n_settings] numbers of the above: "path.last=0.012",
+                                    "sampler.zeta=1", "schedule.shift=3"                     */
+    int n_settings;
+    double w;              /* guidance scale >= 0: 0 and 1 ask for one branch only           */
+    const uint64_t *seeds; /* [rows] of the noise that a solver adds, or NULL: 0, 1, 2, ...  */
+    imgen_predictor *predict;
+    void *user;
+};
+
+/* A velocity on the path condot, Heun's method with 50 equal steps, w = 1. */
+IMGEN_API void imgen_solving_init(struct imgen_solving *s, int64_t rows, int64_t length,
+                                  imgen_predictor *predict, void *user);
+/* x [rows, length] in place, from the first time to the last.  At t = 0 it is noise: normal numbers
+ * times the path's beta (1 on most paths).  E_ARG for what is unknown, out of range, or has no
+ * value there; E_CANCELLED when the predictor stopped; E_NOT_FINITE names the step. */
+IMGEN_API enum imgen_status imgen_solve(double *x, const struct imgen_solving *s,
+                                        struct imgen_error *err);
+/* Signal and noise at time t of the path that is named and set: x_t = alpha z + beta noise.  For
+ * networks that are told the noise level, and for starting between the ends.  E_ARG. */
+IMGEN_API enum imgen_status imgen_path_at(const struct imgen_solving *s, double t, double *alpha,
+                                          double *beta, struct imgen_error *err);
 
 #ifdef __cplusplus
 }

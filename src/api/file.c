@@ -60,6 +60,32 @@ int imgen_file_metadata(const struct imgen_file *file, int64_t i, const char **k
     return 1;
 }
 
+static const struct file_tensor *find(const struct imgen_file *file, const char *name,
+                                      struct error *err)
+{
+    const struct file_tensor *t = safetensors_find(file->f, name);
+
+    if (!t)
+        fail(err, E_ARG, "there is no tensor '%.100s' among the %" PRId64 " of the file", name,
+             safetensors_count(file->f));
+    return t;
+}
+
+enum imgen_status imgen_file_read(const struct imgen_file *file, const char *name, float *out,
+                                  int64_t count, struct imgen_error *err)
+{
+    struct error e = {0};
+    const struct file_tensor *t = find(file, name, &e);
+    enum status st = E_ARG;
+
+    if (t && file_tensor_count(t) != count)
+        fail(&e, E_ARG, "%s holds %" PRId64 " numbers, not %" PRId64, name, file_tensor_count(t),
+             count);
+    else if (t)
+        st = file_tensor_f32(t, out, &e);
+    return api_status(err, &e, st);
+}
+
 static enum status verify_one(const struct file_tensor *t, struct error *err)
 {
     int64_t n = file_tensor_count(t);

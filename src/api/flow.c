@@ -1,17 +1,14 @@
 /*
  * flow.c - the flow itself, for users who bring their own network
  *
- * The training numbers and the solver loop are those of the library's own networks; only the field
- * comes from outside, as a callback.
+ * The training numbers and the noise are those of the library's own networks; only the field comes
+ * from outside.  Sampling is imgen_solve (solve.c) on the straight path.
  */
 #include "api/api.h"
 
-#include "base/memory.h"
-#include "base/rng.h"
 #include "diffusion/loss.h"
 #include "sampler/sampler.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static enum status draw(struct flow_batch *b, const float *z, const int32_t *label,
@@ -46,80 +43,17 @@ out:
     return api_status(err, &e, st);
 }
 
-struct caller {
-    imgen_velocity *velocity;
-    void *user;
-    int64_t n; /* rows * length */
-};
-
-static enum status ask(void *self, double *out, const double *x, double t, unsigned branches,
-                       struct error *err)
-{
-    const struct caller *c = self;
-
-    for (int guided = 0; guided < 2; guided++) {
-        if (!(branches & (guided ? BRANCH_GUIDED : BRANCH_UNGUIDED)))
-            continue;
-        if (c->velocity(out, x, t, guided, c->user))
-            return fail(err, E_CANCELLED, "the velocity stopped at t = %g", t);
-        out += c->n;
-    }
-    return OK;
-}
-
-/* Row i's fresh noise is of seed i. */
-static void draw_noise(void *self, double *out, int64_t step)
-{
-    const struct predictor *of = self;
-
-    for (int64_t i = 0; i < of->rows; i++) {
-        struct rng r = rng_stream((uint64_t)i, RNG_STEP, (uint64_t)step);
-
-        for (int64_t k = 0; k < of->length; k++)
-            out[i * of->length + k] = rng_normal(&r);
-    }
-}
-
-static enum status run(double *x, struct field *field, const char *name, int steps,
-                       struct error *err)
-{
-    struct sampling_request r = {.steps = steps, .field = field};
-    struct grid grid;
-    double times[STEPS_MAX + 1];
-    enum status st;
-
-    if ((st = sampler_find(&r.sampler, name, err)) || (st = grid_init(&grid, "uniform", err)) ||
-        (st = grid_fill(times, &grid, steps, 0, 1, err)))
-        return st;
-    choice_defaults(r.values, &r.sampler->is);
-    r.times = times;
-    r.draw = draw_noise;
-    r.draw_self = &field->guidance->of;
-    return sampling_run(x, &r, NULL, err);
-}
-
 enum imgen_status imgen_flow_sample(double *x, int64_t rows, int64_t length, const char *sampler,
                                     int steps, double w, imgen_velocity *velocity, void *user,
                                     struct imgen_error *err)
 {
-    struct caller caller = {velocity, user, rows * length};
-    struct predictor predictor = {ask, &caller, rows, length};
-    struct guidance guidance = {0};
-    struct field field = {.predicts = PREDICT_VELOCITY, .guidance = &guidance};
-    struct error e = {0};
-    double *scales = NULL;
-    enum status st;
+    struct imgen_solving s;
 
-    if (!(st = path_init(&field.path, "condot", &e)) &&
-        !(st = mem_new((void **)&scales, (uint64_t)rows, sizeof *scales, "guidance scales", &e))) {
-        for (int64_t i = 0; i < rows; i++)
-            scales[i] = w;
-        if (!(st = guidance_init(&guidance, predictor, scales, NULL, &e)))
-            st = run(x, &field, sampler, steps, &e);
-    }
-    guidance_release(&guidance);
-    free(scales);
-    return api_status(err, &e, st);
+    imgen_solving_init(&s, rows, length, velocity, user);
+    s.sampler = sampler;
+    s.steps = steps;
+    s.w = w;
+    return imgen_solve(x, &s, err);
 }
 
 void imgen_flow_noise(double *x, int64_t rows, int64_t length, uint64_t seed)

@@ -176,6 +176,15 @@ int imgen_param_add(struct imgen_params *p, const char *name, int rank, const in
     return (int)params_count(p->params) - 1;
 }
 
+int imgen_param_add_stored(struct imgen_params *p, const char *name, int rank, const int64_t *dim,
+                           enum imgen_init init, int file_rank, const int64_t *file_dim,
+                           const int *order)
+{
+    params_add_stored(scope_root(p->params), name, shape_from(rank, dim),
+                      shape_from(file_rank, file_dim), order, rule_of(init));
+    return (int)params_count(p->params) - 1;
+}
+
 enum imgen_status imgen_params_init(struct imgen_params *p, uint64_t seed, struct imgen_error *err)
 {
     struct error e = {0};
@@ -333,6 +342,15 @@ struct imgen_tensor *imgen_conv2d(struct imgen_graph *g, struct imgen_tensor *x,
     struct conv_geometry geometry = {stride, padding, padding, padding, padding};
 
     return out(op_conv2d(in_graph(g), in(x), in(weight), in(bias), geometry));
+}
+
+struct imgen_tensor *imgen_conv2d_transposed(struct imgen_graph *g, struct imgen_tensor *x,
+                                             struct imgen_tensor *weight, struct imgen_tensor *bias,
+                                             int stride, int padding)
+{
+    struct conv_geometry geometry = {stride, padding, padding, padding, padding};
+
+    return out(op_conv2d_transposed(in_graph(g), in(x), in(weight), in(bias), geometry));
 }
 
 struct imgen_tensor *imgen_layernorm(struct imgen_graph *g, struct imgen_tensor *x,
