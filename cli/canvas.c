@@ -54,12 +54,12 @@ static uint8_t level(float x)
     return v >= 255 ? 255 : v > 0 ? (uint8_t)v : 0;
 }
 
-void canvas_picture(struct canvas *c, int64_t left, int64_t top, const float *x, int64_t side,
-                    int64_t channels, int64_t zoom)
+void canvas_picture(struct canvas *c, int64_t left, int64_t top, const float *x, int64_t height,
+                    int64_t width, int64_t channels, int64_t zoom)
 {
-    for (int64_t row = 0; row < side; row++)
-        for (int64_t column = 0; column < side; column++) {
-            const float *p = x + (row * side + column) * channels;
+    for (int64_t row = 0; row < height; row++)
+        for (int64_t column = 0; column < width; column++) {
+            const float *p = x + (row * width + column) * channels;
             uint8_t rgb[3];
 
             for (int k = 0; k < 3; k++)

@@ -19,10 +19,10 @@ void canvas_release(struct canvas *c);
 /* What lies outside the canvas is not drawn.  Colours are grey levels, 0 black to 255 white. */
 void canvas_fill(struct canvas *c, int64_t left, int64_t top, int64_t width, int64_t height,
                  uint8_t grey);
-/* x [side, side, channels], channels 1 or 3, -1 black to 1 white, clipped; each pixel zoom x zoom.
- */
-void canvas_picture(struct canvas *c, int64_t left, int64_t top, const float *x, int64_t side,
-                    int64_t channels, int64_t zoom);
+/* x [height, width, channels], channels 1 or 3, -1 black to 1 white, clipped; each pixel zoom x
+ * zoom. */
+void canvas_picture(struct canvas *c, int64_t left, int64_t top, const float *x, int64_t height,
+                    int64_t width, int64_t channels, int64_t zoom);
 /* One line of text; top is the top of its capitals, each dot zoom x zoom. */
 void canvas_text(struct canvas *c, int64_t left, int64_t top, int zoom, uint8_t grey,
                  const char *text);

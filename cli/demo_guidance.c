@@ -164,8 +164,8 @@ static void draw_group(struct canvas *c, const struct layout *l, const struct de
     for (int row = 0; row < ROWS; row++)
         for (int64_t seed = 0; seed < SHOWN; seed++)
             canvas_picture(c, left + seed * (l->side + GAP), l->top + row * (l->side + GAP),
-                           r->x + shown_at(r, d, row, seed) * r->length, d->info.width,
-                           d->info.channels, l->zoom);
+                           r->x + shown_at(r, d, row, seed) * r->length, d->info.height,
+                           d->info.width, d->info.channels, l->zoom);
     snprintf(text, sizeof text, "w = %g", share->scale);
     demo_centre(c, centre, DEMO_MARGIN, text);
     snprintf(text, sizeof text, "%.0f %%", 100 * (double)share->obeyed / (double)share->asked);

@@ -152,8 +152,8 @@ static void draw_sample(struct canvas *c, const struct layout *l, const struct f
     for (int k = 0; k < COLUMNS; k++) {
         int64_t at = (k * SAMPLES + i) * f->length, left = l->left + k * (l->side + GAP);
 
-        canvas_picture(c, left, top, f->state + at, m->width, m->channels, l->zoom);
-        canvas_picture(c, left, lower, f->guess + at, m->width, m->channels, l->zoom);
+        canvas_picture(c, left, top, f->state + at, m->height, m->width, m->channels, l->zoom);
+        canvas_picture(c, left, lower, f->guess + at, m->height, m->width, m->channels, l->zoom);
     }
 }
 
