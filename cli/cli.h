@@ -19,7 +19,7 @@ struct command {
     int (*run)(int argc, char **argv); /* argv[0] is the command; returns an exit code */
 };
 
-extern const struct command command_train, command_sample, command_grid, command_info, command_data,
+extern const struct command command_train, command_sample, command_grid, command_report, command_info, command_data,
     command_bench, command_demo, command_list, command_help, command_version, command_completion,
     command_man;
 

@@ -263,9 +263,13 @@ struct imgen_training {
     void *user;
 };
 
-/* Train to the end; writes under train.out: checkpoints, log.jsonl, log.csv, samples-*.png and
- * model.safetensors. */
+/* Train to the end; writes under train.out: checkpoints, log.jsonl, log.csv, samples-*.png,
+ * report.html and model.safetensors. */
 IMGEN_API enum imgen_status imgen_train(const struct imgen_training *t, struct imgen_error *err);
+
+/* Write FOLDER/report.html, a run on one page, anew from FOLDER/log.jsonl and its sheets of
+ * pictures.  imgen_train does it at each evaluation and at the end. */
+IMGEN_API enum imgen_status imgen_report(const char *folder, struct imgen_error *err);
 
 struct imgen_train_plan {
     int64_t weights, state_bytes, step_bytes;

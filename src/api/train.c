@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "data/shapes.h"
+#include "train/report.h"
 #include "train/trainer.h"
 
 #include <stdlib.h>
@@ -57,6 +58,13 @@ enum imgen_status imgen_train(const struct imgen_training *t, struct imgen_error
     }
     experiment_release(&x);
     return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_report(const char *folder, struct imgen_error *err)
+{
+    struct error e = {0};
+
+    return api_status(err, &e, report_write(folder, &e));
 }
 
 enum imgen_status imgen_train_measure(const struct imgen_training *t, struct imgen_train_plan *out,

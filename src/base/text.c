@@ -137,6 +137,22 @@ void text_add_bytes(struct text *t, const char *bytes, size_t n)
     t->data[t->used] = '\0';
 }
 
+void text_add_base64(struct text *t, const void *bytes, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *from = bytes;
+
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t three = (uint32_t)from[i] << 16 | (i + 1 < n ? (uint32_t)from[i + 1] << 8 : 0) |
+                         (i + 2 < n ? from[i + 2] : 0u);
+        const char four[] = {digits[three >> 18], digits[three >> 12 & 63],
+                             i + 1 < n ? digits[three >> 6 & 63] : '=',
+                             i + 2 < n ? digits[three & 63] : '='};
+
+        text_add_bytes(t, four, sizeof four);
+    }
+}
+
 void text_add(struct text *t, const char *fmt, ...)
 {
     va_list ap;

@@ -31,6 +31,8 @@ void text_init(struct text *t, char *array, size_t room);
 void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Append the first n bytes as they are. */
 void text_add_bytes(struct text *t, const char *bytes, size_t n);
+/* Append n bytes as base64 (RFC 4648), padded. */
+void text_add_base64(struct text *t, const void *bytes, size_t n);
 /* Frees a heap text; harmless on the other kind and on a zeroed one. */
 void text_release(struct text *t);
 /* Hands the heap text to the caller, who frees it, and leaves *t released; NULL when it was cut. */

@@ -16,6 +16,7 @@
 #include "diffusion/loss.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,14 +210,29 @@ static double sample_loss(const struct evaluation *v, const struct network_io *i
     return sum / (double)v->samples.length;
 }
 
-static enum status measure(struct evaluation *v, const struct network *net, double *mean,
-                           double quarter[4], struct error *err)
+/* sum [bins] of losses, as means. */
+static void divide(double *sum, const int64_t *count, int bins, double empty)
 {
-    int64_t n = v->samples.rows, count[4] = {0};
+    for (int k = 0; k < bins; k++)
+        sum[k] = count[k] ? sum[k] / (double)count[k] : empty;
+}
+
+static int bin_of(float t, int bins)
+{
+    int k = (int)((float)bins * t);
+
+    return k < bins ? k : bins - 1;
+}
+
+static enum status measure(struct evaluation *v, const struct network *net, double *mean,
+                           double quarter[4], double by_time[EVAL_TIMES], struct error *err)
+{
+    int64_t n = v->samples.rows, count[4] = {0}, at_time[EVAL_TIMES] = {0};
     enum status st;
 
     *mean = 0;
     memset(quarter, 0, 4 * sizeof *quarter);
+    memset(by_time, 0, EVAL_TIMES * sizeof *by_time);
     for (int64_t first = 0; first < n; first += v->batch) {
         int64_t rows = n - first < v->batch ? n - first : v->batch;
 
@@ -224,16 +240,18 @@ static enum status measure(struct evaluation *v, const struct network *net, doub
             return st;
         for (int64_t i = 0; i < rows; i++) {
             double loss = sample_loss(v, &net->io, first + i, i);
-            int q = (int)(4 * v->samples.t[first + i]);
+            int q = bin_of(v->samples.t[first + i], 4);
+            int k = bin_of(v->samples.t[first + i], EVAL_TIMES);
 
-            q = q > 3 ? 3 : q;
             *mean += loss / (double)n;
             quarter[q] += loss;
             count[q]++;
+            by_time[k] += loss;
+            at_time[k]++;
         }
     }
-    for (int q = 0; q < 4; q++)
-        quarter[q] /= count[q] ? (double)count[q] : 1;
+    divide(quarter, count, 4, 0);
+    divide(by_time, at_time, EVAL_TIMES, (double)NAN);
     return OK;
 }
 
@@ -242,10 +260,10 @@ enum status evaluation_run(struct evaluation *v, struct model *m, float *average
 {
     enum status st;
 
-    if ((st = measure(v, m->network, &out->raw, out->quarter, err)))
+    if ((st = measure(v, m->network, &out->raw, out->quarter, out->by_time, err)))
         return st;
     params_use(m->network->params, average);
-    st = measure(v, m->network, &out->average, out->quarter, err);
+    st = measure(v, m->network, &out->average, out->quarter, out->by_time, err);
     params_use(m->network->params, NULL);
     return st;
 }

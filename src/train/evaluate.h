@@ -9,10 +9,13 @@
 /* Fixed pictures at fixed times with fixed noise, drawn once. */
 struct evaluation;
 
+enum { EVAL_TIMES = 16 };
+
 struct eval_losses {
-    double raw;        /* of the weights as they are        */
-    double average;    /* of the averaged weights            */
-    double quarter[4]; /* of the averages, by quarters of t  */
+    double raw;                 /* of the weights as they are        */
+    double average;             /* of the averaged weights            */
+    double quarter[4];          /* of the averages, by quarters of t  */
+    double by_time[EVAL_TIMES]; /* the same by sixteenths; NaN where no picture has such a time */
 };
 
 /* Draw train.eval_count pictures: from the set data.eval_path names, or, of an endless set,

@@ -94,6 +94,8 @@ const struct option train_option_rows[] = {
      .fallback = "0"},
     {"out", "folder of the run", OPTION_TEXT, offsetof(struct train_options, out), "run",
      .value = "FOLDER"},
+    {"tensorboard", "write event files for TensorBoard into the folder too", OPTION_BOOL,
+     offsetof(struct train_options, tensorboard), "false", .lo = 0},
     {"log_every", "steps between lines of the log", OPTION_INT,
      offsetof(struct train_options, log_every), "50", .lo = 1, .hi = 1e9},
     {"save_every", "steps between checkpoints; 0: at the end only", OPTION_INT,

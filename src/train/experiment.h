@@ -42,6 +42,7 @@ struct train_options {
     int precision;      /* enum precision                                          */
     uint64_t seed;
     char *out;
+    bool tensorboard;
     int64_t log_every, save_every, keep, sample_every, sample_count, eval_every, eval_count;
 };
 extern const struct option train_option_rows[];

@@ -2,16 +2,20 @@
  * log.c - what a run writes down
  *
  * JSON lines for programs, CSV for spreadsheets: one line each per log_every steps, flushed at
- * once, so that a plot of a running training is never far behind.
+ * once, so that a plot of a running training is never far behind.  The JSON lines alone hold
+ * everything, losses on held-out pictures and the configuration too: report.c draws from them.
  *
  * A run that was killed may have logged steps past its last checkpoint.  Resumed, it takes them
- * again; the log is cut back first, so that each step stands in it once.
+ * again; the log is cut back first, so that each step stands in it once.  Event files cannot be cut
+ * so easily; each start of a run writes a new one, which tells TensorBoard from which step on it
+ * holds instead of older ones.
  */
 #include "train/log.h"
 
 #include "base/file.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,16 +79,41 @@ static enum status open_one(FILE **out, const char *folder, const char *name, co
     return OK;
 }
 
-enum status log_open(struct train_log *log, const char *folder, int64_t step, bool eval,
-                     struct error *err)
+enum status log_open(struct train_log *log, const struct log_options *o, struct error *err)
 {
     enum status st;
 
     memset(log, 0, sizeof *log);
-    if ((st = open_one(&log->json, folder, "log.jsonl", NULL, step, err)) ||
-        (st = open_one(&log->csv, folder, "log.csv", csv_head, step, err)))
+    if ((st = open_one(&log->json, o->folder, "log.jsonl", NULL, o->step, err)) ||
+        (st = open_one(&log->csv, o->folder, "log.csv", csv_head, o->step, err)) ||
+        (o->eval && (st = open_one(&log->eval, o->folder, "eval.csv", eval_head, o->step, err))) ||
+        (o->tensorboard && (st = tfevents_open(&log->events, o->folder, o->step, err))))
         return st;
-    return eval ? open_one(&log->eval, folder, "eval.csv", eval_head, step, err) : OK;
+    fprintf(log->json, "{\"config\": %s}\n", o->config);
+    if (fflush(log->json))
+        return fail_errno(err, E_IO, "%s: the log cannot be written", o->folder);
+    return OK;
+}
+
+static enum status write_events(struct tfevents *to, const struct log_row *r, struct error *err)
+{
+    const struct {
+        const char *tag;
+        double value;
+    } scalars[] = {
+        {"train/loss", r->loss},
+        {"train/gradient_norm", r->gradient_norm},
+        {"train/learning_rate", r->learning_rate},
+        {"speed/steps_per_s", r->steps_per_s},
+        {"speed/data_s", r->data_s},
+        {"speed/network_s", r->network_s},
+        {"speed/update_s", r->update_s},
+        {"speed/other_s", r->other_s},
+    };
+
+    for (size_t i = 0; to && i < sizeof scalars / sizeof *scalars; i++)
+        tfevents_scalar(to, r->step, scalars[i].tag, scalars[i].value);
+    return to ? tfevents_flush(to, err) : OK;
 }
 
 enum status log_write(struct train_log *log, const struct log_row *r, struct error *err)
@@ -100,16 +129,64 @@ enum status log_write(struct train_log *log, const struct log_row *r, struct err
             r->update_s, r->other_s);
     if (fflush(log->json) || fflush(log->csv))
         return fail_errno(err, E_IO, "the log of step %" PRId64 " cannot be written", r->step);
-    return OK;
+    return write_events(log->events, r, err);
+}
+
+/* JSON has no word for what is no number. */
+static void put_number(FILE *to, double x)
+{
+    if (isfinite(x))
+        fprintf(to, "%.6g", x);
+    else
+        fputs("null", to);
+}
+
+static void write_eval_json(FILE *to, const struct log_eval *r)
+{
+    fprintf(to, "{\"step\": %" PRId64 ", \"eval_loss\": %.9g, \"eval_averaged\": %.9g, ", r->step,
+            r->losses.raw, r->losses.average);
+    for (int k = 0; k < EVAL_TIMES; k++) {
+        fputs(k ? ", " : "\"eval_by_time\": [", to);
+        put_number(to, r->losses.by_time[k]);
+    }
+    fputs("]}\n", to);
+}
+
+static enum status write_eval_events(struct tfevents *to, const struct log_eval *r,
+                                     struct error *err)
+{
+    static const char *const quarters[] = {"eval/t_0_to_0.25", "eval/t_0.25_to_0.5",
+                                           "eval/t_0.5_to_0.75", "eval/t_0.75_to_1"};
+
+    tfevents_scalar(to, r->step, "eval/loss", r->losses.raw);
+    tfevents_scalar(to, r->step, "eval/averaged", r->losses.average);
+    for (int q = 0; q < 4; q++)
+        tfevents_scalar(to, r->step, quarters[q], r->losses.quarter[q]);
+    return tfevents_flush(to, err);
 }
 
 enum status log_write_eval(struct train_log *log, const struct log_eval *r, struct error *err)
 {
-    fprintf(log->eval, "%" PRId64 ",%.9g,%.9g,%.6g,%.6g,%.6g,%.6g\n", r->step, r->raw, r->average,
-            r->quarter[0], r->quarter[1], r->quarter[2], r->quarter[3]);
-    if (fflush(log->eval))
+    const struct eval_losses *l = &r->losses;
+
+    fprintf(log->eval, "%" PRId64 ",%.9g,%.9g,%.6g,%.6g,%.6g,%.6g\n", r->step, l->raw, l->average,
+            l->quarter[0], l->quarter[1], l->quarter[2], l->quarter[3]);
+    write_eval_json(log->json, r);
+    if (fflush(log->eval) || fflush(log->json))
         return fail_errno(err, E_IO, "the losses of step %" PRId64 " cannot be written", r->step);
-    return OK;
+    return log->events ? write_eval_events(log->events, r, err) : OK;
+}
+
+enum status log_write_sheet(struct train_log *log, int64_t step, const char *path,
+                            struct error *err)
+{
+    enum status st;
+
+    if (!log->events)
+        return OK;
+    if ((st = tfevents_png(log->events, step, "samples", path, err)))
+        return st;
+    return tfevents_flush(log->events, err);
 }
 
 void log_close(struct train_log *log)
@@ -120,5 +197,6 @@ void log_close(struct train_log *log)
         fclose(log->json);
     if (log->csv)
         fclose(log->csv);
+    tfevents_close(log->events);
     memset(log, 0, sizeof *log);
 }

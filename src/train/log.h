@@ -1,10 +1,11 @@
 /*
- * log.h - what a run writes down, as JSON lines and as CSV
+ * log.h - what a run writes down, as JSON lines, as CSV and as TensorBoard events
  */
 #ifndef IMGEN_TRAIN_LOG_H
 #define IMGEN_TRAIN_LOG_H
 
-#include "base/error.h"
+#include "io/tfevents.h"
+#include "train/evaluate.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,20 +24,31 @@ struct log_row {
 /* A line of the losses on held-out pictures. */
 struct log_eval {
     int64_t step;
-    double raw, average, quarter[4];
+    struct eval_losses losses;
+};
+
+struct log_options {
+    const char *folder;
+    int64_t step;       /* the run goes on from here           */
+    const char *config; /* of the run, as one line of JSON      */
+    bool eval;          /* there will be losses on held-out pictures */
+    bool tensorboard;   /* event files too                      */
 };
 
 struct train_log {
     FILE *json, *csv, *eval;
+    struct tfevents *events; /* or NULL */
 };
 
-/* Open FOLDER/log.jsonl, FOLDER/log.csv and, when asked, FOLDER/eval.csv for lines after `step`:
- * lines of later steps, which a killed run wrote and a resumed one will write again, are removed.
- * Close also after a failure. */
-enum status log_open(struct train_log *log, const char *folder, int64_t step, bool eval,
-                     struct error *err);
+/* Open FOLDER/log.jsonl, FOLDER/log.csv and, when asked, FOLDER/eval.csv and an event file for
+ * lines after `step`: lines of later steps, which a killed run wrote and a resumed one will write
+ * again, are removed.  The configuration is written into log.jsonl.  Close also after a failure. */
+enum status log_open(struct train_log *log, const struct log_options *options, struct error *err);
 enum status log_write(struct train_log *log, const struct log_row *row, struct error *err);
 enum status log_write_eval(struct train_log *log, const struct log_eval *row, struct error *err);
+/* A sheet of pictures in a PNG file, for those who take pictures. */
+enum status log_write_sheet(struct train_log *log, int64_t step, const char *path,
+                            struct error *err);
 void log_close(struct train_log *log);
 
 #endif

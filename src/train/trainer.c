@@ -23,6 +23,7 @@
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/log.h"
+#include "train/report.h"
 #include "train/sheet.h"
 
 #include <errno.h>
@@ -446,7 +447,8 @@ static enum status draw_sheet(struct trainer *t, struct error *err)
     if (snprintf(path, sizeof path, "%s/samples-%08" PRId64 ".png", t->options.out,
                  t->state.model->step) >= (int)sizeof path)
         return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
-    if ((st = sheet_write(path, &sheet, err)))
+    if ((st = sheet_write(path, &sheet, err)) ||
+        (st = log_write_sheet(&t->log, t->state.model->step, path, err)))
         return st;
     tell(t, TRAIN_SAMPLED, path);
     return OK;
@@ -456,16 +458,12 @@ static enum status evaluate(struct trainer *t, struct error *err)
 {
     struct log_eval row = {.step = t->state.model->step};
     double loss = t->loss, mean_loss = t->mean_loss;
-    struct eval_losses losses;
     enum status st;
 
-    if ((st = evaluation_run(t->evaluation, t->state.model, t->state.average, &losses, err)))
+    if ((st = evaluation_run(t->evaluation, t->state.model, t->state.average, &row.losses, err)))
         return st;
-    row.raw = losses.raw;
-    row.average = losses.average;
-    memcpy(row.quarter, losses.quarter, sizeof row.quarter);
-    t->loss = losses.raw;
-    t->mean_loss = losses.average;
+    t->loss = row.losses.raw;
+    t->mean_loss = row.losses.average;
     tell(t, TRAIN_EVALUATED, NULL);
     t->loss = loss;
     t->mean_loss = mean_loss;
@@ -481,6 +479,7 @@ static enum status after_step(struct trainer *t, struct error *err)
 {
     int64_t step = t->state.model->step;
     bool last = step == t->options.steps;
+    bool evaluates = t->evaluation && (due(step, t->options.eval_every) || last);
     enum status st;
 
     t->mean_loss += (t->loss - t->mean_loss) /
@@ -489,16 +488,20 @@ static enum status after_step(struct trainer *t, struct error *err)
     t->logged_steps++;
     if ((due(step, t->options.log_every) || last) && (st = write_log(t, err)))
         return st;
-    if (t->evaluation && (due(step, t->options.eval_every) || last) && (st = evaluate(t, err)))
+    if (evaluates && (st = evaluate(t, err)))
         return st;
     if ((due(step, t->options.save_every) || last) && (st = save(t, err)))
         return st;
     if ((due(step, t->options.sample_every) || (last && t->options.sample_every)) &&
         (st = draw_sheet(t, err)))
         return st;
+    if ((evaluates || last) && (st = report_write(t->options.out, err)))
+        return st;
     if (tell(t, TRAIN_STEP, NULL) || last)
         return OK;
     if (!due(step, t->options.save_every) && (st = save(t, err)))
+        return st;
+    if ((st = report_write(t->options.out, err)))
         return st;
     return fail(err, E_CANCELLED, "stopped after step %" PRId64 " of %" PRId64, step,
                 t->options.steps);
@@ -546,6 +549,19 @@ static enum status finish(struct trainer *t, struct error *err)
     return OK;
 }
 
+static enum status open_log(struct trainer *t, struct error *err)
+{
+    const struct log_options o = {
+        .folder = t->options.out,
+        .step = t->state.model->step,
+        .config = t->config,
+        .eval = t->evaluation,
+        .tensorboard = t->options.tensorboard,
+    };
+
+    return log_open(&t->log, &o, err);
+}
+
 static enum status run_steps(struct trainer *t, struct error *err)
 {
     char path[CHECKPOINT_PATH];
@@ -557,7 +573,7 @@ static enum status run_steps(struct trainer *t, struct error *err)
         (st = plan_memory(t, err)) || (st = make_folder(t->options.out, err)))
         return st;
     checkpoint_clean(t->options.out);
-    if ((st = log_open(&t->log, t->options.out, t->state.model->step, t->evaluation, err)))
+    if ((st = open_log(t, err)))
         return st;
     t->began = t->parts.start = clock_seconds();
     tell(t, TRAIN_STARTED, from);

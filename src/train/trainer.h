@@ -41,8 +41,8 @@ struct train_request {
     void *user;
 };
 
-/* Train to the end.  Writes under train.out: checkpoints, latest, log.jsonl, log.csv, samples-*.png
- * and model.safetensors.  E_ARG when the folder already holds a run and resume is not asked for;
+/* Train to the end.  Writes under train.out: checkpoints, latest, log.jsonl, log.csv, samples-*.png,
+ * report.html and model.safetensors.  E_ARG when the folder already holds a run and resume is not asked for;
  * E_NOT_FINITE naming the step; E_CANCELLED; what files and memory say.  The last checkpoint stays
  * intact whatever happens. */
 enum status train_run(const struct train_request *r, struct error *err);

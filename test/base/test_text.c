@@ -176,6 +176,26 @@ static void sizes(void **state)
     assert_true(text_to_bytes("1T", &x) && x == INT64_C(1) << 40);
 }
 
+/* RFC 4648, section 10, and all bytes. */
+static void base64(void **state)
+{
+    static const char *const want[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                       "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    const uint8_t high[] = {0xff, 0xfe, 0xfb, 0xf0, 0x00, 0x3f};
+    struct text t;
+    char room[16];
+
+    (void)state;
+    for (size_t n = 0; n <= 6; n++) {
+        text_init(&t, room, sizeof room);
+        text_add_base64(&t, "foobar", n);
+        assert_string_equal(room, want[n]);
+    }
+    text_init(&t, room, sizeof room);
+    text_add_base64(&t, high, 6);
+    assert_string_equal(room, "//778AA/");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +208,7 @@ int main(void)
         cmocka_unit_test(sizes),
         cmocka_unit_test(reals_read_back_exactly),
         cmocka_unit_test(numbers_know_no_locale),
+        cmocka_unit_test(base64),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,12 +5,14 @@
  * quick run of the suite takes.
  */
 #include "train/checkpoint.h"
+#include "train/history.h"
 #include "train/trainer.h"
 
 #include "base/file.h"
 #include "base/rng.h"
 #include "support/temp.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -382,6 +384,61 @@ static void test_evaluation(void **state)
     temp_dir_remove(b);
 }
 
+/* Event files of a folder. */
+static int count_events(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    int n = 0;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)))
+        n += strstr(entry->d_name, ".tfevents.") != NULL;
+    closedir(dir);
+    return n;
+}
+
+/* A run that was stopped and gone on with: each step once in the log, its configuration there at
+ * each start, a page, and events only where they were asked for. */
+static void test_what_a_run_tells(void **state)
+{
+    const char *more[] = {"train.eval_every=4",   "train.eval_count=9",    "train.sample_every=5",
+                          "train.sample_count=2", "train.tensorboard=yes", NULL};
+    char a[TEMP_PATH], b[TEMP_PATH], path[TEMP_PATH];
+    struct history h;
+    uint8_t *html;
+    uint64_t n;
+
+    (void)state;
+    temp_dir_new(a);
+    temp_dir_new(b);
+    assert_int_equal(train(a, 10, 6, false, more, NULL), E_CANCELLED);
+    assert_int_equal(file_read(&html, &n, temp_path(path, a, "report.html"), 1 << 24, NULL), OK);
+    assert_non_null(strstr((char *)html, "6 of 10"));
+    free(html);
+    assert_int_equal(train(a, 10, 0, true, more, NULL), OK);
+    assert_int_equal(file_read(&html, &n, temp_path(path, a, "report.html"), 1 << 24, NULL), OK);
+    assert_non_null(strstr((char *)html, "10 of 10"));
+    assert_non_null(strstr((char *)html, ">step 10</figcaption>"));
+    assert_non_null(strstr((char *)html, "anchor-shapes"));
+    free(html);
+    assert_int_equal(history_read(&h, temp_path(path, a, "log.jsonl"), NULL), OK);
+    assert_int_equal(h.n_rows, 10);
+    assert_int_equal(h.n_evals, 3);
+    assert_int_equal(h.unread, 0);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(h.rows[i].step, i + 1);
+    history_release(&h);
+    assert_int_equal(count_events(a), 2);
+
+    assert_int_equal(train(b, 3, 0, false, NULL, NULL), OK);
+    assert_int_equal(file_read(&html, &n, temp_path(path, b, "report.html"), 1 << 24, NULL), OK);
+    assert_int_equal(count_events(b), 0);
+    free(html);
+    temp_dir_remove(a);
+    temp_dir_remove(b);
+}
+
 /* Pictures that are stored must name others to be held against. */
 static void test_evaluation_needs_pictures(void **state)
 {
@@ -430,6 +487,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_accumulation),
         cmocka_unit_test(test_recompute_gives_the_same_run),
         cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_what_a_run_tells),
         cmocka_unit_test(test_evaluation_needs_pictures),
         cmocka_unit_test(test_learns),
     };
