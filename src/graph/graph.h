@@ -139,6 +139,9 @@ void graph_set_prepared(struct graph *g, graph_prepared *prepared, void *user);
 struct tensor *record(struct graph *g, const struct op *op, struct shape shape, struct tensor *in0,
                       struct tensor *in1, struct tensor *in2, struct tensor *in3);
 
+/* Input k >= 4 of a node just recorded, for the few ops that read more; NULL: absent. */
+void record_input(struct graph *g, struct tensor *y, int k, struct tensor *in);
+
 /* Give y a second float result of this shape, written by the same kernel through y->side->data. */
 struct tensor *record_side(struct graph *g, struct tensor *y, struct shape shape);
 

@@ -118,14 +118,12 @@ struct tensor *tape_twin(struct graph *g, const struct tensor *old, struct tenso
 {
     struct tensor *t;
 
-    _Static_assert((int)TENSOR_ARGS == (int)TENSOR_INS, "one loop copies both");
     if (old->op != &op_side)
         run_pending(g);
     t = tape_append(g, old->op, old->shape, old->dtype);
-    for (int k = 0; k < TENSOR_INS; k++) {
+    for (int k = 0; k < TENSOR_INS; k++)
         t->in[k] = in[k];
-        t->arg[k] = old->arg[k];
-    }
+    memcpy(t->arg, old->arg, sizeof t->arg);
     t->wants_grad = old->wants_grad;
     t->name = old->name;
     if (old->op == &op_side)
@@ -147,6 +145,15 @@ struct tensor *record(struct graph *g, const struct op *op, struct shape shape, 
         y->wants_grad |= in[k] && in[k]->wants_grad;
     }
     return y;
+}
+
+void record_input(struct graph *g, struct tensor *y, int k, struct tensor *in)
+{
+    MUST(y->id == g->n - 1 && k >= 4 && k < TENSOR_INS, "%s: input %d is given to a new node",
+         y->op->name, k);
+    MUST(!in || in == &g->node[in->id], "%s: input %d is not on this tape", y->op->name, k);
+    y->in[k] = in;
+    y->wants_grad |= in && in->wants_grad;
 }
 
 struct tensor *record_side(struct graph *g, struct tensor *y, struct shape shape)

@@ -25,6 +25,10 @@
  * block.  The maxima and the reciprocals of the sums are kept for the backward, and not their
  * log-sum-exp: with large scores the rounding of m + log l alone would move every probability,
  * while 2^(s - m) / l gives back the forward's.
+ *
+ * Keys that a mask takes out are not loaded at all: the tiles hold the others side by side.  A
+ * masked score of minus infinity would cost its share of the products, and a text filled up to
+ * another length would have other sums; so it has the same bits, and pays for its own words alone.
  */
 #include "ops/attention.h"
 
@@ -34,16 +38,24 @@
 
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 struct heads heads_of(const struct tensor *y)
 {
-    const struct shape packed = y->in[0]->shape;
+    const struct tensor *q = y->in[IN_Q], *kv = y->in[IN_KV], *mask = y->in[IN_MASK];
+    const int64_t row = shape_last(q->shape);
     struct heads s = {
-        .N = packed.dim[0],
-        .T = packed.dim[1],
-        .D = packed.dim[2] / 3,
+        .N = q->shape.dim[0],
+        .T = q->shape.dim[1],
+        .S = (kv ? kv : q)->shape.dim[1],
+        .D = kv ? row : row / 3,
         .heads = y->arg[0].i,
+        .q_row = row,
+        .kv_row = kv ? 2 * row : row,
         .order = y->arg[1].i,
+        .apart = kv,
+        .mask = mask ? mask->data : NULL,
+        .masked = mask ? mask->shape.dim[1] : 0,
     };
 
     s.d = s.D / s.heads;
@@ -54,18 +66,55 @@ struct heads heads_of(const struct tensor *y)
 
 int64_t heads_channel(const struct heads *s, int64_t h, int part)
 {
+    if (s->apart)
+        return (part == 2 ? s->D : 0) + h * s->d;
     if (s->order == QKV_PERHEAD)
         return (3 * h + part) * s->d;
     return part * s->D + h * s->d;
 }
 
-int64_t heads_block(const struct heads *s)
+int64_t heads_block(const struct heads *s, int64_t rows)
 {
-    const int64_t rows = s->T / 8 + 1;
+    const int64_t share = rows / 8 + 1;
 
-    if (s->N * s->heads >= 16 || rows > ATTN_BLOCK)
+    if (s->N * s->heads >= 16 || share > ATTN_BLOCK)
         return ATTN_BLOCK;
-    return (rows + ATTN_QUERIES - 1) / ATTN_QUERIES * ATTN_QUERIES;
+    return (share + ATTN_QUERIES - 1) / ATTN_QUERIES * ATTN_QUERIES;
+}
+
+int64_t heads_keys(const struct heads *s, int64_t n, int64_t *at, int64_t end, int64_t most)
+{
+    const int32_t *mask = s->mask ? s->mask + n * s->masked : NULL;
+    const int64_t told = s->masked < end ? s->masked : end;
+    int64_t last;
+
+    while (*at < told && !mask[*at])
+        ++*at;
+    for (last = *at; last < told && mask[last] && last - *at < most; last++)
+        continue;
+    if (last >= told)
+        last = end;
+    return last - *at < most ? last - *at : most;
+}
+
+int64_t heads_load(const struct tensor *y, const struct heads *s, int64_t n, int64_t h, float *k,
+                   float *v, int64_t *at, int64_t end, int64_t most)
+{
+    const struct tensor *kv = y->in[IN_KV] ? y->in[IN_KV] : y->in[IN_Q];
+    const float *rows = (const float *)kv->data + n * s->S * s->kv_row;
+    int64_t keys = 0, more;
+
+    while (keys < most && (more = heads_keys(s, n, at, end, most - keys)) > 0) {
+        const float *row = rows + *at * s->kv_row;
+
+        tile_copy(tile_rows(k + keys * s->padded, s->padded), row + heads_channel(s, h, 1),
+                  s->kv_row, more, s->d);
+        tile_copy(tile_rows(v + keys * s->padded, s->padded), row + heads_channel(s, h, 2),
+                  s->kv_row, more, s->d);
+        keys += more;
+        *at += more;
+    }
+    return keys;
 }
 
 struct row_stats heads_stats(const struct heads *s, const struct tensor *stats, int64_t n,
@@ -87,7 +136,7 @@ struct room {
 
 static int64_t room_floats(const struct heads *s)
 {
-    const int64_t block = heads_block(s);
+    const int64_t block = heads_block(s, s->T);
 
     return block * s->d + 2 * ATTN_KEYS * s->padded + ATTN_KEYS * ATTN_QUERIES + block * s->padded +
            3 * block;
@@ -95,7 +144,7 @@ static int64_t room_floats(const struct heads *s)
 
 static struct room room_at(const struct heads *s, float *at)
 {
-    const int64_t block = heads_block(s);
+    const int64_t block = heads_block(s, s->T);
     struct room r;
 
     r.q = at;
@@ -167,15 +216,38 @@ static void attend_tile(const struct heads *s, const struct room *r, int64_t at,
              !first);
 }
 
+/* 1 / sum; 0 for a row that attended to nothing, whose result is then 0 too. */
+static inline float inverse_of(float sum)
+{
+    return sum == 0 ? 0 : 1.0f / sum;
+}
+
 IMGEN_CLONES static void block_write(float *restrict y, int64_t y_row, const struct heads *s,
                                      const struct room *r, int64_t rows)
 {
     for (int64_t i = 0; i < rows; i++) {
         const float *restrict out = r->out + i * s->padded;
-        const float inverse = 1.0f / r->sum[i];
+        const float inverse = inverse_of(r->sum[i]);
 
         for (int64_t c = 0; c < s->d; c++)
             y[i * y_row + c] = out[c] * inverse;
+    }
+}
+
+/* Queries [at, at + rows) of head h, transposed and scaled; nothing is known of their rows yet. */
+static void load_queries(const struct tensor *y, const struct heads *s, const struct room *r,
+                         int64_t n, int64_t h, int64_t at, int64_t rows)
+{
+    const float *q =
+        (const float *)y->in[IN_Q]->data + (n * s->T + at) * s->q_row + heads_channel(s, h, 0);
+
+    for (int64_t i = 0; i < rows; i += ATTN_QUERIES)
+        tile_transpose(tile_rows(r->q + i * s->d, ATTN_QUERIES), q + i * s->q_row, s->q_row,
+                       rows - i < ATTN_QUERIES ? rows - i : ATTN_QUERIES, s->d,
+                       (float)M_LOG2E * s->scale);
+    for (int64_t i = 0; i < tile_padded(rows); i++) {
+        r->top[i] = -INFINITY;
+        r->sum[i] = 0;
     }
 }
 
@@ -183,41 +255,31 @@ IMGEN_CLONES static void block_write(float *restrict y, int64_t y_row, const str
 static void attend_block(const struct tensor *y, const struct heads *s, const struct room *r,
                          int64_t n, int64_t h, int64_t at, int64_t rows)
 {
-    const int64_t row = 3 * s->D;
-    const float *packed = (const float *)y->in[0]->data + n * s->T * row;
-    const float *q = packed + at * row + heads_channel(s, h, 0);
-    const float *k = packed + heads_channel(s, h, 1), *v = packed + heads_channel(s, h, 2);
     const struct row_stats stats = heads_stats(s, y->side, n, h);
+    int64_t next = 0, keys;
+    bool first = true;
 
-    for (int64_t i = 0; i < rows; i += ATTN_QUERIES)
-        tile_transpose(tile_rows(r->q + i * s->d, ATTN_QUERIES), q + i * row, row,
-                       rows - i < ATTN_QUERIES ? rows - i : ATTN_QUERIES, s->d,
-                       (float)M_LOG2E * s->scale);
-    for (int64_t i = 0; i < tile_padded(rows); i++) {
-        r->top[i] = -INFINITY;
-        r->sum[i] = 0;
-    }
-    for (int64_t j = 0; j < s->T; j += ATTN_KEYS) {
-        const int64_t keys = s->T - j < ATTN_KEYS ? s->T - j : ATTN_KEYS;
-
-        tile_copy(tile_rows(r->k, s->padded), k + j * row, row, keys, s->d);
-        tile_copy(tile_rows(r->v, s->padded), v + j * row, row, keys, s->d);
+    load_queries(y, s, r, n, h, at, rows);
+    while ((keys = heads_load(y, s, n, h, r->k, r->v, &next, s->S, ATTN_KEYS)) > 0) {
         for (int64_t i = 0; i < rows; i += ATTN_QUERIES)
-            attend_tile(s, r, i, rows - i < ATTN_QUERIES ? rows - i : ATTN_QUERIES, keys, j == 0);
+            attend_tile(s, r, i, rows - i < ATTN_QUERIES ? rows - i : ATTN_QUERIES, keys, first);
+        first = false;
     }
+    if (first) /* no key counts */
+        memset(r->out, 0, (size_t)(rows * s->padded) * sizeof(float));
     block_write((float *)y->data + (n * s->T + at) * s->D + h * s->d, s->D, s, r, rows);
     for (int64_t i = 0; i < rows; i++) {
         stats.top[at + i] = r->top[i];
-        stats.inverse[at + i] = 1.0f / r->sum[i];
+        stats.inverse[at + i] = inverse_of(r->sum[i]);
     }
 }
 
-/* 4 T^2 D flops a sample; reads 3 T D and writes T D floats, and the keys once more for each block.
- */
+/* 4 T S D flops a sample; reads (T + 2 S) D and writes T D floats, and the keys once more for each
+ * block. */
 static void attention_cpu(const struct tensor *y)
 {
     const struct heads s = heads_of(y);
-    const int64_t size = heads_block(&s), blocks = (s.T + size - 1) / size;
+    const int64_t size = heads_block(&s, s.T), blocks = (s.T + size - 1) / size;
     const int64_t floats = room_floats(&s);
 
 #pragma omp parallel for schedule(dynamic)
@@ -241,12 +303,16 @@ static double attention_flops(const struct tensor *y)
 {
     const struct heads s = heads_of(y);
 
-    return 4.0 * (double)(s.N * s.T) * (double)(s.T * s.D);
+    return 4.0 * (double)(s.N * s.T) * (double)(s.S * s.D);
 }
 
 static void attention_adjoint(struct graph *g, struct tensor *y)
 {
-    grad_add(g, y->in[0], attention_backward(g, y));
+    struct tensor *dq = attention_backward(g, y);
+
+    grad_add(g, y->in[IN_Q], dq);
+    if (y->in[IN_KV])
+        grad_add(g, y->in[IN_KV], dq->side);
 }
 
 static const struct op attention = {
@@ -257,20 +323,53 @@ static const struct op attention = {
     .flops = attention_flops,
 };
 
-struct tensor *op_attention(struct graph *g, struct tensor *qkv, int64_t heads,
-                            enum qkv_order order)
+/* out: of the result; the mask may speak of all keys or of the first of them. */
+static struct tensor *attend(struct graph *g, struct shape out, struct tensor *q, struct tensor *kv,
+                             struct tensor *mask, int64_t heads)
+{
+    const struct shape keys = (kv ? kv : q)->shape;
+    char s[SHAPE_TEXT], t[SHAPE_TEXT];
+    struct tensor *y;
+
+    MUST(!mask || (mask->dtype == DTYPE_I32 && mask->shape.rank == 2 &&
+                   mask->shape.dim[0] == keys.dim[0] && mask->shape.dim[1] <= keys.dim[1]),
+         "mask %s for keys %s", shape_text(s, mask->shape), shape_text(t, keys));
+    y = record(g, &attention, out, q, kv, mask, NULL);
+    y->arg[0].i = heads;
+    record_side(g, y, SHAPE(out.dim[0], heads, 2, out.dim[1]));
+    return y;
+}
+
+struct tensor *op_attention_masked(struct graph *g, struct tensor *qkv, struct tensor *mask,
+                                   int64_t heads, enum qkv_order order)
 {
     char text[SHAPE_TEXT];
     struct tensor *y;
-    int64_t D;
 
     MUST(qkv->shape.rank == 3 && heads > 0 && shape_last(qkv->shape) % (3 * heads) == 0 &&
              shape_last(qkv->shape) > 0,
          "packed %s, %d heads", shape_text(text, qkv->shape), (int)heads);
-    D = shape_last(qkv->shape) / 3;
-    y = record(g, &attention, shape_with_last(qkv->shape, D), qkv, NULL, NULL, NULL);
-    y->arg[0].i = heads;
+    y = attend(g, shape_with_last(qkv->shape, shape_last(qkv->shape) / 3), qkv, NULL, mask, heads);
     y->arg[1].i = order;
-    record_side(g, y, SHAPE(qkv->shape.dim[0], heads, 2, qkv->shape.dim[1]));
     return y;
+}
+
+struct tensor *op_attention(struct graph *g, struct tensor *qkv, int64_t heads,
+                            enum qkv_order order)
+{
+    return op_attention_masked(g, qkv, NULL, heads, order);
+}
+
+struct tensor *op_attention_cross(struct graph *g, struct tensor *q, struct tensor *kv,
+                                  struct tensor *mask, int64_t heads)
+{
+    char s[SHAPE_TEXT], t[SHAPE_TEXT];
+
+    MUST(q->shape.rank == 3 && kv->shape.rank == 3 && heads > 0 && shape_last(q->shape) > 0 &&
+             shape_last(q->shape) % heads == 0 &&
+             shape_last(kv->shape) == 2 * shape_last(q->shape) &&
+             kv->shape.dim[0] == q->shape.dim[0],
+         "queries %s, keys and values %s, %d heads", shape_text(s, q->shape),
+         shape_text(t, kv->shape), (int)heads);
+    return attend(g, q->shape, q, kv, mask, heads);
 }

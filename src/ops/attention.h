@@ -20,6 +20,18 @@ enum qkv_order {
 struct tensor *op_attention(struct graph *g, struct tensor *qkv, int64_t heads,
                             enum qkv_order order);
 
+/* The same where not every key counts.  mask: int32 [N, M], M <= T, for the first M rows of a
+ * sample: 0 where nobody attends to that row; the rows past M always count; NULL: all do.  The bits
+ * of a result are those without the masked rows; a row that may attend to nothing gives 0.  Masked
+ * rows ask like any other. */
+struct tensor *op_attention_masked(struct graph *g, struct tensor *qkv, struct tensor *mask,
+                                   int64_t heads, enum qkv_order order);
+
+/* Attention to another sequence.  q [N, T, D], kv [N, S, 2 D] as [k: all heads | v: all heads],
+ * mask as above over the S keys, or NULL -> [N, T, D].  4 T S D flops a sample. */
+struct tensor *op_attention_cross(struct graph *g, struct tensor *q, struct tensor *kv,
+                                  struct tensor *mask, int64_t heads);
+
 /* Root-mean-square norm of each head's q and k (QK-norm), in packed qkv of order QKV_SPLIT.
  * q_weight, k_weight: [d].  v passes through. */
 struct tensor *op_qk_norm(struct graph *g, struct tensor *qkv, int64_t heads,

@@ -17,6 +17,8 @@
  * of some keys, and others over all keys that make dQ of some queries: seven products, but any
  * number of threads.  Either way every element of a gradient is the same chain of sums in the same
  * order, so the choice may depend on the number of threads and the bits do not.
+ *
+ * Keys that a mask takes out are not loaded, as in the forward; their gradients are zeros.
  */
 #include "base/simd.h"
 #include "ops/attention.h"
@@ -25,9 +27,11 @@
 
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
-/* y: in = packed, O, G, statistics. */
-enum { IN_PACKED, IN_OUT, IN_GRAD, IN_STATS };
+/* What follows the inputs of the forward.  The result is the gradient of its first input, the side
+ * result that of its second. */
+enum { IN_OUT = IN_MASK + 1, IN_GRAD, IN_STATS };
 
 /* What one task makes. */
 struct piece {
@@ -112,16 +116,16 @@ static void load_queries(const struct tensor *y, const struct heads *s, const st
 {
     const int64_t first = w->n * s->T + at;
     const float *q =
-        (const float *)y->in[IN_PACKED]->data + first * 3 * s->D + heads_channel(s, w->h, 0);
+        (const float *)y->in[IN_Q]->data + first * s->q_row + heads_channel(s, w->h, 0);
     const float *o = (const float *)y->in[IN_OUT]->data + first * s->D + w->h * s->d;
     const float *g = (const float *)y->in[IN_GRAD]->data + first * s->D + w->h * s->d;
     const struct row_stats stats = heads_stats(s, y->in[IN_STATS], w->n, w->h);
 
-    tile_transpose(tile_rows(r->q_across, ATTN_QUERIES), q, 3 * s->D, rows, s->d,
+    tile_transpose(tile_rows(r->q_across, ATTN_QUERIES), q, s->q_row, rows, s->d,
                    (float)M_LOG2E * s->scale);
     tile_transpose(tile_rows(r->g_across, ATTN_QUERIES), g, s->D, rows, s->d, 1);
     if (w->wants_kv) {
-        tile_copy(tile_rows(r->q, s->padded), q, 3 * s->D, rows, s->d);
+        tile_copy(tile_rows(r->q, s->padded), q, s->q_row, rows, s->d);
         tile_copy(tile_rows(r->g, s->padded), g, s->D, rows, s->d);
     }
     delta_rows(r->delta, g, o, s->D, rows, s->d);
@@ -154,31 +158,62 @@ static void back_tile(const struct heads *s, const struct piece *w, const struct
                  at > 0);
 }
 
+/* Every gradient is a sum; these are the empty ones. */
+static void clear_rows(float *rows, int64_t n, const struct heads *s)
+{
+    memset(rows, 0, (size_t)(n * s->padded) * sizeof(float));
+}
+
+/* dK and dV of the piece to the rows of its keys, zeros to those that do not count. */
+static void write_keys(const struct tensor *y, const struct heads *s, const struct piece *w,
+                       const struct room *r)
+{
+    float *out = (float *)(y->in[IN_KV] ? y->side : y)->data + w->n * s->S * s->kv_row;
+    float *dk = out + heads_channel(s, w->h, 1), *dv = out + heads_channel(s, w->h, 2);
+    const size_t bytes = (size_t)s->d * sizeof(float);
+    int64_t from = 0, at = w->key, more;
+
+    for (int64_t done = w->key; done < w->key_end; done = at) {
+        more = heads_keys(s, w->n, &at, w->key_end, w->key_end);
+        for (int64_t j = done; j < at; j++) {
+            memset(dk + j * s->kv_row, 0, bytes);
+            memset(dv + j * s->kv_row, 0, bytes);
+        }
+        write_rows(dk + at * s->kv_row, s->kv_row, r->dk + from * s->padded, s->padded, more, s->d,
+                   s->scale);
+        write_rows(dv + at * s->kv_row, s->kv_row, r->dv + from * s->padded, s->padded, more, s->d,
+                   1);
+        from += more;
+        at += more;
+    }
+}
+
 static void back_piece(const struct tensor *y, const struct heads *s, const struct piece *w,
                        const struct room *r)
 {
-    const int64_t row = 3 * s->D, start = w->n * s->T, keys = w->key_end - w->key;
-    const float *packed = (const float *)y->in[IN_PACKED]->data + (start + w->key) * row;
-    float *out = (float *)y->data + start * row;
+    float *out = (float *)y->data + w->n * s->T * s->q_row + heads_channel(s, w->h, 0);
+    int64_t next = w->key;
+    const int64_t keys =
+        heads_load(y, s, w->n, w->h, r->k, r->v, &next, w->key_end, w->key_end - w->key);
 
-    tile_copy(tile_rows(r->k, s->padded), packed + heads_channel(s, w->h, 1), row, keys, s->d);
-    tile_copy(tile_rows(r->v, s->padded), packed + heads_channel(s, w->h, 2), row, keys, s->d);
+    if (w->query == w->query_end) {
+        clear_rows(r->dk, keys, s);
+        clear_rows(r->dv, keys, s);
+    }
     for (int64_t i = w->query; i < w->query_end; i += ATTN_QUERIES) {
         const int64_t left = w->query_end - i, queries = left < ATTN_QUERIES ? left : ATTN_QUERIES;
 
         load_queries(y, s, w, r, i, queries);
+        if (keys == 0)
+            clear_rows(r->dq, queries, s);
         for (int64_t j = 0; j < keys; j += ATTN_KEYS)
             back_tile(s, w, r, queries, j, keys - j < ATTN_KEYS ? keys - j : ATTN_KEYS,
                       i == w->query);
         if (w->wants_q)
-            write_rows(out + i * row + heads_channel(s, w->h, 0), row, r->dq, s->padded, queries,
-                       s->d, s->scale);
+            write_rows(out + i * s->q_row, s->q_row, r->dq, s->padded, queries, s->d, s->scale);
     }
-    if (w->wants_kv) {
-        out += w->key * row;
-        write_rows(out + heads_channel(s, w->h, 1), row, r->dk, s->padded, keys, s->d, s->scale);
-        write_rows(out + heads_channel(s, w->h, 2), row, r->dv, s->padded, keys, s->d, 1);
-    }
+    if (w->wants_kv)
+        write_keys(y, s, w, r);
 }
 
 /* Whole heads take ceil(heads / threads) rounds of five products, cut ones share seven evenly. */
@@ -186,56 +221,71 @@ static bool cuts_heads(const struct heads *s, int threads)
 {
     const int64_t n = s->N * s->heads, rounds = (n + threads - 1) / threads;
 
-    return s->T > ATTN_QUERIES && 5 * rounds * threads > 7 * n;
+    return (s->T > ATTN_QUERIES || s->S > ATTN_KEYS) && 5 * rounds * threads > 7 * n;
 }
 
 /* A head is one piece or, cut, the pieces that make dK and dV of a block of keys and then those
  * that make dQ of a block of queries. */
-static int64_t pieces_of(const struct heads *s, bool cut)
-{
-    const int64_t size = heads_block(s);
+struct cuts {
+    int64_t key_block, key_pieces, query_block, query_pieces;
+};
 
-    return cut ? 2 * ((s->T + size - 1) / size) : 1;
+static struct cuts cuts_of(const struct heads *s, bool cut)
+{
+    struct cuts c = {heads_block(s, s->S), 1, heads_block(s, s->T), 0};
+
+    if (cut) {
+        c.key_pieces = (s->S + c.key_block - 1) / c.key_block;
+        c.query_pieces = (s->T + c.query_block - 1) / c.query_block;
+    }
+    return c;
 }
 
-static struct piece piece_at(const struct heads *s, bool cut, int64_t task)
+static int64_t lesser(int64_t a, int64_t b)
 {
-    const int64_t pieces = pieces_of(s, cut), head = task / pieces, half = pieces / 2;
+    return a < b ? a : b;
+}
+
+static struct piece piece_at(const struct heads *s, struct cuts c, bool cut, int64_t task)
+{
+    const int64_t pieces = c.key_pieces + c.query_pieces, head = task / pieces;
+    const int64_t part = task % pieces;
     struct piece w = {
         .n = head / s->heads,
         .h = head % s->heads,
         .query_end = s->T,
-        .key_end = s->T,
+        .key_end = s->S,
         .wants_q = true,
         .wants_kv = true,
     };
-    int64_t part = task % pieces, from, to;
 
     if (!cut)
         return w;
-    w.wants_kv = part < half;
+    w.wants_kv = part < c.key_pieces;
     w.wants_q = !w.wants_kv;
-    from = part % half * heads_block(s);
-    to = s->T - from < heads_block(s) ? s->T : from + heads_block(s);
-    if (w.wants_kv)
-        w.key = from, w.key_end = to;
-    else
-        w.query = from, w.query_end = to;
+    if (w.wants_kv) {
+        w.key = part * c.key_block;
+        w.key_end = lesser(s->S, w.key + c.key_block);
+    } else {
+        w.query = (part - c.key_pieces) * c.query_block;
+        w.query_end = lesser(s->T, w.query + c.query_block);
+    }
     return w;
 }
 
-/* 10 T^2 D flops a sample; reads 5 T D floats, writes 3 T D. */
+/* 10 T S D flops a sample; reads (3 T + 2 S) D floats, writes (T + 2 S) D. */
 static void back_cpu(const struct tensor *y)
 {
     const struct heads s = heads_of(y);
     const bool cut = cuts_heads(&s, omp_get_max_threads());
-    const int64_t tasks = s.N * s.heads * pieces_of(&s, cut);
-    const int64_t floats = room_floats(&s, s.T);
+    const struct cuts c = cuts_of(&s, cut);
+    const int64_t tasks = s.N * s.heads * (c.key_pieces + c.query_pieces);
+    const int64_t floats = room_floats(&s, s.S);
 
 #pragma omp parallel for schedule(dynamic)
     for (int64_t task = 0; task < tasks; task++) {
-        const struct room r = room_at(&s, s.T, (float *)y->scratch + omp_get_thread_num() * floats);
-        const struct piece w = piece_at(&s, cut, task);
+        const struct room r = room_at(&s, s.S, (float *)y->scratch + omp_get_thread_num() * floats);
+        const struct piece w = piece_at(&s, c, cut, task);
 
         back_piece(y, &s, &w, &r);
     }
@@ -245,14 +295,14 @@ static size_t back_scratch(const struct tensor *y, int threads)
 {
     const struct heads s = heads_of(y);
 
-    return (size_t)(room_floats(&s, s.T) * threads) * sizeof(float);
+    return (size_t)(room_floats(&s, s.S) * threads) * sizeof(float);
 }
 
 static double back_flops(const struct tensor *y)
 {
     const struct heads s = heads_of(y);
 
-    return 10.0 * (double)(s.N * s.T) * (double)(s.T * s.D);
+    return 10.0 * (double)(s.N * s.T) * (double)(s.S * s.D);
 }
 
 static const struct op attention_dqkv = {
@@ -264,9 +314,14 @@ static const struct op attention_dqkv = {
 
 struct tensor *attention_backward(struct graph *g, struct tensor *y)
 {
-    struct tensor *dx = record(g, &attention_dqkv, y->in[0]->shape, y->in[0], y, y->grad, y->side);
+    struct tensor *q = y->in[IN_Q], *kv = y->in[IN_KV];
+    struct tensor *dq = record(g, &attention_dqkv, q->shape, q, kv, y->in[IN_MASK], y);
 
-    dx->arg[0] = y->arg[0];
-    dx->arg[1] = y->arg[1];
-    return dx;
+    record_input(g, dq, IN_GRAD, y->grad);
+    record_input(g, dq, IN_STATS, y->side);
+    dq->arg[0] = y->arg[0];
+    dq->arg[1] = y->arg[1];
+    if (kv)
+        record_side(g, dq, kv->shape);
+    return dq;
 }

@@ -17,22 +17,40 @@ enum {
     ATTN_BLOCK = 256,  /* at most so many rows share one packing of the other side       */
 };
 
-/* A packed projection [N, T, 3 D] and its heads of d channels, `padded` floats apart in tiles. */
+/* The inputs that an attention and its backward begin with. */
+enum { IN_Q, IN_KV, IN_MASK }; /* q or all packed; NULL when packed; NULL when every key counts */
+
+/* Queries and keys, in one packed projection or in two, and their heads of d channels, `padded`
+ * floats apart in tiles. */
 struct heads {
-    int64_t N, T, D, heads, d, padded;
-    int64_t order; /* enum qkv_order */
-    float scale;   /* 1 / sqrt(d)    */
+    int64_t N, T, S; /* samples, queries and keys of each                          */
+    int64_t D, heads, d, padded;
+    int64_t q_row, kv_row; /* floats from one query, one key to the next                 */
+    int64_t order;         /* enum qkv_order of a packed projection                      */
+    bool apart;            /* [N, T, D] and [N, S, 2 D] instead                          */
+    float scale;           /* 1 / sqrt(d)                                                */
+    const int32_t *mask;   /* [N, masked], 0: nobody attends to this key; NULL: all count */
+    int64_t masked;        /* keys that the mask speaks of, the first of a sample        */
 };
 
-/* Of y = op_attention or its backward, whose first input is the packed projection. */
+/* Of y = an attention or its backward. */
 struct heads heads_of(const struct tensor *y);
 
-/* First channel of head h's q (part 0), k (1) or v (2) in a row of the projection. */
+/* First channel of head h's q (part 0) in a row of queries, k (1) or v (2) in a row of keys. */
 int64_t heads_channel(const struct heads *s, int64_t h, int part);
 
-/* Rows that one task takes when a head is shared among tasks.  Depends on the shape alone; no
- * result depends on it. */
-int64_t heads_block(const struct heads *s);
+/* Rows of `rows` that one task takes when a head is shared among tasks.  Depends on the shape
+ * alone; no result depends on it. */
+int64_t heads_block(const struct heads *s, int64_t rows);
+
+/* The next keys of sample n that count, from *at on and before `end`: how many stand side by side,
+ * at most `most`, and *at moves to the first of them.  0: there are no more. */
+int64_t heads_keys(const struct heads *s, int64_t n, int64_t *at, int64_t end, int64_t most);
+
+/* Keys and values of head h of sample n into dense rows, from *at on, before `end` and at most
+ * `most`; how many there were, and *at moves behind the last. */
+int64_t heads_load(const struct tensor *y, const struct heads *s, int64_t n, int64_t h, float *k,
+                   float *v, int64_t *at, int64_t end, int64_t most);
 
 /* The side result of attention for one head: [2, T], maxima and reciprocal sums. */
 struct row_stats {
@@ -41,7 +59,8 @@ struct row_stats {
 struct row_stats heads_stats(const struct heads *s, const struct tensor *stats, int64_t n,
                              int64_t h);
 
-/* Recorded by op_attention's adjoint; defined in attention_backward.c. */
+/* The gradient of y's first input, with that of its second as the side result when it has one;
+ * defined in attention_backward.c. */
 struct tensor *attention_backward(struct graph *g, struct tensor *y);
 
 /* 2^x for x <= 0, relative error below 2e-7; at -126 and below 2^-126, which nobody can tell from

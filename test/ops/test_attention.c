@@ -21,16 +21,24 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { ARG_HEADS, ARG_ORDER };
+enum { IN_Q, IN_MASK, IN_KV }; /* of a case; without IN_KV, IN_Q is packed */
 
 static struct tensor *build_attention(struct graph *g, struct tensor *const in[],
                                       const struct check_case *c)
 {
-    return op_attention(g, in[0], c->arg[ARG_HEADS].i, (enum qkv_order)c->arg[ARG_ORDER].i);
+    const int64_t heads = c->arg[ARG_HEADS].i;
+    const enum qkv_order order = (enum qkv_order)c->arg[ARG_ORDER].i;
+
+    if (in[IN_KV])
+        return op_attention_cross(g, in[IN_Q], in[IN_KV], in[IN_MASK], heads);
+    return in[IN_MASK] ? op_attention_masked(g, in[IN_Q], in[IN_MASK], heads, order)
+                       : op_attention(g, in[IN_Q], heads, order);
 }
 
-/* One row of one head: the softmax of its scores, then the mean of v under it. */
+/* One row of one head: the softmax of its scores, then the mean of v under it.  Of the first M keys
+ * those count whose word in the mask is not 0. */
 static void attend_row(double *out, const double *q, const double *k, const double *v, int64_t row,
-                       int64_t T, int64_t d, double *p)
+                       int64_t T, const double *mask, int64_t M, int64_t d, double *p)
 {
     double top = -HUGE_VAL, sum = 0;
 
@@ -38,34 +46,38 @@ static void attend_row(double *out, const double *q, const double *k, const doub
         p[j] = 0;
         for (int64_t c = 0; c < d; c++)
             p[j] += q[c] * k[j * row + c];
-        p[j] /= sqrt((double)d);
+        p[j] = j < M && mask[j] == 0 ? -HUGE_VAL : p[j] / sqrt((double)d);
         top = fmax(top, p[j]);
     }
     for (int64_t j = 0; j < T; j++)
-        sum += p[j] = exp(p[j] - top);
+        sum += p[j] = p[j] == -HUGE_VAL ? 0 : exp(p[j] - top);
     for (int64_t c = 0; c < d; c++)
         out[c] = 0;
-    for (int64_t j = 0; j < T; j++)
+    for (int64_t j = 0; j < T && sum > 0; j++)
         for (int64_t c = 0; c < d; c++)
             out[c] += p[j] / sum * v[j * row + c];
 }
 
 static void ref_attention(double *out, const double *const in[], const struct check_case *c)
 {
-    const struct shape s = c->in[0].shape;
-    const int64_t N = s.dim[0], T = s.dim[1], D = s.dim[2] / 3, heads = c->arg[ARG_HEADS].i;
-    const int64_t d = D / heads;
-    double *p = malloc((size_t)(T + 1) * sizeof(double));
+    const bool cross = in[IN_KV], split = c->arg[ARG_ORDER].i == QKV_SPLIT;
+    const struct shape q = c->in[IN_Q].shape, keys = cross ? c->in[IN_KV].shape : q;
+    const int64_t N = q.dim[0], T = q.dim[1], S = keys.dim[1], heads = c->arg[ARG_HEADS].i;
+    const int64_t q_row = q.dim[2], kv_row = keys.dim[2], D = cross ? q_row : q_row / 3;
+    const int64_t d = D / heads, M = in[IN_MASK] ? c->in[IN_MASK].shape.dim[1] : 0;
+    double *p = malloc((size_t)(S + 1) * sizeof(double));
 
     assert_non_null(p);
     for (int64_t n = 0; n < N; n++)
         for (int64_t h = 0; h < heads; h++) {
-            const bool split = c->arg[ARG_ORDER].i == QKV_SPLIT;
-            const double *q = in[0] + n * T * 3 * D + (split ? h * d : 3 * h * d);
-            const double *k = q + (split ? D : d), *v = k + (split ? D : d);
+            const int64_t first = cross || split ? h * d : 3 * h * d, step = split ? D : d;
+            const double *from = in[IN_Q] + n * T * q_row + first;
+            const double *k = cross ? in[IN_KV] + n * S * kv_row + first : from + step;
+            const double *v = k + (cross ? D : step);
 
             for (int64_t i = 0; i < T; i++)
-                attend_row(out + (n * T + i) * D + h * d, q + i * 3 * D, k, v, 3 * D, T, d, p);
+                attend_row(out + (n * T + i) * D + h * d, from + i * q_row, k, v, kv_row, S,
+                           M ? in[IN_MASK] + n * M : NULL, M, d, p);
         }
     free(p);
 }
@@ -95,6 +107,101 @@ static void test_sizes(void **state)
 
     (void)state;
     check_ops(cases, COUNT(cases));
+}
+
+/* A mask over the first M rows; `words`: 2 draws it, 1 lets none of them count. */
+#define MASKED(N, T, H, d, o, M, words)                                                   \
+    {                                                                                     \
+        .name = "masked " #N " " #T " " #H " " #d " " #o " " #M " " #words,               \
+        .in = {{.shape = {3, {N, T, 3 * H * d}}, .batched = true},                        \
+               {.shape = {2, {N, M}}, .ids = words, .batched = true}},                    \
+        .arg = {{.i = H}, {.i = o}}, .out = {3, {N, T, H * d}}, .build = build_attention, \
+        .ref = ref_attention, .alone_grad = true, .probes = T > 100 ? 10 : 30             \
+    }
+
+static void test_masked(void **state)
+{
+    static const struct check_case cases[] = {
+        MASKED(3, 7, 2, 4, QKV_SPLIT, 7, 2),      MASKED(3, 7, 2, 4, QKV_PERHEAD, 4, 2),
+        MASKED(2, 9, 1, 8, QKV_SPLIT, 9, 1),      MASKED(2, 9, 1, 8, QKV_SPLIT, 5, 1),
+        MASKED(2, 140, 2, 16, QKV_SPLIT, 100, 2), MASKED(1, 300, 1, 8, QKV_SPLIT, 300, 2),
+        MASKED(1, 260, 1, 40, QKV_SPLIT, 70, 1),  MASKED(17, 70, 1, 5, QKV_PERHEAD, 66, 2),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
+#define CROSS(N, T, S, H, d)                                                      \
+    {                                                                             \
+        .name = "cross " #N " " #T " " #S " " #H " " #d,                          \
+        .in = {{.shape = {3, {N, T, H * d}}, .batched = true},                    \
+               {{0}},                                                             \
+               {.shape = {3, {N, S, 2 * H * d}}, .batched = true}},               \
+        .arg = {{.i = H}}, .out = {3, {N, T, H * d}}, .build = build_attention,   \
+        .ref = ref_attention, .alone_grad = true, .probes = T + S > 100 ? 10 : 30 \
+    }
+#define CROSS_MASKED(N, T, S, H, d, M, words)                                     \
+    {                                                                             \
+        .name = "cross masked " #N " " #T " " #S " " #H " " #d " " #M " " #words, \
+        .in = {{.shape = {3, {N, T, H * d}}, .batched = true},                    \
+               {.shape = {2, {N, M}}, .ids = words, .batched = true},             \
+               {.shape = {3, {N, S, 2 * H * d}}, .batched = true}},               \
+        .arg = {{.i = H}}, .out = {3, {N, T, H * d}}, .build = build_attention,   \
+        .ref = ref_attention, .alone_grad = true, .probes = T + S > 100 ? 10 : 30 \
+    }
+
+static void test_cross(void **state)
+{
+    static const struct check_case cases[] = {
+        CROSS(2, 1, 3, 2, 4),
+        CROSS(2, 7, 2, 1, 8),
+        CROSS(3, 16, 77, 2, 8),
+        CROSS(1, 300, 5, 3, 16),
+        CROSS(1, 5, 300, 1, 40),
+        CROSS(1, 260, 130, 1, 80),
+        CROSS_MASKED(3, 16, 6, 2, 10, 6, 2),
+        CROSS_MASKED(2, 65, 130, 2, 8, 130, 2),
+        CROSS_MASKED(1, 3, 300, 1, 8, 300, 2),
+        CROSS_MASKED(2, 4, 5, 1, 4, 5, 1),
+        CROSS_MASKED(2, 70, 80, 2, 5, 30, 2),
+        CROSS(2, 0, 3, 1, 4),
+        CROSS(2, 3, 0, 1, 4),
+        CROSS(1, 0, 100, 1, 4),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
+/* A text filled up to another length is the same text, to the bit. */
+static void test_padding(void **state)
+{
+    enum { T = 5, WORDS = 70, LONG = 100, D = 8 };
+    static float q[T * D], kv[LONG * 2 * D], a[T * D], b[T * D];
+    static int32_t mask[LONG];
+    struct rng r = rng_stream(5, RNG_TEST, 0);
+    struct error err = {0};
+    struct graph *g = NULL;
+    struct tensor *x, *y, *from;
+
+    (void)state;
+    rng_normals(&r, q, T * D);
+    rng_normals(&r, kv, LONG * 2 * D);
+    for (int i = 0; i < WORDS; i++)
+        mask[i] = 1;
+    assert_int_equal(graph_new(&g, 0, 2, &err), OK);
+    from = graph_input(g, SHAPE(1, T, D), q);
+    x = op_attention_cross(g, from, graph_input(g, SHAPE(1, WORDS, 2 * D), kv), NULL, 2);
+    y = op_attention_cross(g, from, graph_input(g, SHAPE(1, LONG, 2 * D), kv),
+                           graph_input_i32(g, SHAPE(1, LONG), mask), 2);
+    graph_keep(g, x);
+    graph_keep(g, y);
+    assert_int_equal(graph_run(g, &err), OK);
+    graph_read(g, x, a);
+    graph_read(g, y, b);
+    assert_memory_equal(a, b, sizeof a);
+    graph_free(g);
 }
 
 static void test_empty(void **state)
@@ -148,9 +255,9 @@ static void test_nan_is_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_large_scores),
+        cmocka_unit_test(test_sizes),       cmocka_unit_test(test_masked),
+        cmocka_unit_test(test_cross),       cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_empty),       cmocka_unit_test(test_large_scores),
         cmocka_unit_test(test_nan_is_seen),
     };
 
