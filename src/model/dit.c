@@ -18,9 +18,8 @@
  * RMS norm, SwiGLU, rotary positions, norms of queries and keys, modulation without shifts.
  */
 #include "model/dit.h"
-#include "model/network.h"
+#include "model/dit_parts.h"
 
-#include "nn/layers.h"
 #include "ops/activation.h"
 #include "ops/attention.h"
 #include "ops/basic.h"
@@ -31,9 +30,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-
-enum { TIME_FEATURES = 256, WIDTH_MAX = 16384 };
-static const double NORM_EPS = 1e-6;
 
 static const struct option options[] = {
     {"size", "height and width of the pictures", OPTION_INT, offsetof(struct dit_config, size),
@@ -50,7 +46,7 @@ static const struct option options[] = {
     {"patch", "side of a patch in pixels", OPTION_INT, offsetof(struct dit_config, patch), "2",
      .lo = 1, .hi = 256},
     {"width", "features of a token, a multiple of 4", OPTION_INT,
-     offsetof(struct dit_config, width), "384", .lo = 4, .hi = WIDTH_MAX},
+     offsetof(struct dit_config, width), "384", .lo = 4, .hi = DIT_WIDTH_MAX},
     {"depth", "blocks", OPTION_INT, offsetof(struct dit_config, depth), "12", .lo = 1, .hi = 256},
     {"heads", "attention heads", OPTION_INT, offsetof(struct dit_config, heads), "6", .lo = 1,
      .hi = 1024},
@@ -91,25 +87,21 @@ static struct dims dims_of(const struct dit_config *c)
     return d;
 }
 
-static int64_t tokens_of(const struct dit_config *c)
+static struct dit_geometry geometry_of(const struct dit_config *c)
 {
-    return (c->size / c->patch) * (c->size / c->patch);
+    struct dims d = dims_of(c);
+
+    return (struct dit_geometry){c->size, c->channels, c->patch, d.width, d.heads};
 }
 
 static enum status dit_check(const void *config, struct error *err)
 {
     const struct dit_config *c = config;
-    struct dims d = dims_of(c);
+    struct dit_geometry d = geometry_of(c);
+    enum status st;
 
-    if (c->size % c->patch)
-        return fail(err, E_ARG,
-                    "dit.patch: patches of %" PRId64 " do not divide pictures of %" PRId64,
-                    c->patch, c->size);
-    if (d.width % 4)
-        return fail(err, E_ARG, "dit.width: %" PRId64 " is no multiple of 4", d.width);
-    if (d.width % d.heads)
-        return fail(err, E_ARG, "dit.heads: %" PRId64 " heads do not divide a width of %" PRId64,
-                    d.heads, d.width);
+    if ((st = dit_check_geometry("dit", &d, err)))
+        return st;
     if (c->rope && d.width / d.heads % 4)
         return fail(err, E_ARG, "dit.rope: heads of %" PRId64 " features, not a multiple of 4",
                     d.width / d.heads);
@@ -131,31 +123,8 @@ static void dit_io(const void *config, struct network_io *io)
     };
 }
 
-/* --- fixed tables -------------------------------------------------------------------------------
+/* --- rotary tables ------------------------------------------------------------------------------
  */
-
-/* out[0..M-1]: sines then cosines of s over M/2 geometric frequencies. */
-static void encode_coordinate(float *out, int64_t M, double s)
-{
-    for (int64_t k = 0; k < M / 2; k++) {
-        double angle = s * pow(10000, -(double)k / ((double)M / 2));
-
-        out[k] = (float)sin(angle);
-        out[M / 2 + k] = (float)cos(angle);
-    }
-}
-
-/* [T, D]: the first half of a row encodes the column of its patch, the second half the row. */
-static void position_table(float *out, struct shape shape, const void *config)
-{
-    const struct dit_config *c = config;
-    int64_t grid = c->size / c->patch, D = shape_last(shape);
-
-    for (int64_t i = 0; i < grid * grid; i++) {
-        encode_coordinate(out + i * D, D / 2, (double)(i % grid));
-        encode_coordinate(out + i * D + D / 2, D / 2, (double)(i / grid));
-    }
-}
 
 /* [T, d] of cosines or sines: the first half of a head turns with the row, the second with the
  * column; each frequency serves a pair of neighbours. */
@@ -191,15 +160,14 @@ struct block {
     struct linear ada;                 /* c -> shift, scale and gate of both branches    */
     struct linear qkv, proj;
     const struct param *q_norm, *k_norm;
-    struct linear up, down; /* feed-forward: fc1, fc2 or w12, w3              */
+    struct dit_mlp mlp;
 };
 
 struct dit {
     struct dims d;
-    struct linear patches, time1, time2;
-    const struct param *positions, *labels, *rope_cos, *rope_sin;
-    const struct param *final_norm;
-    struct linear final_ada, final;
+    struct dit_embedders embed;
+    const struct param *labels, *rope_cos, *rope_sin;
+    struct dit_final last;
     struct block block[];
 };
 
@@ -218,7 +186,7 @@ static const struct param *norm_weight(struct scope s, const char *name, int64_t
 static void block_declare(struct block *b, const struct dit_config *c, struct dims d,
                           struct scope s)
 {
-    struct scope attn = scope_in(s, "attn"), mlp = scope_in(s, "mlp");
+    struct scope attn = scope_in(s, "attn");
 
     if (c->rmsnorm) {
         b->norm1 = norm_weight(s, "norm1.weight", d.width);
@@ -230,31 +198,24 @@ static void block_declare(struct block *b, const struct dit_config *c, struct di
         b->k_norm = norm_weight(attn, "k_norm.weight", d.width / d.heads);
     }
     linear_init(&b->proj, scope_in(attn, "proj"), d.width, d.width, INIT_XAVIER);
-    linear_init(&b->up, scope_in(mlp, c->swiglu ? "w12" : "fc1"), d.width,
-                (c->swiglu ? 2 : 1) * d.hidden, INIT_XAVIER);
-    linear_init(&b->down, scope_in(mlp, c->swiglu ? "w3" : "fc2"), d.hidden, d.width, INIT_XAVIER);
+    dit_mlp_declare(&b->mlp, scope_in(s, "mlp"), d.width, d.hidden, c->swiglu);
     linear_init(&b->ada, scope_in(s, "adaLN_modulation.1"), d.width,
                 (c->no_shift ? 4 : 6) * d.width, INIT_ZERO);
 }
 
-static void embedders_declare(struct dit *m, const struct dit_config *c, struct network_io io,
+static void embedders_declare(struct dit *m, const struct dit_config *c, int64_t n_labels,
                               struct scope s)
 {
-    struct scope patches = scope_in(s, "x_embedder.proj");
-    int64_t D = m->d.width, T = tokens_of(c);
+    struct dit_geometry d = geometry_of(c);
+    int64_t T = (d.size / d.patch) * (d.size / d.patch);
 
-    m->positions = table(s, "pos_embed", SHAPE(1, T, D), position_table, c);
-    m->patches.weight = params_add_patch(patches, "weight", D, c->channels, c->patch,
-                                         (struct init){.kind = INIT_XAVIER});
-    m->patches.bias = params_add(patches, "bias", SHAPE(D), (struct init){.kind = INIT_ZERO});
-    linear_init_normal(&m->time1, scope_in(s, "t_embedder.mlp.0"), TIME_FEATURES, D, 0.02);
-    linear_init_normal(&m->time2, scope_in(s, "t_embedder.mlp.2"), D, D, 0.02);
-    if (io.n_labels)
-        m->labels = params_add(s, "y_embedder.embedding_table.weight", SHAPE(io.n_labels, D),
+    dit_embedders_declare(&m->embed, &d, s);
+    if (n_labels)
+        m->labels = params_add(s, "y_embedder.embedding_table.weight", SHAPE(n_labels, d.width),
                                (struct init){.kind = INIT_NORMAL, .std = 0.02});
     if (c->rope) {
-        m->rope_cos = table(s, "feat_rope.freqs_cos", SHAPE(T, D / m->d.heads), rotary_cos, c);
-        m->rope_sin = table(s, "feat_rope.freqs_sin", SHAPE(T, D / m->d.heads), rotary_sin, c);
+        m->rope_cos = table(s, "feat_rope.freqs_cos", SHAPE(T, d.width / d.heads), rotary_cos, c);
+        m->rope_sin = table(s, "feat_rope.freqs_sin", SHAPE(T, d.width / d.heads), rotary_sin, c);
     }
 }
 
@@ -263,36 +224,22 @@ static void *dit_declare(const void *config, struct scope s)
     const struct dit_config *c = config;
     struct dims d = dims_of(c);
     struct dit *m = calloc(1, sizeof *m + (size_t)d.depth * sizeof m->block[0]);
-    struct scope last = scope_in(s, "final_layer");
+    struct dit_geometry geometry = geometry_of(c);
     struct network_io io;
 
     if (!m)
         return NULL;
     m->d = d;
     dit_io(c, &io);
-    embedders_declare(m, c, io, s);
+    embedders_declare(m, c, io.n_labels, s);
     for (int64_t i = 0; i < d.depth; i++)
         block_declare(&m->block[i], c, d, scope_in(s, "blocks.%d", (int)i));
-    if (c->rmsnorm)
-        m->final_norm = norm_weight(last, "norm_final.weight", d.width);
-    linear_init(&m->final, scope_in(last, "linear"), d.width, c->patch * c->patch * io.out_channels,
-                INIT_ZERO);
-    linear_init(&m->final_ada, scope_in(last, "adaLN_modulation.1"), d.width, 2 * d.width,
-                INIT_ZERO);
+    dit_final_declare(&m->last, &geometry, c->rmsnorm, io.out_channels, scope_in(s, "final_layer"));
     return m;
 }
 
 /* --- forward ------------------------------------------------------------------------------------
  */
-
-/* norm(x) (1 + scale) + shift, whichever norm the configuration has; shift may be NULL. */
-static struct tensor *norm_modulate(struct graph *g, const struct param *rms, struct tensor *x,
-                                    struct tensor *shift, struct tensor *scale)
-{
-    if (!rms)
-        return op_layernorm_modulate(g, x, shift, scale, NORM_EPS);
-    return op_modulate(g, op_rmsnorm(g, x, nn_param(g, rms), NORM_EPS), shift, scale);
-}
 
 static struct tensor *attend(struct graph *g, const struct dit *m, const struct block *b,
                              struct tensor *h)
@@ -300,19 +247,11 @@ static struct tensor *attend(struct graph *g, const struct dit *m, const struct 
     struct tensor *qkv = nn_linear(g, &b->qkv, h);
 
     if (b->q_norm)
-        qkv = op_qk_norm(g, qkv, m->d.heads, nn_param(g, b->q_norm), nn_param(g, b->k_norm),
-                         NORM_EPS);
+        qkv =
+            op_qk_norm(g, qkv, m->d.heads, nn_param(g, b->q_norm), nn_param(g, b->k_norm), DIT_EPS);
     if (m->rope_cos)
         qkv = op_rope(g, qkv, m->d.heads, nn_param(g, m->rope_cos), nn_param(g, m->rope_sin));
     return nn_linear(g, &b->proj, op_attention(g, qkv, m->d.heads, QKV_SPLIT));
-}
-
-static struct tensor *feed_forward(struct graph *g, const struct dit_config *c,
-                                   const struct block *b, struct tensor *h)
-{
-    if (c->swiglu)
-        return nn_linear(g, &b->down, op_swiglu(g, nn_linear(g, &b->up, h)));
-    return nn_linear(g, &b->down, nn_linear_act(g, &b->up, h, ACT_GELU));
 }
 
 /* The norms are fused with what follows; whoever looks at them alone gets them computed alone. */
@@ -321,8 +260,8 @@ static void show_norm(struct graph *g, const struct network *net, const struct b
 {
     if (net->tap)
         network_show(net,
-                     b->norm1 ? op_rmsnorm(g, x, nn_param(g, b->norm1), NORM_EPS)
-                              : op_layernorm(g, x, NULL, NULL, NORM_EPS),
+                     b->norm1 ? op_rmsnorm(g, x, nn_param(g, b->norm1), DIT_EPS)
+                              : op_layernorm(g, x, NULL, NULL, DIT_EPS),
                      "blocks.%d.norm1", i);
 }
 
@@ -348,10 +287,10 @@ static struct tensor *block_forward(struct graph *g, const struct network *net, 
     } else {
         op_chunk(g, ada, 6, part);
     }
-    h = attend(g, m, b, norm_modulate(g, b->norm1, x, part[SHIFT1], part[SCALE1]));
+    h = attend(g, m, b, dit_norm_modulate(g, b->norm1, x, part[SHIFT1], part[SCALE1]));
     network_show(net, h, "blocks.%d.attn", i);
     x = op_gated_add(g, x, part[GATE1], h);
-    h = feed_forward(g, config, b, norm_modulate(g, b->norm2, x, part[SHIFT2], part[SCALE2]));
+    h = dit_mlp_forward(g, &b->mlp, dit_norm_modulate(g, b->norm2, x, part[SHIFT2], part[SCALE2]));
     network_show(net, h, "blocks.%d.mlp", i);
     return op_gated_add(g, x, part[GATE2], h);
 }
@@ -360,11 +299,8 @@ static struct tensor *block_forward(struct graph *g, const struct network *net, 
 static struct tensor *condition(struct graph *g, const struct network *net, struct network_input in)
 {
     const struct dit *m = net->layers;
-    struct tensor *f = op_time_features(g, in.t, TIME_FEATURES), *c, *y;
+    struct tensor *c = dit_time(g, net, &m->embed, in.t), *y;
 
-    network_show(net, f, "t_freq");
-    c = nn_linear(g, &m->time2, nn_linear_act(g, &m->time1, f, ACT_SILU));
-    network_show(net, c, "t_embedder");
     if (!m->labels)
         return c;
     MUST(in.y, "a class-conditional network needs labels");
@@ -373,25 +309,13 @@ static struct tensor *condition(struct graph *g, const struct network *net, stru
     return op_add(g, c, y);
 }
 
-static struct tensor *final_forward(struct graph *g, const struct dit *m, struct tensor *x,
-                                    struct tensor *c)
-{
-    struct tensor *part[2];
-
-    op_chunk(g, nn_linear(g, &m->final_ada, c), 2, part);
-    return nn_linear(g, &m->final, norm_modulate(g, m->final_norm, x, part[0], part[1]));
-}
-
 static struct tensor *dit_forward(struct graph *g, const struct network *net,
                                   struct network_input in)
 {
     const struct dit_config *c = net->config;
     const struct dit *m = net->layers;
-    struct tensor *x, *cond;
+    struct tensor *x = dit_tokens(g, net, &m->embed, in.x), *cond;
 
-    x = nn_linear(g, &m->patches, op_patchify(g, in.x, c->patch));
-    network_show(net, x, "x_embedder");
-    x = op_add_vec(g, x, nn_param(g, m->positions));
     cond = condition(g, net, in);
     network_show(net, cond, "c");
     cond = op_silu(g, cond);
@@ -402,7 +326,7 @@ static struct tensor *dit_forward(struct graph *g, const struct network *net,
         segment_close(g, s);
         network_show(net, x, "blocks.%d", i);
     }
-    x = final_forward(g, m, x, cond);
+    x = dit_final_forward(g, &m->last, x, cond);
     network_show(net, x, "final_layer");
     return op_unpatchify(g, x, c->size, c->size, c->patch);
 }

@@ -1,8 +1,12 @@
 /*
  * network.h - what every architecture offers: a configuration, parameters, and a forward
  *
- * A network maps (x, t, y) to a prediction of x's shape: guided by y, or unguided when y is the
- * null label.  Which prediction it is (velocity, noise, ...) is not the network's business.
+ * A network maps (x, t, request) to a prediction of x's shape.  The request is a label, or a text
+ * that an encoder has turned into a sequence of vectors and perhaps one vector for the whole; the
+ * null label, or the encoded empty text, asks for nothing.  Which prediction it is (velocity,
+ * noise,
+ * ...) is not the network's business.  A classifier is a network too: it maps (x, t) to one number
+ * for each class.
  */
 #ifndef IMGEN_MODEL_NETWORK_H
 #define IMGEN_MODEL_NETWORK_H
@@ -13,9 +17,13 @@
 struct network;
 
 /* What goes in.  x [N, H, W, C];  t [N], as the network was trained to read it (see time_scale of
- * the training configuration);  y int32 [N], or NULL for a network without labels. */
+ * the training configuration);  y int32 [N], or NULL for a network without labels.  For a network
+ * that reads an encoded sequence: context [N, L, D] with D = io.context_width and any L;
+ * context_mask int32 [N, L], not 0 where a token counts, or NULL when all do; pooled [N, P], P =
+ * io.pooled_width, or NULL where that is 0. */
 struct network_input {
     struct tensor *x, *t, *y;
+    struct tensor *context, *context_mask, *pooled;
 };
 
 /* Called with intermediate values by their name in public code ("blocks.3"); for tests and lessons.
@@ -26,9 +34,12 @@ typedef void network_tap(const char *name, struct tensor *value, void *user);
 struct network_io {
     int64_t height, width;
     int64_t in_channels, out_channels;
-    int64_t n_classes;  /* 0: takes no label                                              */
-    int64_t n_labels;   /* rows of the label table: n_classes, or one more                */
-    int32_t null_label; /* the row that means "no request", or -1 when there is none      */
+    int64_t n_classes;     /* 0: takes no label                                              */
+    int64_t n_labels;      /* rows of the label table: n_classes, or one more                */
+    int32_t null_label;    /* the row that means "no request", or -1 when there is none      */
+    int64_t context_width; /* features of a token of the encoded sequence; 0: reads none   */
+    int64_t pooled_width;  /* of the vector that stands for the whole; 0: reads none       */
+    bool classifies;       /* forward gives logits [N, n_classes] of x; takes no label     */
 };
 
 /* One architecture: one file under model/ ends in one of these. */
@@ -72,7 +83,7 @@ enum status network_new(struct network **out, const struct network_kind *kind, v
                         bool gradients, struct error *err);
 void network_free(struct network *net);
 
-/* Record the forward: [N, H, W, out_channels]. */
+/* Record the forward: [N, H, W, out_channels], or logits [N, n_classes] of a classifier. */
 struct tensor *network_forward(struct graph *g, const struct network *net, struct network_input in);
 
 /* For kinds: show an intermediate value to whoever looks. */

@@ -26,6 +26,20 @@ static const struct rename dit_names[] = {
     {"use_qknorm", "qk_norm"},  {"wo_shift", "no_shift"},    {NULL, NULL},
 };
 
+static const struct rename text_names[] = {
+    {"input_size", "size"},
+    {"in_channels", "channels"},
+    {"patch_size", "patch"},
+    {"hidden_size", "width"},
+    {"depth", "depth"},
+    {"num_heads", "heads"},
+    {"mlp_ratio", "mlp_ratio"},
+    {"context_dim", "context_width"},
+    {"pooled_dim", "pooled_width"},
+    {"learn_sigma", "learn_sigma"},
+    {NULL, NULL},
+};
+
 static const struct rename unet_names[] = {
     {"image_size", "size"},
     {"in_channels", "channels"},
@@ -63,6 +77,8 @@ static const struct fixture_kind kinds[] = {
     {"dit", "dit", dit_names, NULL},
     {"dit_modern", "dit", dit_names, NULL},
     {"train_dit", "dit", dit_names, NULL},
+    {"dit_text_cross", "pixart", text_names, NULL},
+    {"dit_text_joint", "mmdit", text_names, NULL},
     {"unet_adm", "unet", unet_names, unet_silence},
 };
 

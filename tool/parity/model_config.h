@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-/* Build the network of a fixture's `config` metadata; kind is the fixture's: "dit", "dit_modern",
- * "train_dit" or "unet_adm".  Parameters are allocated, with gradients when asked, and not filled.
+/* Build the network of a fixture's `config` metadata; kind is the fixture's: "dit", "unet_adm"
+ * and so on.  Parameters are allocated, with gradients when asked, and not filled.
  * E_FORMAT for another kind, E_FORMAT and E_ARG for a configuration that cannot be. */
 enum status model_from_config(struct network **out, const char *kind, const json_t *config,
                               bool gradients, struct error *err);

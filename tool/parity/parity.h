@@ -193,6 +193,8 @@ struct parity_checker {
     X(tables)              \
     X(dit)                 \
     X(dit_modern)          \
+    X(dit_text_cross)      \
+    X(dit_text_joint)      \
     X(unet_adm)            \
     X(train_dit)           \
     X(theory_schedulers)   \

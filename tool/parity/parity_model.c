@@ -1,5 +1,5 @@
 /*
- * parity_model.c - fixtures of whole networks (kinds "dit", "dit_modern", "unet_adm")
+ * parity_model.c - fixtures of whole networks
  *
  * The configuration in the file builds the network, its weights are loaded by their public names (a
  * missing or an unexpected one fails), and one run forward and backward of <out, cot> is compared
@@ -14,180 +14,23 @@
  * Gradients come in the layout of checkpoints, so the loader of parameters reads them too, into an
  * array beside the weights.
  */
-#include "parity.h"
+#include "model_case.h"
 
 #include "diffusion/guidance.h"
 #include "diffusion/label_drop.h"
 #include "model_config.h"
-#include "ops/basic.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { TAPS_MAX = 512 };
-
 static const struct parity_limit of_outputs = {.of_max = 5e-5};
 static const struct parity_limit of_inputs = {.of_max = 1e-4};
-
-/* A network of a fixture and what goes into it. */
-struct model_case {
-    struct parity_fixture *fixture;
-    const struct parity_part *data, *grads;
-    struct network *net;
-    struct parity_array x, t, cot; /* x, cot: [N, H, W, C] */
-    int32_t *y;                    /* NULL: takes none     */
-    struct error *err;
-};
-
-/* What one run leaves, in the fixture's memory. */
-struct model_results {
-    float loss;
-    float *out, *grad_x, *grads; /* grads: of all parameters, at their offsets */
-};
-
-/* Intermediate values of a run, by name. */
-struct taps {
-    struct graph *graph;
-    struct {
-        char name[96];
-        struct tensor *value;
-    } at[TAPS_MAX];
-    int n;
-};
-
-static void tap_keep(const char *name, struct tensor *value, void *user)
-{
-    struct taps *taps = user;
-
-    if (taps->n == TAPS_MAX)
-        return;
-    graph_keep(taps->graph, value);
-    snprintf(taps->at[taps->n].name, sizeof(taps->at[taps->n].name), "%s", name);
-    taps->at[taps->n++].value = value;
-}
-
-/* --- loading ------------------------------------------------------------------------------ */
-
-/* A picture of the data part as [N, H, W, C], which must have these sizes. */
-static enum status picture_load(struct model_case *m, struct parity_array *out, const char *name,
-                                int64_t channels)
-{
-    const struct network_io *io = &m->net->io;
-    char a[SHAPE_TEXT], b[SHAPE_TEXT];
-    struct parity_array in;
-    struct shape want;
-    enum status st;
-
-    if ((st = fixture_f32(m->fixture, &in, m->data, name, m->err)) ||
-        (st = channels_last(m->fixture, out, &in, m->err)))
-        return st;
-    want = SHAPE(m->t.n, io->height, io->width, channels);
-    if (!shape_equal(out->shape, want))
-        return fail(m->err, E_FORMAT, "%s is %s, the configuration says %s (channels last)", name,
-                    shape_text(a, out->shape), shape_text(b, want));
-    return OK;
-}
-
-static enum status labels_load(struct model_case *m, int32_t **out, const char *name)
-{
-    int64_t n;
-    enum status st = fixture_i32(m->fixture, out, &n, m->data, name, m->err);
-
-    if (st)
-        return st;
-    if (n != m->t.n)
-        return fail(m->err, E_FORMAT, "%s has %lld labels for %lld samples", name, (long long)n,
-                    (long long)m->t.n);
-    for (int64_t i = 0; i < n; i++)
-        if ((*out)[i] < 0 || (*out)[i] >= m->net->io.n_labels)
-            return fail(m->err, E_FORMAT, "%s[%lld] is %d, the network has %lld labels", name,
-                        (long long)i, (int)(*out)[i], (long long)m->net->io.n_labels);
-    return OK;
-}
-
-static enum status inputs_load(struct model_case *m)
-{
-    const struct network_io *io = &m->net->io;
-    enum status st;
-
-    if ((st = fixture_f32(m->fixture, &m->t, m->data, "in.t", m->err)))
-        return st;
-    if (m->t.n < 1)
-        return fail(m->err, E_FORMAT, "in.t holds no sample");
-    m->t.shape = SHAPE(m->t.n);
-    if ((st = picture_load(m, &m->x, "in.x", io->in_channels)) ||
-        (st = picture_load(m, &m->cot, "cot.model", io->out_channels)))
-        return st;
-    return io->n_labels > 0 ? labels_load(m, &m->y, "in.y") : OK;
-}
-
-/* --- running ------------------------------------------------------------------------------ */
-
-static struct network_input inputs_record(struct model_case *m, struct graph *g, const int32_t *y)
-{
-    return (struct network_input){
-        .x = graph_input(g, m->x.shape, m->x.v),
-        .t = graph_input(g, m->t.shape, m->t.v),
-        .y = y ? graph_input_i32(g, SHAPE(m->t.n), y) : NULL,
-    };
-}
-
-static enum status read_new(struct model_case *m, struct graph *g, float **out,
-                            const struct tensor *t)
-{
-    enum status st = fixture_new(m->fixture, (void **)out, (uint64_t)shape_count(t->shape),
-                                 sizeof(float), m->err);
-
-    if (!st)
-        graph_read(g, t, *out);
-    return st;
-}
-
-static enum status results_read(struct model_case *m, struct graph *g, struct model_results *r,
-                                const struct tensor *out, const struct tensor *x,
-                                const struct tensor *loss)
-{
-    int64_t n = params_n_trained(m->net->params);
-    enum status st;
-
-    if ((st = read_new(m, g, &r->out, out)) || (st = read_new(m, g, &r->grad_x, x->grad)) ||
-        (st = fixture_new(m->fixture, (void **)&r->grads, (uint64_t)n, sizeof(float), m->err)))
-        return st;
-    memcpy(r->grads, params_grads(m->net->params), (size_t)n * sizeof(float));
-    graph_read(g, loss, &r->loss);
-    return OK;
-}
-
-/* Forward and backward on an empty graph; taps may be NULL. */
-static enum status step_run(struct model_case *m, struct graph *g, struct model_results *r,
-                            struct taps *taps)
-{
-    struct network_input in = inputs_record(m, g, m->y);
-    struct tensor *out, *loss;
-    enum status st;
-
-    graph_want_grad(in.x);
-    m->net->tap = taps ? tap_keep : NULL;
-    m->net->tap_user = taps;
-    if (taps)
-        taps->graph = g;
-    out = network_forward(g, m->net, in);
-    m->net->tap = NULL;
-    loss = op_sum(g, op_mul(g, out, graph_input(g, out->shape, m->cot.v)));
-    graph_keep(g, out);
-    graph_keep(g, loss);
-    graph_backward(g, loss);
-    graph_keep(g, in.x->grad);
-    if ((st = graph_run(g, m->err)))
-        return st;
-    return results_read(m, g, r, out, in.x, loss);
-}
 
 /* --- comparing ---------------------------------------------------------------------------- */
 
 /* All "act.*" of the file against what the network showed. */
 static enum status activations_compare(struct model_case *m, struct graph *g,
-                                       struct parity_report *r, const struct taps *taps)
+                                       struct parity_report *r, const struct model_taps *taps)
 {
     struct parity_array in, want;
     const char *name;
@@ -216,7 +59,7 @@ static enum status activations_compare(struct model_case *m, struct graph *g,
             parity_claim(r, name, false, "the shapes differ");
             continue;
         }
-        if ((st = read_new(m, g, &got, taps->at[k].value)))
+        if ((st = model_case_read(m, g, &got, taps->at[k].value)))
             return st;
         parity_compare_f32(r, name, got, want.v, want.n, of_outputs);
     }
@@ -243,23 +86,43 @@ static enum status loss_compare(struct model_case *m, struct parity_report *r,
     return OK;
 }
 
-static enum status outputs_compare(struct model_case *m, struct parity_report *r,
-                                   const struct model_results *got)
+/* Of an input that is laid out as here; an empty one has none. */
+static enum status gradient_compare(struct model_case *m, struct parity_report *r, const char *name,
+                                    const float *got, const struct parity_array *in)
 {
     struct parity_array want;
     enum status st;
 
-    report_group(r, "outputs");
-    if ((st = picture_load(m, &want, "out.model", m->net->io.out_channels)))
+    if (!in->v)
+        return OK;
+    if ((st = model_case_array(m, &want, name, in->shape)))
         return st;
-    parity_compare_f32(r, "out.model", got->out, want.v, want.n, of_outputs);
+    parity_compare_f32(r, name, got, want.v, want.n, of_inputs);
+    return OK;
+}
+
+static enum status outputs_compare(struct model_case *m, struct parity_report *r,
+                                   const struct model_results *got)
+{
+    const struct network_io *io = &m->net->io;
+    struct parity_array want;
+    enum status st;
+
+    report_group(r, "outputs");
+    st = io->classifies ? model_case_array(m, &want, m->out_name, m->cot.shape)
+                        : model_case_picture(m, &want, m->out_name, io->out_channels);
+    if (st)
+        return st;
+    parity_compare_f32(r, m->out_name, got->out, want.v, want.n, of_outputs);
     if ((st = loss_compare(m, r, got, want.v)))
         return st;
     report_group(r, "input gradient");
-    if ((st = picture_load(m, &want, "grad_in.x", m->net->io.in_channels)))
+    if ((st = model_case_picture(m, &want, "grad_in.x", io->in_channels)))
         return st;
     parity_compare_f32(r, "grad_in.x", got->grad_x, want.v, want.n, of_inputs);
-    return OK;
+    if ((st = gradient_compare(m, r, "grad_in.context", got->grad_context, &m->context)))
+        return st;
+    return gradient_compare(m, r, "grad_in.pooled", got->grad_pooled, &m->pooled);
 }
 
 static double largest(const float *v, int64_t n)
@@ -354,6 +217,12 @@ static const char *difference(struct model_case *m, const struct model_results *
         return "the output";
     if (memcmp(a->grad_x, b->grad_x, (size_t)m->x.n * sizeof(float)) != 0)
         return "the gradient of the input";
+    if (m->context.v &&
+        memcmp(a->grad_context, b->grad_context, (size_t)m->context.n * sizeof(float)) != 0)
+        return "the gradient of the text";
+    if (m->pooled.v &&
+        memcmp(a->grad_pooled, b->grad_pooled, (size_t)m->pooled.n * sizeof(float)) != 0)
+        return "the gradient of the pooled text";
     for (int64_t i = 0; i < params_count(p); i++) {
         const struct param *q = params_at(p, i);
 
@@ -375,7 +244,7 @@ static enum status ways_compare(struct model_case *m, struct parity_report *r,
         enum status st;
 
         if (!(st = graph_new(&g, ways[i].flags, ways[i].threads, m->err)))
-            st = step_run(m, g, &got, NULL);
+            st = model_case_run(m, g, &got, NULL);
         graph_free(g);
         if (st)
             return st;
@@ -396,10 +265,10 @@ static enum status forward_run(struct model_case *m, float **out, const int32_t 
     enum status st;
 
     if (!(st = graph_new(&g, 0, options->threads, m->err))) {
-        f = network_forward(g, m->net, inputs_record(m, g, y));
+        f = network_forward(g, m->net, model_case_record(m, g, y));
         graph_keep(g, f);
         if (!(st = graph_run(g, m->err)))
-            st = read_new(m, g, out, f);
+            st = model_case_read(m, g, out, f);
     }
     graph_free(g);
     return st;
@@ -443,11 +312,11 @@ static enum status guidance_compare(struct model_case *m, struct parity_report *
     for (int64_t i = 0; i < m->t.n; i++)
         y[i] = io->null_label;
     if ((st = forward_run(m, &none, y, options)) ||
-        (st = picture_load(m, &file, "cfg.uncond_out", io->out_channels)))
+        (st = model_case_picture(m, &file, "cfg.uncond_out", io->out_channels)))
         return st;
     parity_compare_f32(r, "cfg.uncond_out", none, file.v, file.n, of_outputs);
     if ((st = fixture_f64(m->fixture, &w, &n, m->data, "cfg.scale", m->err)) ||
-        (st = picture_load(m, &file, "cfg.guided_all_channels", io->in_channels)) ||
+        (st = model_case_picture(m, &file, "cfg.guided_all_channels", io->in_channels)) ||
         (st = channels_take(m, &guided, cond, io->out_channels, io->in_channels)) ||
         (st = channels_take(m, &unguided, none, io->out_channels, io->in_channels)) ||
         (st = fixture_new(m->fixture, (void **)&want, (uint64_t)file.n, sizeof(*want), m->err)))
@@ -472,7 +341,7 @@ static enum status dropping_compare(struct model_case *m, struct parity_report *
         return OK;
     report_group(r, "label dropping");
     if ((st = fixture_i32(m->fixture, &force, &n, m->data, "drop.force_ids", m->err)) ||
-        (st = labels_load(m, &want, "drop.labels_after")))
+        (st = model_case_labels(m, &want, "drop.labels_after")))
         return st;
     if (n != m->t.n || !m->y)
         return fail(m->err, E_FORMAT, "drop.force_ids does not fit the batch");
@@ -490,13 +359,13 @@ static enum status all_compare(struct model_case *m, struct parity_report *r,
 {
     struct model_results got = {0};
     struct graph *g = NULL;
-    struct taps *taps;
+    struct model_taps *taps;
     enum status st;
 
     if ((st = fixture_new(m->fixture, (void **)&taps, 1, sizeof(*taps), m->err)) ||
         (st = graph_new(&g, 0, options->threads, m->err)))
         return st;
-    if (!(st = step_run(m, g, &got, taps)))
+    if (!(st = model_case_run(m, g, &got, taps)))
         st = activations_compare(m, g, r, taps);
     graph_free(g);
     if (st || (st = outputs_compare(m, r, &got)) || (st = gradients_compare(m, r, &got)) ||
@@ -505,26 +374,36 @@ static enum status all_compare(struct model_case *m, struct parity_report *r,
     return dropping_compare(m, r);
 }
 
-static enum status model_check(struct parity_report *r, struct parity_fixture *f,
-                               const struct parity_options *options, struct error *err)
+enum status model_case_compare(struct model_case *m, struct parity_report *r,
+                               struct parity_fixture *f, const struct parity_options *options,
+                               struct error *err)
 {
-    struct model_case m = {.fixture = f,
-                           .data = fixture_part(f, "data"),
-                           .grads = fixture_part(f, "grads"),
-                           .err = err};
     json_t *config = NULL;
     enum status st;
 
-    if ((st = fixture_metadata(&config, m.data, "config", err)) ||
-        (st = model_from_config(&m.net, f->kind, config, true, err)) ||
-        (st = tables_compare(&m, r)) ||
-        (st = params_load(m.net->params, fixture_part(f, "weights")->file, "", PARAMS_ALL, NULL,
+    *m = (struct model_case){.fixture = f,
+                             .data = fixture_part(f, "data"),
+                             .grads = fixture_part(f, "grads"),
+                             .err = err};
+    if ((st = fixture_metadata(&config, m->data, "config", err)) ||
+        (st = model_from_config(&m->net, f->kind, config, true, err)) ||
+        (st = tables_compare(m, r)) ||
+        (st = params_load(m->net->params, fixture_part(f, "weights")->file, "", PARAMS_ALL, NULL,
                           err)) ||
-        (st = inputs_load(&m)))
+        (st = model_case_load(m)))
         goto out;
-    st = all_compare(&m, r, options);
+    st = all_compare(m, r, options);
 out:
     json_decref(config);
+    return st;
+}
+
+static enum status model_check(struct parity_report *r, struct parity_fixture *f,
+                               const struct parity_options *options, struct error *err)
+{
+    struct model_case m;
+    enum status st = model_case_compare(&m, r, f, options, err);
+
     network_free(m.net);
     return st;
 }
@@ -533,5 +412,9 @@ const struct parity_checker parity_dit = {
     .kind = "dit", .parts = {"data", "weights", "grads"}, .check = model_check};
 const struct parity_checker parity_dit_modern = {
     .kind = "dit_modern", .parts = {"data", "weights", "grads"}, .check = model_check};
+const struct parity_checker parity_dit_text_cross = {
+    .kind = "dit_text_cross", .parts = {"data", "weights", "grads"}, .check = model_check};
+const struct parity_checker parity_dit_text_joint = {
+    .kind = "dit_text_joint", .parts = {"data", "weights", "grads"}, .check = model_check};
 const struct parity_checker parity_unet_adm = {
     .kind = "unet_adm", .parts = {"data", "weights", "grads"}, .check = model_check};

@@ -1,0 +1,61 @@
+/*
+ * dit_parts.h - what every diffusion transformer has: patches in, time, feed-forward, pixels out
+ */
+#ifndef IMGEN_MODEL_DIT_PARTS_H
+#define IMGEN_MODEL_DIT_PARTS_H
+
+#include "model/network.h"
+#include "nn/layers.h"
+
+enum { DIT_WIDTH_MAX = 16384 };
+#define DIT_EPS 1e-6 /* of all norms */
+
+/* Pictures [size, size, channels] cut into patches, as tokens of `width` features. */
+struct dit_geometry {
+    int64_t size, channels, patch, width, heads;
+};
+
+/* Refuse what cannot be cut (E_ARG); `kind` names the network in the message. */
+enum status dit_check_geometry(const char *kind, const struct dit_geometry *d, struct error *err);
+
+/* "pos_embed", "x_embedder.proj", "t_embedder.mlp": in this order. */
+struct dit_embedders {
+    const struct param *positions; /* [1, T, width] */
+    struct linear patches, time1, time2;
+    int64_t patch;
+};
+void dit_embedders_declare(struct dit_embedders *e, const struct dit_geometry *d, struct scope s);
+
+/* x [N, H, W, C] -> tokens [N, T, width] with their positions. */
+struct tensor *dit_tokens(struct graph *g, const struct network *net, const struct dit_embedders *e,
+                          struct tensor *x);
+/* t [N] -> [N, width]. */
+struct tensor *dit_time(struct graph *g, const struct network *net, const struct dit_embedders *e,
+                        struct tensor *t);
+
+/* "fc1", "fc2": width -> hidden -> width, GELU between; or "w12", "w3" with a gate (SwiGLU: Shazeer
+ * 2020). */
+struct dit_mlp {
+    struct linear up, down;
+    bool gated;
+};
+void dit_mlp_declare(struct dit_mlp *m, struct scope s, int64_t width, int64_t hidden, bool gated);
+struct tensor *dit_mlp_forward(struct graph *g, const struct dit_mlp *m, struct tensor *h);
+
+/* norm(x) (1 + scale) + shift: layer norm, or root-mean-square norm when `rms` (a weight [width])
+ * is not NULL.  x [N, T, D]; shift, scale [N, D]; shift may be NULL. */
+struct tensor *dit_norm_modulate(struct graph *g, const struct param *rms, struct tensor *x,
+                                 struct tensor *shift, struct tensor *scale);
+
+/* "final_layer.": tokens to pixels; `rms` adds "norm_final.weight". */
+struct dit_final {
+    const struct param *rms;
+    struct linear linear, ada;
+};
+void dit_final_declare(struct dit_final *f, const struct dit_geometry *d, bool rms,
+                       int64_t out_channels, struct scope s);
+/* c [N, width], after SiLU -> [N, T, patch patch out_channels]. */
+struct tensor *dit_final_forward(struct graph *g, const struct dit_final *f, struct tensor *x,
+                                 struct tensor *c);
+
+#endif
