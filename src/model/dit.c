@@ -21,10 +21,8 @@
 #include "model/dit_parts.h"
 
 #include "ops/activation.h"
-#include "ops/attention.h"
 #include "ops/basic.h"
 #include "ops/embedding.h"
-#include "ops/norm.h"
 #include "ops/resample.h"
 
 #include <inttypes.h>
@@ -155,20 +153,13 @@ static void rotary_sin(float *out, struct shape shape, const void *config)
 /* --- declaration --------------------------------------------------------------------------------
  */
 
-struct block {
-    const struct param *norm1, *norm2; /* RMS norm only                                  */
-    struct linear ada;                 /* c -> shift, scale and gate of both branches    */
-    struct linear qkv, proj;
-    const struct param *q_norm, *k_norm;
-    struct dit_mlp mlp;
-};
-
 struct dit {
     struct dims d;
     struct dit_embedders embed;
-    const struct param *labels, *rope_cos, *rope_sin;
+    const struct param *labels;
+    struct dit_rotary rotary;
     struct dit_final last;
-    struct block block[];
+    struct dit_block block[];
 };
 
 static const struct param *table(struct scope s, const char *name, struct shape shape,
@@ -178,29 +169,15 @@ static const struct param *table(struct scope s, const char *name, struct shape 
                       (struct init){.kind = INIT_TABLE, .table = fill, .config = config});
 }
 
-static const struct param *norm_weight(struct scope s, const char *name, int64_t n)
+static struct dit_block_form form_of(const struct dit_config *c)
 {
-    return params_add(s, name, SHAPE(n), (struct init){.kind = INIT_ONE});
-}
-
-static void block_declare(struct block *b, const struct dit_config *c, struct dims d,
-                          struct scope s)
-{
-    struct scope attn = scope_in(s, "attn");
-
-    if (c->rmsnorm) {
-        b->norm1 = norm_weight(s, "norm1.weight", d.width);
-        b->norm2 = norm_weight(s, "norm2.weight", d.width);
-    }
-    linear_init(&b->qkv, scope_in(attn, "qkv"), d.width, 3 * d.width, INIT_XAVIER);
-    if (c->qk_norm) {
-        b->q_norm = norm_weight(attn, "q_norm.weight", d.width / d.heads);
-        b->k_norm = norm_weight(attn, "k_norm.weight", d.width / d.heads);
-    }
-    linear_init(&b->proj, scope_in(attn, "proj"), d.width, d.width, INIT_XAVIER);
-    dit_mlp_declare(&b->mlp, scope_in(s, "mlp"), d.width, d.hidden, c->swiglu);
-    linear_init(&b->ada, scope_in(s, "adaLN_modulation.1"), d.width,
-                (c->no_shift ? 4 : 6) * d.width, INIT_ZERO);
+    return (struct dit_block_form){
+        .hidden = dims_of(c).hidden,
+        .rmsnorm = c->rmsnorm,
+        .swiglu = c->swiglu,
+        .qk_norm = c->qk_norm,
+        .no_shift = c->no_shift,
+    };
 }
 
 static void embedders_declare(struct dit *m, const struct dit_config *c, int64_t n_labels,
@@ -214,8 +191,8 @@ static void embedders_declare(struct dit *m, const struct dit_config *c, int64_t
         m->labels = params_add(s, "y_embedder.embedding_table.weight", SHAPE(n_labels, d.width),
                                (struct init){.kind = INIT_NORMAL, .std = 0.02});
     if (c->rope) {
-        m->rope_cos = table(s, "feat_rope.freqs_cos", SHAPE(T, d.width / d.heads), rotary_cos, c);
-        m->rope_sin = table(s, "feat_rope.freqs_sin", SHAPE(T, d.width / d.heads), rotary_sin, c);
+        m->rotary.cos = table(s, "feat_rope.freqs_cos", SHAPE(T, d.width / d.heads), rotary_cos, c);
+        m->rotary.sin = table(s, "feat_rope.freqs_sin", SHAPE(T, d.width / d.heads), rotary_sin, c);
     }
 }
 
@@ -225,6 +202,7 @@ static void *dit_declare(const void *config, struct scope s)
     struct dims d = dims_of(c);
     struct dit *m = calloc(1, sizeof *m + (size_t)d.depth * sizeof m->block[0]);
     struct dit_geometry geometry = geometry_of(c);
+    struct dit_block_form form = form_of(c);
     struct network_io io;
 
     if (!m)
@@ -233,67 +211,13 @@ static void *dit_declare(const void *config, struct scope s)
     dit_io(c, &io);
     embedders_declare(m, c, io.n_labels, s);
     for (int64_t i = 0; i < d.depth; i++)
-        block_declare(&m->block[i], c, d, scope_in(s, "blocks.%d", (int)i));
+        dit_block_declare(&m->block[i], &geometry, &form, scope_in(s, "blocks.%d", (int)i));
     dit_final_declare(&m->last, &geometry, c->rmsnorm, io.out_channels, scope_in(s, "final_layer"));
     return m;
 }
 
 /* --- forward ------------------------------------------------------------------------------------
  */
-
-static struct tensor *attend(struct graph *g, const struct dit *m, const struct block *b,
-                             struct tensor *h)
-{
-    struct tensor *qkv = nn_linear(g, &b->qkv, h);
-
-    if (b->q_norm)
-        qkv =
-            op_qk_norm(g, qkv, m->d.heads, nn_param(g, b->q_norm), nn_param(g, b->k_norm), DIT_EPS);
-    if (m->rope_cos)
-        qkv = op_rope(g, qkv, m->d.heads, nn_param(g, m->rope_cos), nn_param(g, m->rope_sin));
-    return nn_linear(g, &b->proj, op_attention(g, qkv, m->d.heads, QKV_SPLIT));
-}
-
-/* The norms are fused with what follows; whoever looks at them alone gets them computed alone. */
-static void show_norm(struct graph *g, const struct network *net, const struct block *b,
-                      struct tensor *x, int i)
-{
-    if (net->tap)
-        network_show(net,
-                     b->norm1 ? op_rmsnorm(g, x, nn_param(g, b->norm1), DIT_EPS)
-                              : op_layernorm(g, x, NULL, NULL, DIT_EPS),
-                     "blocks.%d.norm1", i);
-}
-
-/* A DiT block with adaLN-Zero: Peebles and Xie 2023, figure 3.  x [N, T, D];  c [N, D], after SiLU.
- */
-static struct tensor *block_forward(struct graph *g, const struct network *net, int i,
-                                    struct tensor *x, struct tensor *c)
-{
-    enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2 };
-    const struct dit_config *config = net->config;
-    const struct dit *m = net->layers;
-    const struct block *b = &m->block[i];
-    struct tensor *ada = nn_linear(g, &b->ada, c), *part[6] = {0}, *h;
-
-    network_show(net, ada, "blocks.%d.adaLN_modulation", i);
-    show_norm(g, net, b, x, i);
-    if (config->no_shift) {
-        struct tensor *four[4];
-
-        op_chunk(g, ada, 4, four);
-        part[SCALE1] = four[0], part[GATE1] = four[1], part[SCALE2] = four[2],
-        part[GATE2] = four[3];
-    } else {
-        op_chunk(g, ada, 6, part);
-    }
-    h = attend(g, m, b, dit_norm_modulate(g, b->norm1, x, part[SHIFT1], part[SCALE1]));
-    network_show(net, h, "blocks.%d.attn", i);
-    x = op_gated_add(g, x, part[GATE1], h);
-    h = dit_mlp_forward(g, &b->mlp, dit_norm_modulate(g, b->norm2, x, part[SHIFT2], part[SCALE2]));
-    network_show(net, h, "blocks.%d.mlp", i);
-    return op_gated_add(g, x, part[GATE2], h);
-}
 
 /* c [N, D]: what time and label have to say, added. */
 static struct tensor *condition(struct graph *g, const struct network *net, struct network_input in)
@@ -322,7 +246,7 @@ static struct tensor *dit_forward(struct graph *g, const struct network *net,
     for (int i = 0; i < m->d.depth; i++) {
         struct segment s = segment_open(g);
 
-        x = block_forward(g, net, i, x, cond);
+        x = dit_block_forward(g, net, i, &m->block[i], &m->rotary, x, cond);
         segment_close(g, s);
         network_show(net, x, "blocks.%d", i);
     }

@@ -12,6 +12,7 @@
 #include "model/dit_parts.h"
 
 #include "ops/activation.h"
+#include "ops/attention.h"
 #include "ops/basic.h"
 #include "ops/embedding.h"
 #include "ops/norm.h"
@@ -121,6 +122,84 @@ struct tensor *dit_norm_modulate(struct graph *g, const struct param *rms, struc
     if (!rms)
         return op_layernorm_modulate(g, x, shift, scale, DIT_EPS);
     return op_modulate(g, op_rmsnorm(g, x, nn_param(g, rms), DIT_EPS), shift, scale);
+}
+
+static const struct param *norm_weight(struct scope s, const char *name, int64_t n)
+{
+    return params_add(s, name, SHAPE(n), (struct init){.kind = INIT_ONE});
+}
+
+void dit_block_declare(struct dit_block *b, const struct dit_geometry *d,
+                       const struct dit_block_form *form, struct scope s)
+{
+    struct scope attn = scope_in(s, "attn");
+    int64_t D = d->width;
+
+    b->heads = d->heads;
+    b->no_shift = form->no_shift;
+    if (form->rmsnorm) {
+        b->norm1 = norm_weight(s, "norm1.weight", D);
+        b->norm2 = norm_weight(s, "norm2.weight", D);
+    }
+    linear_init(&b->qkv, scope_in(attn, "qkv"), D, 3 * D, INIT_XAVIER);
+    if (form->qk_norm) {
+        b->q_norm = norm_weight(attn, "q_norm.weight", D / d->heads);
+        b->k_norm = norm_weight(attn, "k_norm.weight", D / d->heads);
+    }
+    linear_init(&b->proj, scope_in(attn, "proj"), D, D, INIT_XAVIER);
+    dit_mlp_declare(&b->mlp, scope_in(s, "mlp"), D, form->hidden, form->swiglu);
+    linear_init(&b->ada, scope_in(s, "adaLN_modulation.1"), D, (form->no_shift ? 4 : 6) * D,
+                INIT_ZERO);
+}
+
+static struct tensor *attend(struct graph *g, const struct dit_block *b,
+                             const struct dit_rotary *rotary, struct tensor *h)
+{
+    struct tensor *qkv = nn_linear(g, &b->qkv, h);
+
+    if (b->q_norm)
+        qkv = op_qk_norm(g, qkv, b->heads, nn_param(g, b->q_norm), nn_param(g, b->k_norm), DIT_EPS);
+    if (rotary->cos)
+        qkv = op_rope(g, qkv, b->heads, nn_param(g, rotary->cos), nn_param(g, rotary->sin));
+    return nn_linear(g, &b->proj, op_attention(g, qkv, b->heads, QKV_SPLIT));
+}
+
+/* The norms are fused with what follows; whoever looks at them alone gets them computed alone. */
+static void show_norm(struct graph *g, const struct network *net, const struct dit_block *b,
+                      struct tensor *x, int i)
+{
+    if (net->tap)
+        network_show(net,
+                     b->norm1 ? op_rmsnorm(g, x, nn_param(g, b->norm1), DIT_EPS)
+                              : op_layernorm(g, x, NULL, NULL, DIT_EPS),
+                     "blocks.%d.norm1", i);
+}
+
+/* Peebles and Xie 2023, figure 3. */
+struct tensor *dit_block_forward(struct graph *g, const struct network *net, int i,
+                                 const struct dit_block *b, const struct dit_rotary *rotary,
+                                 struct tensor *x, struct tensor *c)
+{
+    enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2 };
+    struct tensor *ada = nn_linear(g, &b->ada, c), *part[6] = {0}, *h;
+
+    network_show(net, ada, "blocks.%d.adaLN_modulation", i);
+    show_norm(g, net, b, x, i);
+    if (b->no_shift) {
+        struct tensor *four[4];
+
+        op_chunk(g, ada, 4, four);
+        part[SCALE1] = four[0], part[GATE1] = four[1], part[SCALE2] = four[2],
+        part[GATE2] = four[3];
+    } else {
+        op_chunk(g, ada, 6, part);
+    }
+    h = attend(g, b, rotary, dit_norm_modulate(g, b->norm1, x, part[SHIFT1], part[SCALE1]));
+    network_show(net, h, "blocks.%d.attn", i);
+    x = op_gated_add(g, x, part[GATE1], h);
+    h = dit_mlp_forward(g, &b->mlp, dit_norm_modulate(g, b->norm2, x, part[SHIFT2], part[SCALE2]));
+    network_show(net, h, "blocks.%d.mlp", i);
+    return op_gated_add(g, x, part[GATE2], h);
 }
 
 /* --- pixels -------------------------------------------------------------------------------------

@@ -42,6 +42,34 @@ struct dit_mlp {
 void dit_mlp_declare(struct dit_mlp *m, struct scope s, int64_t width, int64_t hidden, bool gated);
 struct tensor *dit_mlp_forward(struct graph *g, const struct dit_mlp *m, struct tensor *h);
 
+/* Tables [T, d] of rotary positions (op_rope), or NULL. */
+struct dit_rotary {
+    const struct param *cos, *sin;
+};
+
+/* What may differ from Peebles and Xie 2023; the options are those of Yao et al. 2025. */
+struct dit_block_form {
+    int64_t hidden; /* of the feed-forward */
+    bool rmsnorm, swiglu, qk_norm, no_shift;
+};
+
+/* A block with adaLN-Zero: "attn", "mlp", "adaLN_modulation.1". */
+struct dit_block {
+    int64_t heads;
+    bool no_shift;
+    const struct param *norm1, *norm2; /* RMS norm only                               */
+    struct linear ada;                 /* c -> shift, scale and gate of both branches */
+    struct linear qkv, proj;
+    const struct param *q_norm, *k_norm;
+    struct dit_mlp mlp;
+};
+void dit_block_declare(struct dit_block *b, const struct dit_geometry *d,
+                       const struct dit_block_form *form, struct scope s);
+/* Block i of a network: x [N, T, D];  c [N, D], after SiLU. */
+struct tensor *dit_block_forward(struct graph *g, const struct network *net, int i,
+                                 const struct dit_block *b, const struct dit_rotary *rotary,
+                                 struct tensor *x, struct tensor *c);
+
 /* norm(x) (1 + scale) + shift: layer norm, or root-mean-square norm when `rms` (a weight [width])
  * is not NULL.  x [N, T, D]; shift, scale [N, D]; shift may be NULL. */
 struct tensor *dit_norm_modulate(struct graph *g, const struct param *rms, struct tensor *x,
