@@ -58,6 +58,23 @@ static const struct rename unet_names[] = {
     {NULL, NULL},
 };
 
+static const struct rename classifier_names[] = {
+    {"image_size", "size"},
+    {"in_channels", "channels"},
+    {"out_channels", "classes"},
+    {"model_channels", "width"},
+    {"channel_mult", "mult"},
+    {"num_res_blocks", "blocks"},
+    {"attention_resolutions", "attention"},
+    {"num_heads", "heads"},
+    {"num_head_channels", "head_channels"},
+    {"groups", "groups"},
+    {"use_scale_shift_norm", "film"},
+    {"resblock_updown", "residual_resample"},
+    {"use_new_attention_order", "new_attention_order"},
+    {NULL, NULL},
+};
+
 /* What the published code does where its configuration is silent. */
 struct silence {
     const char *key, *json;
@@ -65,6 +82,14 @@ struct silence {
 static const struct silence unet_silence[] = {
     {"film", "false"}, {"residual_resample", "false"}, {"new_attention_order", "false"},
     {"heads", "1"},    {"null_class", "false"},        {NULL, NULL},
+};
+
+static const struct silence classifier_silence[] = {
+    {"film", "false"},
+    {"residual_resample", "false"},
+    {"new_attention_order", "false"},
+    {"heads", "1"},
+    {NULL, NULL},
 };
 
 struct fixture_kind {
@@ -80,6 +105,7 @@ static const struct fixture_kind kinds[] = {
     {"dit_text_cross", "pixart", text_names, NULL},
     {"dit_text_joint", "mmdit", text_names, NULL},
     {"unet_adm", "unet", unet_names, unet_silence},
+    {"classifier", "classifier", classifier_names, classifier_silence},
 };
 
 /* A value in our terms: published code says null for "no classes" and -1 for "not used". */

@@ -194,6 +194,17 @@ struct tensor *case_indices(struct op_case *c, const char *name, int64_t below)
     return graph_input_i32(c->graph, SHAPE(n), ids);
 }
 
+struct tensor *case_mask(struct op_case *c, const char *name, int64_t rows, int64_t width)
+{
+    struct tensor *words = case_indices(c, name, INT32_MAX);
+
+    if (!words ||
+        !case_need(c, shape_count(words->shape) == rows * width, "a word of the mask for each key"))
+        return NULL;
+    words->shape = SHAPE(rows, width);
+    return words;
+}
+
 /* --- running and comparing ---------------------------------------------------------------- */
 
 /* What one run left: the result and the gradient of each input that wants one. */

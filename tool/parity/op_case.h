@@ -64,6 +64,8 @@ struct tensor *case_optional(struct op_case *c, const char *name, enum case_layo
 int64_t case_heads(const struct op_case *c, const char *name);
 /* The same for indices, each in 0 .. below - 1. */
 struct tensor *case_indices(struct op_case *c, const char *name, int64_t below);
+/* The same, shaped: the file must hold that many. */
+struct tensor *case_mask(struct op_case *c, const char *name, int64_t rows, int64_t width);
 
 /* Attributes of the case; a missing one, or an integer outside lo..hi, is a failure. */
 int64_t case_int(struct op_case *c, const char *name, int64_t lo, int64_t hi);

@@ -18,6 +18,7 @@
 #include "ops/attention.h"
 #include "ops/basic.h"
 #include "ops/conv.h"
+#include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
@@ -285,11 +286,74 @@ static struct tensor *pack_qkv(struct op_case *c)
     return op_concat(c->graph, op_concat(c->graph, q, k), v);
 }
 
+/* Heads of d channels made `wide` by zeros: [N, T, heads d] -> [N, T, heads wide]. */
+static struct tensor *heads_widen(struct graph *g, struct tensor *x, int64_t heads, int64_t wide)
+{
+    int64_t N = x->shape.dim[0], T = x->shape.dim[1], d = shape_last(x->shape) / heads;
+
+    if (d == wide)
+        return x;
+    x = op_concat(g, op_reshape(g, x, SHAPE(N, T, heads, d)),
+                  op_fill(g, SHAPE(N, T, heads, wide - d), 0));
+    return op_reshape(g, x, SHAPE(N, T, heads * wide));
+}
+
+/* Heads of one size attend to each other; where values have heads of another, all get the larger,
+ * and q the factor by which that changes the scale of the scores. */
 static struct tensor *build_attention_core(struct op_case *c)
 {
-    struct tensor *qkv = pack_qkv(c);
+    struct tensor *q = case_input(c, "q", CASE_HEADS), *k = case_input(c, "k", CASE_HEADS);
+    struct tensor *v = case_input(c, "v", CASE_HEADS), *kv;
+    int64_t heads = case_heads(c, "q"), d, of_v, wide;
+    struct graph *g = c->graph;
 
-    return qkv ? op_attention(c->graph, qkv, case_heads(c, "q"), QKV_SPLIT) : NULL;
+    if (c->status || !case_need(c,
+                                shape_count(q->shape) > 0 && case_heads(c, "k") == heads &&
+                                    case_heads(c, "v") == heads &&
+                                    shape_last(k->shape) == shape_last(q->shape) &&
+                                    k->shape.dim[0] == q->shape.dim[0] &&
+                                    shape_rows(k->shape) == shape_rows(v->shape) &&
+                                    v->shape.dim[0] == k->shape.dim[0],
+                                "queries, keys and values of heads that fit together"))
+        return NULL;
+    d = shape_last(q->shape) / heads;
+    of_v = shape_last(v->shape) / heads;
+    if (!case_need(c, of_v >= d, "heads of values no smaller than those of keys"))
+        return NULL;
+    wide = of_v;
+    kv = op_concat(g, heads_widen(g, k, heads, wide), v);
+    q = op_affine(g, heads_widen(g, q, heads, wide), sqrt((double)wide / (double)d), 0);
+    return op_attention_cross(g, q, kv, NULL, heads);
+}
+
+/* x [N, T, A] asks ctx [N, S, B], projected to [D] by wq, wk and wv, and back by wo. */
+static struct tensor *build_attention_cross(struct op_case *c)
+{
+    int64_t heads = case_int(c, "heads", 1, 4096), D, A, B;
+    struct tensor *x = case_input(c, "x", CASE_PLAIN), *ctx = case_input(c, "ctx", CASE_PLAIN);
+    struct tensor *wq = case_input(c, "wq", CASE_PLAIN), *wk = case_input(c, "wk", CASE_PLAIN);
+    struct tensor *wv = case_input(c, "wv", CASE_PLAIN), *wo = case_input(c, "wo", CASE_PLAIN);
+    struct tensor *bo = case_input(c, "bo", CASE_PLAIN), *mask, *kv;
+    struct graph *g = c->graph;
+
+    if (c->status ||
+        !case_need(c, x->shape.rank == 3 && ctx->shape.rank == 3 && wq->shape.rank == 2,
+                   "x [N, T, A], ctx [N, S, B], wq [D, A]"))
+        return NULL;
+    D = wq->shape.dim[0], A = shape_last(x->shape), B = shape_last(ctx->shape);
+    if (!case_need(c,
+                   D > 0 && D % heads == 0 && ctx->shape.dim[0] == x->shape.dim[0] &&
+                       has_shape(wq, SHAPE(D, A)) && has_shape(wk, SHAPE(D, B)) &&
+                       has_shape(wv, SHAPE(D, B)) && has_shape(wo, SHAPE(A, D)) &&
+                       has_shape(bo, SHAPE(A)),
+                   "projections of the sizes of x and ctx"))
+        return NULL;
+    mask = case_mask(c, "mask", ctx->shape.dim[0], ctx->shape.dim[1]);
+    if (!mask)
+        return NULL;
+    kv = op_concat(g, op_linear(g, ctx, wk, NULL, ACT_NONE), op_linear(g, ctx, wv, NULL, ACT_NONE));
+    x = op_attention_cross(g, op_linear(g, x, wq, NULL, ACT_NONE), kv, mask, heads);
+    return op_linear(g, x, wo, bo, ACT_NONE);
 }
 
 static struct tensor *build_qk_rmsnorm(struct op_case *c)
@@ -434,15 +498,31 @@ static struct tensor *build_mse(struct op_case *c)
     return op_mse(c->graph, x, target);
 }
 
+/* The mean over the batch. */
+static struct tensor *build_cross_entropy(struct op_case *c)
+{
+    struct tensor *z = case_input(c, "z", CASE_PLAIN), *y;
+
+    if (c->status || !case_need(c, z->shape.rank == 2 && shape_count(z->shape) > 0, "z [N, K]"))
+        return NULL;
+    y = case_indices(c, "labels", shape_last(z->shape));
+    if (!y || !case_need(c, has_shape(y, SHAPE(z->shape.dim[0])), "a label for each row"))
+        return NULL;
+    return op_affine(c->graph, op_sum(c->graph, op_cross_entropy(c->graph, z, y)),
+                     1 / (double)z->shape.dim[0], 0);
+}
+
 /* --- the table ---------------------------------------------------------------------------- */
 
 static const struct op_builder builders[] = {
     {"attention_core", CASE_HEADS, build_attention_core, NULL},
+    {"attention_cross", CASE_PLAIN, build_attention_cross, NULL},
     {"attention_self", CASE_PLAIN, build_attention_self, NULL},
     {"attention_spatial", CASE_PICTURE, build_attention_spatial, NULL},
     {"avgpool2", CASE_PICTURE, build_avgpool, NULL},
     {"concat_channels", CASE_PICTURE, build_concat, NULL},
     {"conv2d", CASE_PICTURE, build_conv2d, NULL},
+    {"cross_entropy", CASE_PLAIN, build_cross_entropy, NULL},
     {"embedding", CASE_PLAIN, build_embedding, NULL},
     {"geglu", CASE_PLAIN, build_gated, op_geglu},
     {"gelu_erf", CASE_PLAIN, build_pointwise, op_gelu_erf},
