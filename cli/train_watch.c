@@ -45,6 +45,20 @@ const char *watch_recompute(char out[WATCH_TEXT], int level, int segments)
     return out;
 }
 
+static void say_evaluated(struct train_watch *w, const struct imgen_train_event *e)
+{
+    const double *q = e->accuracy_quarter;
+
+    progress_note(&w->progress, "step %" PRId64 ": loss on held-out pictures %.4f, averaged %.4f",
+                  e->step, e->loss, e->mean_loss);
+    if (e->classifies)
+        progress_note(&w->progress,
+                      "step %" PRId64
+                      ": %.1f %% right; by quarters of t, from noise to data: %.1f, "
+                      "%.1f, %.1f, %.1f %%",
+                      e->step, 100 * e->accuracy, 100 * q[0], 100 * q[1], 100 * q[2], 100 * q[3]);
+}
+
 static void say_memory(struct train_watch *w, const struct imgen_train_event *e)
 {
     char bytes[UNITS_ROOM], more[WATCH_TEXT];
@@ -81,9 +95,7 @@ int train_watch_event(const struct imgen_train_event *e, void *user)
         progress_note(&w->progress, "drew %s", e->path);
         break;
     case IMGEN_TRAIN_EVALUATED:
-        progress_note(&w->progress,
-                      "step %" PRId64 ": loss on held-out pictures %.4f, averaged %.4f", e->step,
-                      e->loss, e->mean_loss);
+        say_evaluated(w, e);
         break;
     case IMGEN_TRAIN_DONE:
         keep_path(w->model, e->path);

@@ -25,12 +25,16 @@ static bool relay(const struct train_event *e, void *user)
         .steps_per_s = e->steps_per_s,
         .seconds_left = e->seconds_left,
         .path = e->path,
+        .classifies = e->evaluated && e->evaluated->classifies,
+        .accuracy = e->evaluated ? e->evaluated->right : 0,
         .planned_bytes = e->memory->peak,
         .peak_bytes = e->peak_bytes,
         .recompute = e->memory->level,
         .segments = e->memory->segments,
     };
 
+    for (int q = 0; e->evaluated && q < 4; q++)
+        out.accuracy_quarter[q] = e->evaluated->right_quarter[q];
     return t->callback(&out, t->user) != 0;
 }
 

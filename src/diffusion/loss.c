@@ -92,7 +92,7 @@ enum status flow_batch_draw(struct flow_batch *b, const struct flow_task *task, 
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < b->rows; i++) {
         struct error mine = {0};
-        int32_t y = label ? label[i] : task->null_label;
+        int32_t y = label && label[i] >= 0 ? label[i] : task->null_label;
         enum status st = row_draw(b, i, task, z, y, first + (uint64_t)i, &mine);
 
         if (st) {

@@ -37,7 +37,8 @@ void flow_batch_release(struct flow_batch *b);
  * training. */
 enum status flow_task_check(const struct flow_task *task, struct error *err);
 
-/* Fill the batch from z [rows, length] and label [rows] (NULL: unlabelled, all null_label).  Row i
+/* Fill the batch from z [rows, length] and label [rows] (NULL: unlabelled; these and
+ * labels below 0 become null_label).  Row i
  * is the (first + i)-th sample ever drawn, and all its randomness (time, noise, drop) is a function
  * of (task->seed, first + i): batch size, resuming and the number of threads change nothing.  E_ARG
  * where the target is infinite. */

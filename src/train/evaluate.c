@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "data/loader.h"
 #include "diffusion/loss.h"
+#include "train/classify.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -27,7 +28,8 @@ struct evaluation {
     int64_t batch;             /* pictures at once                        */
     struct flow_batch samples; /* all of them                             */
     float *fed;                /* [rows]: times as the network reads them */
-    float *y;                  /* [batch, H, W, out_channels]             */
+    float *y;                  /* [batch, H, W, out_channels], or logits  */
+    int64_t row;               /* floats of a row of y                    */
 };
 
 /* The set to draw from: never the one that is trained on. */
@@ -108,11 +110,24 @@ static enum status check_set(const struct dataset *d, const struct model *m, str
                 io->in_channels, io->n_classes);
 }
 
+/* No label is dropped, so every one that is missing is a picture's that had none. */
+static enum status check_labels(const struct evaluation *v, const struct network_io *io,
+                                struct error *err)
+{
+    int64_t most = io->classifies ? io->n_classes : io->n_labels;
+    enum status st = most ? classify_check(v->samples.label, v->samples.rows, most, 0, err) : OK;
+
+    if (st)
+        fail_under(err, "data.eval_path");
+    return st;
+}
+
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
                            const struct model *m, struct graph *g, struct error *err)
 {
     const struct network_io *io = &m->network->io;
     int64_t pixels = io->height * io->width, rows = e->train.eval_count;
+    int64_t row = io->classifies ? io->n_classes : pixels * io->out_channels;
     struct evaluation *v = NULL;
     struct dataset *d = NULL;
     enum status st;
@@ -127,10 +142,11 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
     v->batch = e->train.batch < EVAL_BATCH ? e->train.batch : EVAL_BATCH;
     if ((st = flow_batch_init(&v->samples, rows, pixels * io->in_channels, err)) ||
         (st = mem_new((void **)&v->fed, (uint64_t)rows, sizeof *v->fed, "times", err)) ||
-        (st = mem_new((void **)&v->y, (uint64_t)(v->batch * pixels * io->out_channels),
-                      sizeof *v->y, "predictions", err)) ||
-        (st = draw(v, d, m, err)))
+        (st = mem_new((void **)&v->y, (uint64_t)(v->batch * row), sizeof *v->y, "predictions",
+                      err)) ||
+        (st = draw(v, d, m, err)) || (st = check_labels(v, io, err)))
         goto out;
+    v->row = row;
     *out = v;
     v = NULL;
 out:
@@ -191,16 +207,19 @@ enum status evaluation_measure(struct evaluation *v, const struct model *m, stru
     return graph_measure(v->g, out, err);
 }
 
-/* Mean square of one sample; a network with a learned variance has more channels than the target.
- */
+/* Mean square of one sample, or a classifier's surprise; a network with a learned variance has more
+ * channels than the target. */
 static double sample_loss(const struct evaluation *v, const struct network_io *io, int64_t at,
-                          int64_t row)
+                          int64_t row, bool *right)
 {
     const float *want = v->samples.target + at * v->samples.length;
-    const float *got = v->y + row * io->height * io->width * io->out_channels;
+    const float *got = v->y + row * v->row;
     int64_t C = io->in_channels, K = io->out_channels;
     double sum = 0;
 
+    *right = false;
+    if (io->classifies)
+        return classify_surprise(right, got, io->n_classes, v->samples.label[at]);
     for (int64_t i = 0; i < io->height * io->width; i++)
         for (int64_t c = 0; c < C; c++) {
             double d = (double)got[i * K + c] - (double)want[i * C + c];
@@ -225,33 +244,38 @@ static int bin_of(float t, int bins)
 }
 
 static enum status measure(struct evaluation *v, const struct network *net, double *mean,
-                           double quarter[4], double by_time[EVAL_TIMES], struct error *err)
+                           struct eval_losses *out, struct error *err)
 {
     int64_t n = v->samples.rows, count[4] = {0}, at_time[EVAL_TIMES] = {0};
     enum status st;
 
-    *mean = 0;
-    memset(quarter, 0, 4 * sizeof *quarter);
-    memset(by_time, 0, EVAL_TIMES * sizeof *by_time);
+    *mean = out->right = 0;
+    memset(out->quarter, 0, sizeof out->quarter);
+    memset(out->right_quarter, 0, sizeof out->right_quarter);
+    memset(out->by_time, 0, sizeof out->by_time);
     for (int64_t first = 0; first < n; first += v->batch) {
         int64_t rows = n - first < v->batch ? n - first : v->batch;
 
         if ((st = predict(v, net, first, rows, err)))
             return st;
         for (int64_t i = 0; i < rows; i++) {
-            double loss = sample_loss(v, &net->io, first + i, i);
+            bool right;
+            double loss = sample_loss(v, &net->io, first + i, i, &right);
             int q = bin_of(v->samples.t[first + i], 4);
             int k = bin_of(v->samples.t[first + i], EVAL_TIMES);
 
             *mean += loss / (double)n;
-            quarter[q] += loss;
+            out->quarter[q] += loss;
+            out->right += right ? 1 / (double)n : 0;
+            out->right_quarter[q] += right;
             count[q]++;
-            by_time[k] += loss;
+            out->by_time[k] += loss;
             at_time[k]++;
         }
     }
-    divide(quarter, count, 4, 0);
-    divide(by_time, at_time, EVAL_TIMES, (double)NAN);
+    divide(out->quarter, count, 4, 0);
+    divide(out->right_quarter, count, 4, 0);
+    divide(out->by_time, at_time, EVAL_TIMES, (double)NAN);
     return OK;
 }
 
@@ -260,10 +284,11 @@ enum status evaluation_run(struct evaluation *v, struct model *m, float *average
 {
     enum status st;
 
-    if ((st = measure(v, m->network, &out->raw, out->quarter, out->by_time, err)))
+    out->classifies = m->network->io.classifies;
+    if ((st = measure(v, m->network, &out->raw, out, err)))
         return st;
     params_use(m->network->params, average);
-    st = measure(v, m->network, &out->average, out->quarter, out->by_time, err);
+    st = measure(v, m->network, &out->average, out, err);
     params_use(m->network->params, NULL);
     return st;
 }

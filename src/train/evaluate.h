@@ -1,5 +1,5 @@
 /*
- * evaluate.h - the loss on pictures that were not trained on
+ * evaluate.h - the loss on pictures that were not trained on, and how often a classifier is right
  */
 #ifndef IMGEN_TRAIN_EVALUATE_H
 #define IMGEN_TRAIN_EVALUATE_H
@@ -16,6 +16,11 @@ struct eval_losses {
     double average;             /* of the averaged weights            */
     double quarter[4];          /* of the averages, by quarters of t  */
     double by_time[EVAL_TIMES]; /* the same by sixteenths; NaN where no picture has such a time */
+
+    /* Of a classifier: share of pictures whose label it gives the largest logit, by the averaged
+     * weights; of another network all 0. */
+    bool classifies;
+    double right, right_quarter[4];
 };
 
 /* Draw train.eval_count pictures: from the set data.eval_path names, or, of an endless set,

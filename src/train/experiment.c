@@ -255,6 +255,27 @@ enum status experiment_data(const struct experiment *e, struct dataset **out, st
     return dataset_open(out, &c, err);
 }
 
+/* Networks that the configuration names and a training run on these pictures cannot feed. */
+static enum status check_use(const struct experiment *e, const struct dataset *d, struct error *err)
+{
+    const struct network_kind *kind = network_kind_at(e->model.network);
+    struct network_io io;
+
+    kind->io(e->network, &io);
+    if (io.context_width)
+        return fail(
+            err, E_UNSUPPORTED,
+            "model.network: '%s' reads an encoded text, and there is no encoder to train it "
+            "with yet",
+            kind->name);
+    if (io.classifies && !d->n_classes)
+        return fail(err, E_ARG,
+                    "model.network: a '%s' learns to tell classes apart, and the pictures of '%s' "
+                    "have no labels",
+                    kind->name, e->data.path ? e->data.path : d->format->name);
+    return OK;
+}
+
 static enum status fit_network(struct experiment *e, const struct dataset *d, struct error *err)
 {
     const struct network_kind *kind = network_kind_at(e->model.network);
@@ -286,7 +307,7 @@ enum status experiment_model(struct experiment *e, const struct dataset *d, stru
     enum status st;
 
     *out = NULL;
-    if ((st = fit_network(e, d, err)) ||
+    if ((st = check_use(e, d, err)) || (st = fit_network(e, d, err)) ||
         (st = model_new(&m, &e->model, e->path_values, e->network, err)))
         return st;
     m->sample = e->sample;

@@ -24,7 +24,11 @@ enum { LOG_PATH = 4096, LOG_BYTES = 1 << 28 };
 static const char csv_head[] = "step,loss,gradient_norm,learning_rate,steps_per_s,data_s,network_s,"
                                "update_s,other_s\n";
 
-static const char eval_head[] = "step,loss,averaged,quarter1,quarter2,quarter3,quarter4\n";
+static const char *const eval_heads[] = {
+    [LOG_EVAL_LOSS] = "step,loss,averaged,quarter1,quarter2,quarter3,quarter4\n",
+    [LOG_EVAL_ACCURACY] = "step,loss,averaged,quarter1,quarter2,quarter3,quarter4,accuracy,"
+                          "accuracy1,accuracy2,accuracy3,accuracy4\n",
+};
 
 /* The step a line speaks of: {"step": 50, ... or 50,...; -1 for a heading or a torn line. */
 static int64_t line_step(const char *line, bool json)
@@ -86,7 +90,8 @@ enum status log_open(struct train_log *log, const struct log_options *o, struct 
     memset(log, 0, sizeof *log);
     if ((st = open_one(&log->json, o->folder, "log.jsonl", NULL, o->step, err)) ||
         (st = open_one(&log->csv, o->folder, "log.csv", csv_head, o->step, err)) ||
-        (o->eval && (st = open_one(&log->eval, o->folder, "eval.csv", eval_head, o->step, err))) ||
+        (o->eval &&
+         (st = open_one(&log->eval, o->folder, "eval.csv", eval_heads[o->eval], o->step, err))) ||
         (o->tensorboard && (st = tfevents_open(&log->events, o->folder, o->step, err))))
         return st;
     fprintf(log->json, "{\"config\": %s}\n", o->config);
@@ -145,6 +150,8 @@ static void write_eval_json(FILE *to, const struct log_eval *r)
 {
     fprintf(to, "{\"step\": %" PRId64 ", \"eval_loss\": %.9g, \"eval_averaged\": %.9g, ", r->step,
             r->losses.raw, r->losses.average);
+    if (r->losses.classifies)
+        fprintf(to, "\"eval_accuracy\": %.6g, ", r->losses.right);
     for (int k = 0; k < EVAL_TIMES; k++) {
         fputs(k ? ", " : "\"eval_by_time\": [", to);
         put_number(to, r->losses.by_time[k]);
@@ -160,6 +167,8 @@ static enum status write_eval_events(struct tfevents *to, const struct log_eval 
 
     tfevents_scalar(to, r->step, "eval/loss", r->losses.raw);
     tfevents_scalar(to, r->step, "eval/averaged", r->losses.average);
+    if (r->losses.classifies)
+        tfevents_scalar(to, r->step, "eval/accuracy", r->losses.right);
     for (int q = 0; q < 4; q++)
         tfevents_scalar(to, r->step, quarters[q], r->losses.quarter[q]);
     return tfevents_flush(to, err);
@@ -169,8 +178,12 @@ enum status log_write_eval(struct train_log *log, const struct log_eval *r, stru
 {
     const struct eval_losses *l = &r->losses;
 
-    fprintf(log->eval, "%" PRId64 ",%.9g,%.9g,%.6g,%.6g,%.6g,%.6g\n", r->step, l->raw, l->average,
+    fprintf(log->eval, "%" PRId64 ",%.9g,%.9g,%.6g,%.6g,%.6g,%.6g", r->step, l->raw, l->average,
             l->quarter[0], l->quarter[1], l->quarter[2], l->quarter[3]);
+    if (l->classifies)
+        fprintf(log->eval, ",%.6g,%.6g,%.6g,%.6g,%.6g", l->right, l->right_quarter[0],
+                l->right_quarter[1], l->right_quarter[2], l->right_quarter[3]);
+    fputc('\n', log->eval);
     write_eval_json(log->json, r);
     if (fflush(log->eval) || fflush(log->json))
         return fail_errno(err, E_IO, "the losses of step %" PRId64 " cannot be written", r->step);

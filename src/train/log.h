@@ -27,12 +27,19 @@ struct log_eval {
     struct eval_losses losses;
 };
 
+/* What such a line holds: nothing, losses, or how often a classifier is right too. */
+enum log_eval_kind {
+    LOG_EVAL_NONE,
+    LOG_EVAL_LOSS,
+    LOG_EVAL_ACCURACY,
+};
+
 struct log_options {
     const char *folder;
-    int64_t step;       /* the run goes on from here           */
-    const char *config; /* of the run, as one line of JSON      */
-    bool eval;          /* there will be losses on held-out pictures */
-    bool tensorboard;   /* event files too                      */
+    int64_t step;            /* the run goes on from here           */
+    const char *config;      /* of the run, as one line of JSON      */
+    enum log_eval_kind eval; /* of held-out pictures                 */
+    bool tensorboard;        /* event files too                      */
 };
 
 struct train_log {

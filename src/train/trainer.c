@@ -21,6 +21,7 @@
 #include "ops/basic.h"
 #include "train/adamw.h"
 #include "train/checkpoint.h"
+#include "train/classify.h"
 #include "train/evaluate.h"
 #include "train/log.h"
 #include "train/report.h"
@@ -56,6 +57,7 @@ struct trainer {
     struct footprint memory;
     int64_t program_bytes, memory_limit;
     struct clock_parts parts;
+    const struct eval_losses *evaluated; /* while that is told */
     double loss, gradient_norm, mean_loss, logged_loss;
     int64_t logged_steps, first_step;
     double began;
@@ -99,7 +101,7 @@ static enum status check_labels(const struct trainer *t, struct error *err)
 {
     const struct network_io *io = &t->state.model->network->io;
 
-    if (io->n_classes && io->null_label < 0 && t->r->experiment->train.label_drop > 0)
+    if (io->n_labels && io->null_label < 0 && t->r->experiment->train.label_drop > 0)
         return fail(err, E_ARG,
                     "train.label_drop: labels are dropped with probability %g, but the network has "
                     "no null class",
@@ -156,6 +158,8 @@ static enum status set_up(struct trainer *t, const struct train_request *r, stru
         (st = graph_new(&t->graph, 0, r->threads, err)) ||
         (st = evaluation_new(&t->evaluation, e, t->state.model, t->graph, err)))
         return st;
+    if (t->state.model->network->io.classifies)
+        t->options.sample_every = 0; /* it draws no pictures */
     t->state.config = t->config;
     graph_set_precision(t->graph, (enum precision)e->train.precision);
     return OK;
@@ -260,6 +264,23 @@ static enum status plan_memory(struct trainer *t, struct error *err)
 /* --- a step -------------------------------------------------------------------------------------
  */
 
+/* Every label must be one that the network has; unlabelled pictures were given the null label. */
+static enum status check_drawn(const struct trainer *t, int64_t first, struct error *err)
+{
+    const struct network_io *io = &t->state.model->network->io;
+    const struct flow_batch *b = &t->batch;
+
+    if (io->classifies)
+        return classify_check(b->label, b->rows, io->n_classes, first, err);
+    for (int64_t i = 0; io->n_labels && i < b->rows; i++)
+        if (b->label[i] < 0 || b->label[i] >= io->n_labels)
+            return fail(err, E_ARG,
+                        "sample %" PRId64 " is a picture without a label, and the network has no "
+                        "null class for it",
+                        first + i);
+    return OK;
+}
+
 /* Record the loss of the batch and its adjoints.  A network that learns a variance has more
  * channels than the target; the flow objective reads the first ones. */
 static struct tensor *record_loss(struct trainer *t)
@@ -275,9 +296,10 @@ static struct tensor *record_loss(struct trainer *t)
     in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.t);
     in.y = net->io.n_labels ? graph_input_i32(g, SHAPE(t->batch.rows), t->batch.label) : NULL;
     y = network_forward(g, net, in);
-    if (net->io.out_channels != net->io.in_channels)
+    if (!net->io.classifies && net->io.out_channels != net->io.in_channels)
         y = op_slice(g, y, 0, net->io.in_channels);
-    loss = op_mse(g, y, graph_input(g, shape, t->batch.target));
+    loss = net->io.classifies ? classify_loss(g, y, t->batch.label)
+                              : op_mse(g, y, graph_input(g, shape, t->batch.target));
     graph_backward(g, loss);
     graph_keep(g, loss);
     return loss;
@@ -292,6 +314,8 @@ static enum status draw_batch(struct trainer *t, struct error *err)
     if ((st = loader_next(t->loader, &b, err)))
         return st;
     st = flow_batch_draw(&t->batch, &t->task, b.pixels, b.labels, (uint64_t)b.first_sample, err);
+    if (!st)
+        st = check_drawn(t, b.first_sample, err);
     for (int64_t i = 0; i < t->batch.rows; i++)
         t->batch.t[i] *= (float)t->state.model->options.time_scale;
     t->parts.data += clock_seconds() - start;
@@ -398,6 +422,7 @@ static bool tell(struct trainer *t, enum train_event_kind kind, const char *path
         .steps_per_s = rate,
         .seconds_left = rate > 0 ? (double)(t->options.steps - t->state.model->step) / rate : 0,
         .path = path,
+        .evaluated = t->evaluated,
         .memory = &t->memory,
         .peak_bytes = kind == TRAIN_DONE ? mem_peak() : 0,
     };
@@ -464,7 +489,9 @@ static enum status evaluate(struct trainer *t, struct error *err)
         return st;
     t->loss = row.losses.raw;
     t->mean_loss = row.losses.average;
+    t->evaluated = &row.losses;
     tell(t, TRAIN_EVALUATED, NULL);
+    t->evaluated = NULL;
     t->loss = loss;
     t->mean_loss = mean_loss;
     return log_write_eval(&t->log, &row, err);
@@ -555,7 +582,9 @@ static enum status open_log(struct trainer *t, struct error *err)
         .folder = t->options.out,
         .step = t->state.model->step,
         .config = t->config,
-        .eval = t->evaluation,
+        .eval = !t->evaluation                           ? LOG_EVAL_NONE
+                : t->state.model->network->io.classifies ? LOG_EVAL_ACCURACY
+                                                         : LOG_EVAL_LOSS,
         .tensorboard = t->options.tensorboard,
     };
 

@@ -4,6 +4,7 @@
 #ifndef IMGEN_TRAIN_TRAINER_H
 #define IMGEN_TRAIN_TRAINER_H
 
+#include "train/evaluate.h"
 #include "train/experiment.h"
 #include "train/footprint.h"
 
@@ -25,8 +26,9 @@ struct train_event {
     double gradient_norm, learning_rate;
     double steps_per_s, seconds_left;
     const char *path;
-    const struct footprint *memory; /* what the run takes; at TRAIN_STARTED and after  */
-    int64_t peak_bytes;             /* TRAIN_DONE: the most the process ever had       */
+    const struct eval_losses *evaluated; /* TRAIN_EVALUATED, else NULL                */
+    const struct footprint *memory;      /* what the run takes; at TRAIN_STARTED and after  */
+    int64_t peak_bytes;                  /* TRAIN_DONE: the most the process ever had       */
 };
 
 /* Return false to stop: the step is finished, a checkpoint is written, and train_run fails with
@@ -41,10 +43,10 @@ struct train_request {
     void *user;
 };
 
-/* Train to the end.  Writes under train.out: checkpoints, latest, log.jsonl, log.csv, samples-*.png,
- * report.html and model.safetensors.  E_ARG when the folder already holds a run and resume is not asked for;
- * E_NOT_FINITE naming the step; E_CANCELLED; what files and memory say.  The last checkpoint stays
- * intact whatever happens. */
+/* Train to the end.  Writes under train.out: checkpoints, latest, log.jsonl, log.csv,
+ * samples-*.png, report.html and model.safetensors.  E_ARG when the folder already holds a run and
+ * resume is not asked for; E_NOT_FINITE naming the step; E_CANCELLED; what files and memory say.
+ * The last checkpoint stays intact whatever happens. */
 enum status train_run(const struct train_request *r, struct error *err);
 
 /* What a run would take. */
