@@ -173,9 +173,12 @@ static void print_model(const struct imgen_model *model)
         print_plain(m.about);
         printf("\n");
     }
-    printf("  path           %s, predicts %s\n", m.path, m.prediction);
-    printf("  made by        %s, %d steps, schedule %s\n", m.sampler, m.steps, m.schedule);
-    if (m.guided)
+    printf("  path           %s, predicts %s\n", m.path, m.classifies ? "the label" : m.prediction);
+    if (!m.classifies)
+        printf("  made by        %s, %d steps, schedule %s\n", m.sampler, m.steps, m.schedule);
+    if (m.classifies)
+        printf("  guidance       of a model on the same path, by imgen sample --classifier\n");
+    else if (m.guided)
         printf("  guidance       any scale, %g unless told\n", m.cfg_scale);
     else
         printf("  guidance       none\n");
@@ -240,7 +243,7 @@ static void model_json(struct json_out *j, const struct imgen_model *model)
     json_out_int(j, "channels", m.channels);
     json_out_text(j, "about", m.about);
     json_out_text(j, "path", m.path);
-    json_out_text(j, "prediction", m.prediction);
+    json_out_text(j, "prediction", m.classifies ? "label" : m.prediction);
     json_out_text(j, "sampling_method", m.sampler);
     json_out_text(j, "schedule", m.schedule);
     json_out_real(j, "shift", m.shift);

@@ -30,9 +30,9 @@ enum { PICTURES_MAX = 1000000, LABELS_MAX = 4096, SHEET_WIDTH = 768 };
 
 struct sample_options {
     bool help;
-    char *label, *labels, *seed, *output, *from;
+    char *label, *labels, *seed, *output, *from, *classifier;
     int64_t batch_count, steps, threads, preview, zoom;
-    double cfg_scale, shift;
+    double cfg_scale, shift, classifier_scale;
     int sampler, schedule, precision;
     struct imgen_real_list times;
     bool grid, quiet, verbose, json;
@@ -71,6 +71,10 @@ static const struct imgen_option rows[] = {
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, seed), "42", .letter = 's', .value = "N"},
     {"cfg_scale", "guidance: 0 none, 1 as trained, above 1 stronger; default: the model's",
      IMGEN_OPTION_REAL, offsetof(struct sample_options, cfg_scale), .lo = 0, .hi = HUGE_VAL},
+    {"classifier", "guide by a classifier of noisy pictures too", IMGEN_OPTION_TEXT,
+     offsetof(struct sample_options, classifier), .value = "MODEL"},
+    {"classifier_scale", "how strongly: 0 not at all, 1 as its probabilities say; default 1",
+     IMGEN_OPTION_REAL, offsetof(struct sample_options, classifier_scale), .lo = 0, .hi = HUGE_VAL},
     {"steps", "steps of the solver; default: the model's", IMGEN_OPTION_INT,
      offsetof(struct sample_options, steps), .lo = 1, .hi = 1000},
     {"sampling_method", "solver; default: the model's", IMGEN_OPTION_CHOICE,
@@ -108,8 +112,8 @@ static const struct imgen_option rows[] = {
 /* A call of the command. */
 struct job {
     const struct sample_options *options;
-    const bool *given; /* one a row */
-    struct imgen_model *model;
+    const bool *given;                      /* one a row */
+    struct imgen_model *model, *classifier; /* classifier: or NULL */
     struct imgen_model_info info;
     struct imgen_recipe recipe; /* of --from */
     struct imgen_request request;
@@ -143,6 +147,30 @@ static void find_model(char out[PICTURE_NAME], const char *picture, const char *
         snprintf(out, PICTURE_NAME, "%s", name);
 }
 
+/* The one that was named, or the one that the recipe was made with, when it stands there too. */
+static int open_classifier(struct job *job)
+{
+    const char *word = job->options->classifier, *from = job->options->from;
+    char path[PICTURE_NAME];
+    struct imgen_error err;
+
+    if (!word && from && job->recipe.classifier[0]) {
+        find_model(path, from, job->recipe.classifier);
+        if (access(path, R_OK))
+            return command_broken(&command_sample,
+                                  "%s was guided by the classifier '%s', which is not beside it: "
+                                  "name its file with --classifier",
+                                  from, job->recipe.classifier);
+        word = path;
+    }
+    if (!word && typed(job, "classifier_scale"))
+        return command_misused(
+            &command_sample, "--classifier-scale: of which classifier? Name it with --classifier");
+    if (word && imgen_model_open(&job->classifier, word, &err))
+        return failed(&err);
+    return EXIT_DONE;
+}
+
 static int open_model(struct job *job, const char *word)
 {
     const char *from = job->options->from;
@@ -163,6 +191,30 @@ static int open_model(struct job *job, const char *word)
     if (imgen_model_open(&job->model, word, &err))
         return failed(&err);
     imgen_model_info(job->model, &job->info);
+    return open_classifier(job);
+}
+
+/* Whose labels a request names. */
+static const struct imgen_model *labelled(const struct job *job)
+{
+    return job->info.n_labels || !job->classifier ? job->model : job->classifier;
+}
+
+/* One file of those that made a picture: what it is, as now, as then, and whether it was named. */
+static int check_content(struct job *job, const char *what, const char *name, const char *now,
+                         const char *then, bool named)
+{
+    if (!strcmp(now, then))
+        return EXIT_DONE;
+    if (!named)
+        return command_broken(&command_sample,
+                              "%s has another content than the %s that made %s (sha256 %.12s..., "
+                              "not %.12s...): name a %s to use it all the same",
+                              name, what, job->options->from, now, then, what);
+    progress_note(&job->progress,
+                  "note: %s is not the %s that made %s (sha256 %.12s..., not %.12s...): the "
+                  "picture will differ",
+                  name, what, job->options->from, now, then);
     return EXIT_DONE;
 }
 
@@ -173,22 +225,15 @@ static int check_hash(struct job *job, const char *word)
     const struct imgen_recipe *made_by = &job->recipe;
     struct imgen_recipe now;
     struct imgen_error err;
+    int code;
 
     if (imgen_recipe_make(&now, job->model, &job->request, 0, &err))
         return failed(&err);
-    if (!strcmp(now.hash, made_by->hash))
-        return EXIT_DONE;
-    if (!word)
-        return command_broken(
-            &command_sample,
-            "%s has another content than the model that made %s (sha256 %.12s..., "
-            "not %.12s...): name a model to use it all the same",
-            now.model, job->options->from, now.hash, made_by->hash);
-    progress_note(&job->progress,
-                  "note: %s is not the model that made %s (sha256 %.12s..., not %.12s...): the "
-                  "picture will differ",
-                  now.model, job->options->from, now.hash, made_by->hash);
-    return EXIT_DONE;
+    if ((code = check_content(job, "model", now.model, now.hash, made_by->hash, word)) ||
+        !job->classifier || !made_by->classifier[0])
+        return code;
+    return check_content(job, "classifier", now.classifier, now.classifier_hash,
+                         made_by->classifier_hash, job->options->classifier);
 }
 
 /* ---- What is asked of it ---- */
@@ -199,7 +244,7 @@ static int add_label(struct job *job, const char *word)
 
     if (job->n_labels == LABELS_MAX)
         return command_misused(&command_sample, "more than %d labels", LABELS_MAX);
-    if (imgen_model_find_label(job->model, word, &job->label[job->n_labels++], &err))
+    if (imgen_model_find_label(labelled(job), word, &job->label[job->n_labels++], &err))
         return failed(&err);
     return EXIT_DONE;
 }
@@ -287,6 +332,15 @@ static double choose_scale(const struct job *job, int label)
     if (!job->info.guided)
         return 1;
     return label == job->info.null_label ? 0 : job->info.cfg_scale;
+}
+
+static void choose_classifier(struct job *job)
+{
+    job->request.classifier = job->classifier;
+    if (job->options->from && job->recipe.classifier[0])
+        job->request.classifier_scale = job->recipe.classifier_scale;
+    if (typed(job, "classifier_scale"))
+        job->request.classifier_scale = job->options->classifier_scale;
 }
 
 static int choose_solver(struct job *job)
@@ -419,6 +473,8 @@ static void say_request(struct job *job)
                   r->n_items, job->info.width, job->info.height, r->sampler, grid, c.name,
                   *c.paper ? " (" : "", c.paper, *c.paper ? ")" : "", job->seed,
                   job->items[0].cfg_scale);
+    if (job->classifier)
+        progress_note(&job->progress, "guided by a classifier, scale %g", r->classifier_scale);
 }
 
 /* ---- The result ---- */
@@ -505,6 +561,11 @@ static void print_result_json(const struct job *job)
     json_out_text(&j, "schedule", r->times ? NULL : r->schedule);
     json_out_text(&j, "precision", r->precision ? r->precision : "float32");
     json_out_int(&j, "steps", r->times ? r->n_times - 1 : r->steps);
+    if (job->classifier) {
+        json_out_text(&j, "classifier",
+                      job->options->classifier ? job->options->classifier : job->recipe.classifier);
+        json_out_real(&j, "classifier_scale", r->classifier_scale);
+    }
     json_out_real(&j, "seconds", seconds_now() - job->progress.began);
     json_out_text(&j, "sheet", job->options->grid ? job->options->output : NULL);
     json_out_open(&j, "pictures", '[');
@@ -512,7 +573,7 @@ static void print_result_json(const struct job *job)
         json_out_open(&j, NULL, '{');
         json_out_text(&j, "path", job->options->grid ? NULL : path_of(job, i, path));
         json_out_int(&j, "label", job->items[i].label);
-        json_out_text(&j, "label_name", imgen_model_label(job->model, job->items[i].label));
+        json_out_text(&j, "label_name", imgen_model_label(labelled(job), job->items[i].label));
         json_out_seed(&j, "seed", job->items[i].seed);
         json_out_real(&j, "cfg_scale", job->items[i].cfg_scale);
         json_out_close(&j);
@@ -578,7 +639,10 @@ static int run(struct job *job, int n_words, char **words)
     job->request.progress = on_progress;
     job->request.user = job;
     if ((code = choose_labels(job)) || (code = choose_seed(job)) || (code = choose_solver(job)) ||
-        (code = fill_items(job)) || (o->from && (code = check_hash(job, word))))
+        (code = fill_items(job)))
+        return code;
+    choose_classifier(job);
+    if (o->from && (code = check_hash(job, word)))
         return code;
     return make_pictures(job);
 }
@@ -597,6 +661,7 @@ static int cmd_sample(int argc, char **argv)
     if (command_read(&command_sample, &o, given, argc, argv, &n_words, &code))
         code = run(job, n_words, argv + 1);
     imgen_model_close(job->model);
+    imgen_model_close(job->classifier);
     free(job->items);
     free(job->pixels);
     free(job);
@@ -613,6 +678,7 @@ const struct command command_sample = {
         "\n"
         "    imgen sample demo/model.safetensors --label \"red star\" -n 4 -o star.png\n"
         "    imgen sample demo/model.safetensors --labels \"red star,blue ring\" -n 8 --grid\n"
+        "    imgen sample model.safetensors --classifier judge.safetensors --label 3 -o three.png\n"
         "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png",
     .run = cmd_sample,
 };

@@ -105,6 +105,7 @@ struct imgen_model_info {
     int height, width, channels;
     int n_labels;    /* labels a request can name; 0: unconditional             */
     int guided;      /* 1: has a null label, so that any guidance scale works    */
+    int classifies;  /* 1: tells labels from noisy pictures, and makes none      */
     int null_label;  /* the number that means "no request", or -1                */
     int64_t weights; /* trained numbers                                         */
     int64_t step;    /* training steps behind it                                */
@@ -129,7 +130,8 @@ IMGEN_API enum imgen_status imgen_model_find_label(const struct imgen_model *mod
 /* One picture: a function of these three, the model and the request's solver alone, bit for bit;
  * not of the other pictures of the request, nor of the number of threads. */
 struct imgen_item {
-    int label;        /* 0 .. n_labels-1, or null_label; ignored by unconditional models */
+    int label;        /* 0 .. n_labels-1, or null_label; of the classifier's labels where the
+                         model has none, and ignored where there is no classifier either */
     double cfg_scale; /* w >= 0                                                          */
     uint64_t seed;    /* of the noise it starts from                                     */
 };
@@ -157,6 +159,8 @@ struct imgen_request {
     const double *times; /* [n_times] from 0 to 1 instead of schedule and steps, or NULL */
     int n_times;
     const char *precision; /* see imgen_list; NULL: "float32"; other bits, faster      */
+    struct imgen_model *classifier; /* of noisy pictures, to guide by; or NULL         */
+    double classifier_scale;        /* 0 or more; 1: as its probabilities say          */
     int threads;           /* 0: one per processor                    */
     int wants_preview;
     imgen_progress_callback *progress; /* may be NULL */
@@ -209,6 +213,8 @@ struct imgen_recipe {
     char label[160]; /* name or number; "none"           */
     struct imgen_item item;
     char sampler[48], schedule[48], precision[16];
+    char classifier[256], classifier_hash[65]; /* "": guided by none */
+    double classifier_scale;
     double shift;
     int steps;
     double times[1001]; /* when n_times > 0 */

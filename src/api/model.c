@@ -50,6 +50,7 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .channels = (int)io->in_channels,
         .n_labels = (int)io->n_classes,
         .guided = io->null_label >= 0,
+        .classifies = io->classifies,
         .null_label = io->null_label,
         .weights = params_weights(m->network->params),
         .step = m->step,
@@ -96,6 +97,7 @@ void imgen_request_init(struct imgen_request *r, const struct imgen_model *model
         .schedule = info.schedule,
         .shift = info.shift,
         .steps = info.steps,
+        .classifier_scale = 1,
     };
 }
 
@@ -180,6 +182,8 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
     struct generate_item *items = NULL;
     struct generate_request g = {
         .model = model->model,
+        .classifier = r->classifier ? r->classifier->model : NULL,
+        .classifier_scale = r->classifier_scale,
         .times = r->times,
         .n_times = r->n_times,
         .n = r->n_items,

@@ -86,9 +86,12 @@ static void put(char *to, size_t room, const char *text)
     text_add(&t, "%s", text ? text : "");
 }
 
-static void put_label(struct imgen_recipe *out, const struct imgen_model *model, int label)
+/* The label is the model's, or the classifier's where the model has none. */
+static void put_label(struct imgen_recipe *out, const struct imgen_model *model,
+                      const struct imgen_request *r, int label)
 {
-    const char *name = imgen_model_label(model, label);
+    const bool own = model->model->network->io.n_classes || !r->classifier;
+    const char *name = imgen_model_label(own ? model : r->classifier, label);
     struct text t;
 
     text_init(&t, out->label, sizeof out->label);
@@ -100,6 +103,25 @@ static void put_label(struct imgen_recipe *out, const struct imgen_model *model,
         text_add(&t, "%d", label);
 }
 
+static enum status hash_of(char *out, size_t room, struct imgen_model *model, struct error *err)
+{
+    enum status st = model->hash[0] ? OK : hash_file(model->hash, model->path, err);
+
+    if (!st)
+        put(out, room, model->hash);
+    return st;
+}
+
+static enum status put_classifier(struct imgen_recipe *out, const struct imgen_request *r,
+                                  struct error *err)
+{
+    if (!r->classifier)
+        return OK;
+    put(out->classifier, sizeof out->classifier, last_part(r->classifier->path));
+    out->classifier_scale = r->classifier_scale;
+    return hash_of(out->classifier_hash, sizeof out->classifier_hash, r->classifier, err);
+}
+
 enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model *model,
                                     const struct imgen_request *r, int64_t i,
                                     struct imgen_error *err)
@@ -108,11 +130,10 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
     enum status st = OK;
 
     memset(out, 0, sizeof *out);
-    if (!model->hash[0] && (st = hash_file(model->hash, model->path, &e)))
+    if ((st = hash_of(out->hash, sizeof out->hash, model, &e)) || (st = put_classifier(out, r, &e)))
         return api_status(err, &e, st);
     put(out->model, sizeof out->model, last_part(model->path));
-    put(out->hash, sizeof out->hash, model->hash);
-    put_label(out, model, r->items[i].label);
+    put_label(out, model, r, r->items[i].label);
     out->item = r->items[i];
     put(out->sampler, sizeof out->sampler, r->sampler);
     put(out->schedule, sizeof out->schedule, r->schedule);
@@ -149,10 +170,16 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
     root = json_pack("{ss ss ss ss si sf ss ss ss ss sf si so}", "version", IMGEN_VERSION, "model",
                      r->model, "hash", r->hash, "label", r->label, "label_number", r->item.label,
                      "cfg_scale", r->item.cfg_scale, "seed", seed, "sampling_method", r->sampler,
-                     "schedule", r->schedule, "precision", r->precision, "shift", r->shift, "steps", r->steps, "times",
-                     times_json(r));
-    if (!root)
+                     "schedule", r->schedule, "precision", r->precision, "shift", r->shift, "steps",
+                     r->steps, "times", times_json(r));
+    if (!root ||
+        (r->classifier[0] &&
+         (json_object_set_new(root, "classifier", json_string(r->classifier)) ||
+          json_object_set_new(root, "classifier_hash", json_string(r->classifier_hash)) ||
+          json_object_set_new(root, "classifier_scale", json_real(r->classifier_scale))))) {
+        json_decref(root);
         return fail(err, E_MEMORY, "no memory to describe a picture");
+    }
     st = config_dump(out, root, err);
     json_decref(root);
     return st;
@@ -160,13 +187,16 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
 
 static void recipe_line(struct text *t, const struct imgen_image *im, const struct imgen_recipe *r)
 {
-    char cfg[TEXT_REAL];
+    char cfg[TEXT_REAL], scale[TEXT_REAL];
 
     text_add(t,
              "%s\nSteps: %d, Sampler: %s, Schedule type: %s, CFG scale: %s, Seed: %" PRIu64
              ", Size: %" PRId64 "x%" PRId64 ", Model hash: %.10s, Model: %s, Version: imgen %s",
              r->label, r->steps, r->sampler, r->schedule, text_from_real(cfg, r->item.cfg_scale),
              r->item.seed, im->width, im->height, r->hash, r->model, IMGEN_VERSION);
+    if (r->classifier[0])
+        text_add(t, ", Classifier: %s, Classifier hash: %.10s, Classifier scale: %s", r->classifier,
+                 r->classifier_hash, text_from_real(scale, r->classifier_scale));
 }
 
 enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
@@ -204,13 +234,16 @@ static enum status read_times(struct imgen_recipe *out, const json_t *root, stru
 
 static enum status read_recipe(struct imgen_recipe *out, const json_t *root, struct error *err)
 {
-    const char *model, *hash, *label, *seed, *sampler, *schedule, *precision;
+    const char *model, *hash, *label, *seed, *sampler, *schedule, *precision, *by, *by_hash;
     int64_t number, steps;
     enum status st;
 
     if ((st = config_text(&model, root, "model", "", err)) ||
         (st = config_text(&hash, root, "hash", "", err)) ||
         (st = config_text(&label, root, "label", "none", err)) ||
+        (st = config_text(&by, root, "classifier", "", err)) ||
+        (st = config_text(&by_hash, root, "classifier_hash", "", err)) ||
+        (st = config_double(&out->classifier_scale, root, "classifier_scale", 1, 0, 1e9, err)) ||
         (st = config_text(&seed, root, "seed", "0", err)) ||
         (st = config_text(&sampler, root, "sampling_method", "", err)) ||
         (st = config_text(&schedule, root, "schedule", "", err)) ||
@@ -229,6 +262,8 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
     put(out->sampler, sizeof out->sampler, sampler);
     put(out->schedule, sizeof out->schedule, schedule);
     put(out->precision, sizeof out->precision, precision);
+    put(out->classifier, sizeof out->classifier, by);
+    put(out->classifier_hash, sizeof out->classifier_hash, by_hash);
     out->item.label = (int)number;
     out->steps = (int)steps;
     return OK;

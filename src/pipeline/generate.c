@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "pipeline/guide.h"
 #include "pipeline/predictor.h"
 
 #include <inttypes.h>
@@ -21,20 +22,40 @@ enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
 
 struct run {
     const struct generate_request *r;
-    struct graph *graph, *own;
+    struct graph *graph, *own, *guide; /* guide: of the classifier, or NULL */
     struct sampling_request sampling;
     double times[STEPS_MAX + 1];
     int64_t length, first, count, evaluations;
 };
 
-static enum status check_item(const struct model *m, const struct generate_item *item, int64_t i,
-                              struct error *err)
+static enum status check_model(const struct generate_request *r, struct error *err)
 {
-    const struct network_io *io = &m->network->io;
+    const struct network *net = r->model->network;
+
+    if (net->io.classifies)
+        return fail(err, E_ARG,
+                    "a '%s' tells labels from pictures and makes none; it can guide a model that "
+                    "does",
+                    net->kind->name);
+    if (net->io.context_width)
+        return fail(err, E_UNSUPPORTED,
+                    "a '%s' reads an encoded text, and there is no encoder to make one yet",
+                    net->kind->name);
+    return r->classifier ? classifier_check(r->classifier, r->model, err) : OK;
+}
+
+static enum status check_item(const struct generate_request *r, const struct generate_item *item,
+                              int64_t i, struct error *err)
+{
+    const struct network_io *io = &r->model->network->io;
+    int64_t told = r->classifier ? r->classifier->network->io.n_classes : 0;
 
     if (!(item->w >= 0) || isinf(item->w))
         return fail(err, E_ARG, "picture %" PRId64 ": a guidance scale of %g is not 0 or more", i,
                     item->w);
+    if (!io->n_classes && told && item->label >= told)
+        return fail(err, E_ARG, "picture %" PRId64 ": label %d is not in 0..%" PRId64, i,
+                    item->label, told - 1);
     if (!io->n_classes)
         return OK;
     if (item->label < 0 || item->label >= io->n_labels)
@@ -119,6 +140,8 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
 {
     const struct model *m = run->r->model;
     struct network_predictor net = {0};
+    struct guide guide = {0};
+    struct predictor of;
     struct guidance guidance = {0};
     struct field field = {.path = m->path, .predicts = (enum prediction)m->options.prediction};
     struct sampling_report count = {0};
@@ -129,8 +152,13 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
 
     split_items(run, label, w);
     if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a batch of pictures", err)) ||
-        (st = network_predictor_init(&net, m, run->graph, label, run->count, err)) ||
-        (st = guidance_init(&guidance, predictor_of_network(&net), w, NULL, err)))
+        (st = network_predictor_init(&net, m, run->graph, label, run->count, err)))
+        goto out;
+    of = predictor_of_network(&net);
+    if ((run->r->classifier &&
+         (st = guide_init(&guide, &of, m, run->r->classifier, run->r->classifier_scale, run->guide,
+                          label, err))) ||
+        (st = guidance_init(&guidance, of, w, NULL, err)))
         goto out;
     for (int64_t i = 0; i < run->count; i++)
         sampling_start(x + i * run->length, &m->path, run->r->items[run->first + i].seed, 0,
@@ -147,6 +175,7 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     run->evaluations += guidance.evaluations * run->count;
 out:
     guidance_release(&guidance);
+    guide_release(&guide);
     network_predictor_release(&net);
     free(x);
     return st;
@@ -181,8 +210,10 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     int64_t batch = batch_size(r);
     enum status st;
 
+    if ((st = check_model(r, err)))
+        return st;
     for (int64_t i = 0; i < r->n; i++)
-        if ((st = check_item(r->model, &r->items[i], i, err)))
+        if ((st = check_item(r, &r->items[i], i, err)))
             return st;
     if ((st = mem_new((void **)&run, 1, sizeof *run, "a run", err)))
         return st;
@@ -195,7 +226,8 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     run->sampling.progress = r->progress ? report : NULL;
     run->sampling.self = run;
     if ((st = make_times(run, err)) ||
-        (!r->graph && (st = graph_new(&run->own, GRAPH_FROZEN, r->threads, err))))
+        (!r->graph && (st = graph_new(&run->own, GRAPH_FROZEN, r->threads, err))) ||
+        (r->classifier && (st = graph_new(&run->guide, GRAPH_FROZEN, r->threads, err))))
         goto out;
     run->graph = r->graph ? r->graph : run->own;
     if (run->own)
@@ -210,6 +242,7 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
         *evaluations = run->evaluations;
 out:
     graph_free(run->own);
+    graph_free(run->guide);
     free(run);
     return st;
 }

@@ -10,7 +10,7 @@
 /* One picture.  It is a function of these three, the model and the settings alone: not of its place
  * in the list, of its neighbours, of the batch size or of the number of threads. */
 struct generate_item {
-    int32_t label; /* or the null label                        */
+    int32_t label; /* or the null label; of the classifier's where the model has none */
     double w;      /* guidance scale                           */
     uint64_t seed; /* of X_0                                   */
 };
@@ -35,8 +35,10 @@ struct generate_request {
     int n_times;
     const struct generate_item *items; /* [n] */
     int64_t n;
-    int64_t batch;            /* at most so many at once; 0: chosen */
-    enum precision precision; /* of the large linear layers         */
+    int64_t batch;                  /* at most so many at once; 0: chosen */
+    enum precision precision;       /* of the large linear layers         */
+    const struct model *classifier; /* to be guided by, or NULL                      */
+    double classifier_scale;        /* 0 or more; 1: as its probabilities say        */
     int threads;
     struct graph *graph; /* to run on, where its memory and plans serve others too; NULL: its own,
                             frozen, with threads as above */
@@ -45,8 +47,9 @@ struct generate_request {
     void *user;
 };
 
-/* out: [n, H, W, C], in the network's range.  E_ARG for labels, scales or steps out of range and
- * for guidance that the network was not trained for; else as sampling_run. evaluations may be NULL.
+/* out: [n, H, W, C], in the network's range.  E_ARG for a model that makes no pictures, a
+ * classifier that does not fit it (classifier_check), labels, scales or steps out of range and for
+ * guidance that the network was not trained for; else as sampling_run. evaluations may be NULL.
  */
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err);

@@ -134,6 +134,9 @@ enum status model_find_label(const struct model *m, const char *word, int32_t *o
     int64_t number;
 
     if (!*word || !strcasecmp(word, "none")) {
+        if (io->classifies)
+            return fail(err, E_ARG, "a classifier guides to one of its %" PRId64 " labels: name it",
+                        io->n_classes);
         if (io->n_classes && io->null_label < 0)
             return fail(err, E_ARG,
                         "the model was trained without a null label: name one of its %" PRId64

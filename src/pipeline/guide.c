@@ -1,0 +1,191 @@
+/*
+ * guide.c - a classifier of noisy pictures as a guide
+ *
+ * The gradient with respect to the picture comes from the same tape that trains the network: the
+ * picture is a leaf that wants one, and the parameters, which have no gradients here, do not.  The
+ * sum of the rows' surprises is differentiated once for the whole batch; no row's surprise depends
+ * on another row's picture, so each gets its own.
+ */
+#include "pipeline/guide.h"
+
+#include "base/memory.h"
+#include "ops/basic.h"
+#include "ops/cross_entropy.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum status check_pictures(const struct network_io *c, const struct network_io *g,
+                                  struct error *err)
+{
+    if (c->height == g->height && c->width == g->width && c->in_channels == g->in_channels)
+        return OK;
+    return fail(err, E_ARG,
+                "the classifier sees pictures of %" PRId64 " x %" PRId64 " with %" PRId64
+                " channels, and the model makes them of %" PRId64 " x %" PRId64 " with %" PRId64,
+                c->height, c->width, c->in_channels, g->height, g->width, g->in_channels);
+}
+
+static enum status check_path(const struct path *c, const struct path *g, struct error *err)
+{
+    if (c->kind != g->kind)
+        return fail(err, E_ARG,
+                    "the classifier was trained on the path '%s', and the model on '%s'",
+                    c->kind->is.name, g->kind->is.name);
+    for (int i = 0; i < CHOICE_VALUES; i++)
+        if (c->values[i] != g->values[i])
+            return fail(err, E_ARG,
+                        "the classifier was trained on the path '%s' with %s = %g, and the model "
+                        "with %g",
+                        c->kind->is.name, c->kind->is.options[i].name, c->values[i], g->values[i]);
+    return OK;
+}
+
+static enum status check_labels(const struct model *c, const struct model *g, struct error *err)
+{
+    int64_t n = c->network->io.n_classes, m = g->network->io.n_classes;
+
+    if (m && n != m)
+        return fail(err, E_ARG,
+                    "the classifier tells %" PRId64 " classes apart, and the model has %" PRId64, n,
+                    m);
+    for (int64_t i = 0; m && c->labels && g->labels && i < n; i++)
+        if (strcmp(c->labels[i], g->labels[i]) != 0)
+            return fail(err, E_ARG,
+                        "label %" PRId64 " is '%s' to the classifier and '%s' to the model", i,
+                        c->labels[i], g->labels[i]);
+    return OK;
+}
+
+enum status classifier_check(const struct model *classifier, const struct model *generator,
+                             struct error *err)
+{
+    const struct network_io *c = &classifier->network->io, *g = &generator->network->io;
+    enum status st;
+
+    if (!c->classifies)
+        return fail(err, E_ARG, "a '%s' makes pictures and cannot guide as a classifier",
+                    classifier->network->kind->name);
+    if ((st = check_pictures(c, g, err)) ||
+        (st = check_path(&classifier->path, &generator->path, err)))
+        return st;
+    return check_labels(classifier, generator, err);
+}
+
+enum status network_classifier_init(struct network_classifier *c, const struct model *model,
+                                    struct graph *graph, const int32_t *label, int64_t rows,
+                                    struct error *err)
+{
+    const struct network_io *io = &model->network->io;
+    uint64_t n = (uint64_t)rows;
+    enum status st;
+
+    *c = (struct network_classifier){
+        .model = model,
+        .graph = graph,
+        .rows = rows,
+        .length = io->height * io->width * io->in_channels,
+    };
+    if ((st = mem_new((void **)&c->label, n, sizeof *c->label, "labels", err)) ||
+        (st = mem_new((void **)&c->t, n, sizeof *c->t, "times", err)) ||
+        (st = mem_new((void **)&c->x, n * (uint64_t)c->length, sizeof *c->x, "a batch", err)) ||
+        (st = mem_new((void **)&c->dx, n * (uint64_t)c->length, sizeof *c->dx,
+                      "a batch of gradients", err)))
+        return st;
+    for (int64_t i = 0; i < rows; i++) {
+        MUST(label[i] < io->n_classes, "label %d of %d classes", (int)label[i], (int)io->n_classes);
+        c->label[i] = label[i] < 0 ? 0 : label[i];
+    }
+    return OK;
+}
+
+void network_classifier_release(struct network_classifier *c)
+{
+    free(c->label);
+    free(c->t);
+    free(c->x);
+    free(c->dx);
+    memset(c, 0, sizeof *c);
+}
+
+/* Record minus the gradient. */
+static struct tensor *record_rows(struct network_classifier *c)
+{
+    const struct network_io *io = &c->model->network->io;
+    struct graph *g = c->graph;
+    struct network_input in = {0};
+    struct tensor *surprise;
+
+    graph_reset(g);
+    in.x = graph_input(g, SHAPE(c->rows, io->height, io->width, io->in_channels), c->x);
+    in.t = graph_input(g, SHAPE(c->rows), c->t);
+    graph_want_grad(in.x);
+    surprise = op_cross_entropy(g, network_forward(g, c->model->network, in),
+                                graph_input_i32(g, SHAPE(c->rows), c->label));
+    graph_backward(g, op_sum(g, surprise));
+    graph_keep(g, in.x->grad);
+    return in.x->grad;
+}
+
+static enum status gradient(void *self, double *out, const double *x, double t, struct error *err)
+{
+    struct network_classifier *c = self;
+    int64_t n = c->rows * c->length;
+    struct tensor *dx;
+    enum status st;
+
+    for (int64_t i = 0; i < n; i++)
+        c->x[i] = (float)x[i];
+    for (int64_t i = 0; i < c->rows; i++)
+        c->t[i] = (float)(t * c->model->options.time_scale);
+    dx = record_rows(c);
+    if ((st = graph_run(c->graph, err)))
+        return st;
+    graph_read(c->graph, dx, c->dx);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = -(double)c->dx[i];
+    return OK;
+}
+
+struct label_gradient gradient_of_classifier(struct network_classifier *c)
+{
+    return (struct label_gradient){gradient, c};
+}
+
+enum status guide_init(struct guide *guide, struct predictor *of, const struct model *generator,
+                       const struct model *classifier, double scale, struct graph *graph,
+                       const int32_t *label, struct error *err)
+{
+    int64_t classes = classifier->network->io.n_classes;
+    int32_t *wanted = NULL;
+    double *each = NULL;
+    enum status st;
+
+    memset(guide, 0, sizeof *guide);
+    if ((st = mem_new((void **)&wanted, (uint64_t)of->rows, sizeof *wanted, "labels", err)) ||
+        (st = mem_new((void **)&each, (uint64_t)of->rows, sizeof *each, "scales", err)))
+        goto out;
+    for (int64_t i = 0; i < of->rows; i++) {
+        bool known = label[i] >= 0 && label[i] < classes;
+
+        wanted[i] = known ? label[i] : -1;
+        each[i] = known ? scale : 0;
+    }
+    if ((st = network_classifier_init(&guide->network, classifier, graph, wanted, of->rows, err)) ||
+        (st = classifier_guidance_init(&guide->pull, *of, gradient_of_classifier(&guide->network),
+                                       &generator->path,
+                                       (enum prediction)generator->options.prediction, each, err)))
+        goto out;
+    *of = predictor_of_classifier(&guide->pull);
+out:
+    free(wanted);
+    free(each);
+    return st;
+}
+
+void guide_release(struct guide *guide)
+{
+    classifier_guidance_release(&guide->pull);
+    network_classifier_release(&guide->network);
+}
