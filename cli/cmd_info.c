@@ -86,6 +86,11 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
     print_field("label", r->label);
     printf("  seed             %" PRIu64 "\n", r->item.seed);
     printf("  cfg scale        %g\n", r->item.cfg_scale);
+    if (r->classifier[0]) {
+        print_field("classifier", r->classifier);
+        print_field("its sha256", r->classifier_hash);
+        printf("  its scale        %g\n", r->classifier_scale);
+    }
     print_field("sampling method", r->sampler);
     if (r->n_times) {
         printf("  times            %d, from %g to %g\n", r->n_times, r->times[0],
@@ -111,6 +116,11 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
     json_out_text(&j, "label", r->label);
     json_out_seed(&j, "seed", r->item.seed);
     json_out_real(&j, "cfg_scale", r->item.cfg_scale);
+    if (r->classifier[0]) {
+        json_out_text(&j, "classifier", r->classifier);
+        json_out_text(&j, "classifier_hash", r->classifier_hash);
+        json_out_real(&j, "classifier_scale", r->classifier_scale);
+    }
     json_out_text(&j, "sampling_method", r->sampler);
     json_out_text(&j, "schedule", r->schedule);
     json_out_text(&j, "precision", r->precision);

@@ -243,7 +243,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_text(&label, root, "label", "none", err)) ||
         (st = config_text(&by, root, "classifier", "", err)) ||
         (st = config_text(&by_hash, root, "classifier_hash", "", err)) ||
-        (st = config_double(&out->classifier_scale, root, "classifier_scale", 1, 0, 1e9, err)) ||
+        (st = config_double(&out->classifier_scale, root, "classifier_scale", 0, 0, 1e9, err)) ||
         (st = config_text(&seed, root, "seed", "0", err)) ||
         (st = config_text(&sampler, root, "sampling_method", "", err)) ||
         (st = config_text(&schedule, root, "schedule", "", err)) ||

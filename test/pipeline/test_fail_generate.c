@@ -28,35 +28,50 @@ static const char unet[] = ABOUT "\"model\":{\"network\":\"unet\"},\"unet\":{\"s
 static const char dit[] = ABOUT "\"model\":{\"network\":\"dit\"},\"dit\":{\"size\":16,"
                                 "\"classes\":2,\"patch\":4,\"width\":16,\"depth\":1,\"heads\":2}}";
 
-static char folder[TEMP_PATH], path[TEMP_PATH];
+static const char judge[] = ABOUT "\"model\":{\"network\":\"classifier\"},\"classifier\":{"
+                                  "\"size\":16,\"classes\":2,\"width\":8,\"mult\":[1.0,2.0],"
+                                  "\"blocks\":1,\"attention\":[2],\"groups\":4}}";
+
+static char folder[TEMP_PATH], path[TEMP_PATH], judge_path[TEMP_PATH];
+static bool guided; /* by the classifier at judge_path */
 static float pictures[ITEMS * LENGTH];
 
 static enum status go(float *out, struct error *err)
 {
     static const struct generate_item items[ITEMS] = {{0, 2, 7}, {1, 0, 8}, {2, 1, 9}};
     struct generate_request r = {.items = items, .n = ITEMS, .batch = 2, .threads = 1};
-    struct model *m = NULL;
+    struct model *m = NULL, *by = NULL;
     enum status st = model_load(&m, path, err);
 
     assert_true(!st == !!m);
+    if (!st && guided)
+        st = model_load(&by, judge_path, err);
     if (!st) {
         r.model = m;
+        r.classifier = by;
+        r.classifier_scale = 2;
         r.settings = m->sample;
         st = generate(out, &r, NULL, err);
     }
+    model_free(by);
     model_free(m);
     return st;
 }
 
-static void save(const char *description)
+static void save_as(const char *to, const char *description)
 {
     struct model *m;
 
     assert_int_equal(model_from_text(&m, description, "a model", NULL), OK);
     assert_int_equal(params_alloc(m->network->params, false, NULL), OK);
     params_init(m->network->params, 1);
-    assert_int_equal(model_save(m, path, NULL, NULL), OK);
+    assert_int_equal(model_save(m, to, NULL, NULL), OK);
     model_free(m);
+}
+
+static void save(const char *description)
+{
+    save_as(path, description);
     assert_int_equal(go(pictures, NULL), OK);
 }
 
@@ -97,10 +112,23 @@ static void from_file_to_pictures(void **state)
     }
 }
 
+static void guided_by_a_classifier(void **state)
+{
+    (void)state;
+    guided = true;
+    save_as(judge_path, judge);
+    save(dit);
+    fail_each(FAILING_OWN, E_MEMORY);
+    fail_each(FAILING_OPEN, E_IO);
+    fail_each(FAILING_READ, E_IO);
+    guided = false;
+}
+
 static int set_up(void **state)
 {
     (void)state;
     temp_dir_new(folder);
+    temp_path(judge_path, folder, "judge.safetensors");
     temp_path(path, folder, "model.safetensors");
     return 0;
 }
@@ -114,7 +142,10 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(from_file_to_pictures)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(from_file_to_pictures),
+        cmocka_unit_test(guided_by_a_classifier),
+    };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
