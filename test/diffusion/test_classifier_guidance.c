@@ -192,7 +192,7 @@ static void leaves_alone(void **state)
 
 static void refuses_scales(void **state)
 {
-    static const double bad[][ROWS] = {{1, -0.5, 1, 1, 1}, {1, 1, 1, 1, NAN}, {INFINITY}};
+    static const double bad[][ROWS] = {{1, -0.5, 1, 1, 1}, {1, 1, 1, 1, (double)NAN}, {HUGE_VAL}};
     struct path path = path_named("condot");
     struct mixture_oracle oracle = {.rows = ROWS};
     struct mixture m;
