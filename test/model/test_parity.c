@@ -53,12 +53,9 @@ static void test_golden(void **state)
 static void test_shared(void **state)
 {
     static const char *const folders[] = {
-        SHARED_DIR "/fixtures/arch/ops",
-        SHARED_DIR "/fixtures/arch/dit",
-        SHARED_DIR "/fixtures/arch/dit_text",
-        SHARED_DIR "/fixtures/arch/unet_adm",
-        SHARED_DIR "/fixtures/arch/classifier",
-        SHARED_DIR "/fixtures/arch/train",
+        SHARED_DIR "/fixtures/arch/ops",        SHARED_DIR "/fixtures/arch/dit",
+        SHARED_DIR "/fixtures/arch/dit_text",   SHARED_DIR "/fixtures/arch/unet_adm",
+        SHARED_DIR "/fixtures/arch/classifier", SHARED_DIR "/fixtures/arch/train",
     };
     struct stat s;
 

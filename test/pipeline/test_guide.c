@@ -6,8 +6,8 @@
  * a labelled Gaussian mixture and guides the exact unguided field with it: the share of points that
  * obey is then measured by the exact posterior.
  */
-#include "pipeline/guide.h"
 #include "pipeline/generate.h"
+#include "pipeline/guide.h"
 
 #include "base/memory.h"
 #include "base/rng.h"
