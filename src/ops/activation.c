@@ -320,3 +320,59 @@ struct tensor *op_leaky_relu(struct graph *g, struct tensor *x, double slope)
     y->arg[0].f = slope;
     return y;
 }
+
+IMGEN_CLONES static void clamp_block(const struct tensor *y, struct block at)
+{
+    const float *x = y->in[0]->data;
+    float *out = y->data, limit = (float)y->arg[0].f;
+
+#pragma omp simd
+    for (int64_t i = at.first; i < at.last; i++)
+        out[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+
+static void clamp_cpu(const struct tensor *y)
+{
+    each_block(y, elements_of(y->shape), clamp_block);
+}
+
+IMGEN_CLONES static void clamp_dx_block(const struct tensor *y, struct block at)
+{
+    const float *x = y->in[0]->data, *dy = y->in[1]->data;
+    float *out = y->data, limit = (float)y->arg[0].f;
+
+#pragma omp simd
+    for (int64_t i = at.first; i < at.last; i++)
+        out[i] = x[i] > limit || x[i] < -limit ? 0.0f : dy[i];
+}
+
+static void clamp_dx_cpu(const struct tensor *y)
+{
+    each_block(y, elements_of(y->shape), clamp_dx_block);
+}
+
+static const struct op clamp_dx = {.name = "clamp_dx", .cpu = clamp_dx_cpu, .inplace = 3};
+
+static void clamp_adjoint(struct graph *g, struct tensor *y)
+{
+    struct tensor *dx = record(g, &clamp_dx, y->shape, y->in[0], y->grad, NULL, NULL);
+
+    dx->arg[0] = y->arg[0];
+    grad_add(g, y->in[0], dx);
+}
+
+static const struct op clamp = {.name = "clamp",
+                                .cpu = clamp_cpu,
+                                .adjoint = clamp_adjoint,
+                                .again = record_again,
+                                .inplace = 1};
+
+struct tensor *op_clamp(struct graph *g, struct tensor *x, double limit)
+{
+    struct tensor *y;
+
+    MUST(limit > 0, "clamp: to %g", limit);
+    y = record(g, &clamp, x->shape, x, NULL, NULL, NULL);
+    y->arg[0].f = limit;
+    return y;
+}

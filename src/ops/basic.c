@@ -127,6 +127,52 @@ struct tensor *op_mul(struct graph *g, struct tensor *a, struct tensor *b)
     return record(g, &mul, a->shape, a, b, NULL, NULL);
 }
 
+/* --- p a + q b: 12 bytes and 3 flops an element ----------------------------------------------- */
+
+static double three_flops(const struct tensor *y)
+{
+    return 3 * one_flop(y);
+}
+
+/* As p (a + b q/p): a sum of two products could be fused either way round, and would have other
+ * bits where the compiler chose differently for the end of a row. */
+IMGEN_CLONES static void mix_block(const struct tensor *y, struct block at)
+{
+    const float *a = y->in[0]->data, *b = y->in[1]->data;
+    float *out = y->data, p = (float)y->arg[0].f, ratio = (float)(y->arg[1].f / y->arg[0].f);
+
+#pragma omp simd
+    for (int64_t i = at.first; i < at.last; i++)
+        out[i] = p * (b[i] * ratio + a[i]);
+}
+
+static void mix_cpu(const struct tensor *y)
+{
+    each_block(y, elements_of(y->shape), mix_block);
+}
+
+static void mix_adjoint(struct graph *g, struct tensor *y)
+{
+    for (int k = 0; k < 2; k++)
+        if (y->in[k]->wants_grad)
+            grad_add(g, y->in[k], op_affine(g, y->grad, y->arg[k].f, -0.0));
+}
+
+static const struct op mix = {
+    .name = "mix", .cpu = mix_cpu, .adjoint = mix_adjoint, .flops = three_flops, .inplace = 3};
+
+struct tensor *op_mix(struct graph *g, struct tensor *a, struct tensor *b, double p, double q)
+{
+    struct tensor *y;
+
+    must_same_shape("mix", a, b);
+    MUST(p > 0 || p < 0, "mix: the first weight is %g", p);
+    y = record(g, &mix, a->shape, a, b, NULL, NULL);
+    y->arg[0].f = p;
+    y->arg[1].f = q;
+    return y;
+}
+
 /* --- a x + b: 8 bytes and 2 flops an element -------------------------------------------------- */
 
 IMGEN_CLONES static void affine_block(const struct tensor *y, struct block at)

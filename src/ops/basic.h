@@ -13,11 +13,15 @@ struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);
 struct tensor *op_sub(struct graph *g, struct tensor *a, struct tensor *b);
 struct tensor *op_mul(struct graph *g, struct tensor *a, struct tensor *b);
 
+/* p a + q b with constants, p not 0: equal shapes. */
+struct tensor *op_mix(struct graph *g, struct tensor *a, struct tensor *b, double p, double q);
+
 /* a x + b with constants. */
 struct tensor *op_affine(struct graph *g, struct tensor *x, double a, double b);
 
 /* x [N, ..., D] + v, where v is [D], [N, D] (one row a sample) or x's shape with 1 for N (positions
- * [1, T, D] added to every sample; the 1 is asked for, since [T, D] would mean rows where T = N). */
+ * [1, T, D] added to every sample; the 1 is asked for, since [T, D] would mean rows where T = N).
+ */
 struct tensor *op_add_vec(struct graph *g, struct tensor *x, struct tensor *v);
 
 /* x + gate * y: x, y [N, ..., D], gate [N, D] (adaLN-Zero: Peebles and Xie 2023, figure 3). */

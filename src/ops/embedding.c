@@ -7,7 +7,8 @@
  * hundred rows.
  *
  * Time enters a network as waves of geometrically spaced frequency (Vaswani et al. 2017), cosines
- * first. Angles reach t = 1000, where a float32 angle is already off by 3e-5 turns, hence double.
+ * first (sines first in DDPM++), or, in EDM2, of random frequency and phase.  Angles reach t =
+ * 1000, where a float32 angle is already off by 3e-5 turns, hence double.
  */
 #include "ops/embedding.h"
 
@@ -72,18 +73,20 @@ struct tensor *op_embedding(struct graph *g, struct tensor *table, struct tensor
 
 /* --- waves of time ---------------------------------------------------------------------------- */
 
+/* y->arg[0]: the frequencies are spaced by 10000^(-1 / it); y->arg[1]: sines first. */
 static void time_features_block(const struct tensor *y, struct block at)
 {
-    int64_t D = shape_last(y->shape), half = D / 2;
+    int64_t D = shape_last(y->shape), half = D / 2, spaces = y->arg[0].i;
+    int64_t cosines = y->arg[1].i ? half : 0;
     const float *t = y->in[0]->data;
     float *out = y->data;
 
     for (int64_t n = at.first; n < at.last; n++)
         for (int64_t k = 0; k < half; k++) {
-            double angle = (double)t[n] * exp(-log(10000.0) * (double)k / (double)half);
+            double angle = (double)t[n] * exp(-log(10000.0) * (double)k / (double)spaces);
 
-            out[n * D + k] = (float)cos(angle);
-            out[n * D + half + k] = (float)sin(angle);
+            out[n * D + cosines + k] = (float)cos(angle);
+            out[n * D + half - cosines + k] = (float)sin(angle);
         }
 }
 
@@ -94,11 +97,87 @@ static void time_features_cpu(const struct tensor *y)
 
 static const struct op time_features = {.name = "time_features", .cpu = time_features_cpu};
 
-struct tensor *op_time_features(struct graph *g, struct tensor *t, int64_t D)
+static struct tensor *record_time(struct graph *g, struct tensor *t, int64_t D, int64_t spaces,
+                                  bool sines_first)
 {
     char s[SHAPE_TEXT];
+    struct tensor *y;
 
-    MUST(t->shape.rank == 1 && D > 0 && D % 2 == 0,
+    MUST(t->shape.rank == 1 && spaces > 0 && D % 2 == 0,
          "time_features: times %s to %" PRId64 " features", shape_text(s, t->shape), D);
-    return record(g, &time_features, SHAPE(t->shape.dim[0], D), t, NULL, NULL, NULL);
+    y = record(g, &time_features, SHAPE(t->shape.dim[0], D), t, NULL, NULL, NULL);
+    y->arg[0].i = spaces;
+    y->arg[1].i = sines_first;
+    return y;
+}
+
+struct tensor *op_time_features(struct graph *g, struct tensor *t, int64_t D)
+{
+    return record_time(g, t, D, D / 2, false);
+}
+
+struct tensor *op_time_waves(struct graph *g, struct tensor *t, int64_t D)
+{
+    return record_time(g, t, D, D / 2 - 1, true);
+}
+
+static void fourier_block(const struct tensor *y, struct block at)
+{
+    int64_t D = shape_last(y->shape);
+    const float *t = y->in[0]->data, *f = y->in[1]->data, *p = y->in[2]->data;
+    float *out = y->data;
+
+    for (int64_t n = at.first; n < at.last; n++)
+        for (int64_t d = 0; d < D; d++)
+            out[n * D + d] = (float)(sqrt(2) * cos((double)t[n] * (double)f[d] + (double)p[d]));
+}
+
+static void fourier_cpu(const struct tensor *y)
+{
+    each_block(y, rows_of(y->shape), fourier_block);
+}
+
+static const struct op fourier_features = {.name = "fourier_features", .cpu = fourier_cpu};
+
+struct tensor *op_fourier_features(struct graph *g, struct tensor *t, struct tensor *f,
+                                   struct tensor *p)
+{
+    char a[SHAPE_TEXT], b[SHAPE_TEXT], c[SHAPE_TEXT];
+
+    MUST(t->shape.rank == 1 && f->shape.rank == 1 && shape_equal(f->shape, p->shape),
+         "fourier_features: times %s, frequencies %s, phases %s", shape_text(a, t->shape),
+         shape_text(b, f->shape), shape_text(c, p->shape));
+    return record(g, &fourier_features, SHAPE(t->shape.dim[0], f->shape.dim[0]), t, f, p, NULL);
+}
+
+/* --- a row with one number in it -------------------------------------------------------------- */
+
+static void one_hot_block(const struct tensor *y, struct block at)
+{
+    int64_t K = shape_last(y->shape);
+    const int32_t *ids = y->in[0]->data;
+    float *out = y->data;
+
+    memset(out + at.first * K, 0, (size_t)((at.last - at.first) * K) * sizeof(float));
+    for (int64_t n = at.first; n < at.last; n++)
+        out[n * K + ids[n]] = (float)y->arg[0].f;
+}
+
+static void one_hot_cpu(const struct tensor *y)
+{
+    each_block(y, rows_of(y->shape), one_hot_block);
+}
+
+static const struct op one_hot = {.name = "one_hot", .cpu = one_hot_cpu};
+
+struct tensor *op_one_hot(struct graph *g, struct tensor *ids, int64_t K, double value)
+{
+    char s[SHAPE_TEXT];
+    struct tensor *y;
+
+    MUST(ids->shape.rank == 1 && ids->dtype == DTYPE_I32 && K > 0, "one_hot: ids %s among %" PRId64,
+         shape_text(s, ids->shape), K);
+    y = record(g, &one_hot, SHAPE(ids->shape.dim[0], K), ids, NULL, NULL, NULL);
+    y->arg[0].f = value;
+    return y;
 }

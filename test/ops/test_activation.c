@@ -63,6 +63,11 @@ static double leaky_relu(double x, const struct check_case *c)
     return x > 0 ? x : c->arg[0].f * x;
 }
 
+static double clamped(double x, const struct check_case *c)
+{
+    return fmin(fmax(x, -7.5 * c->arg[0].f), 7.5 * c->arg[0].f);
+}
+
 #define POINTWISE(name, function, call)                                                       \
     static struct tensor *build_##name(struct graph *g, struct tensor *const in[],            \
                                        const struct check_case *c)                            \
@@ -80,6 +85,7 @@ POINTWISE(gelu, gelu, op_gelu(g, in[0]))
 POINTWISE(gelu_erf, gelu_exact, op_gelu_erf(g, in[0]))
 POINTWISE(tanh, tangent, op_tanh(g, in[0]))
 POINTWISE(leaky_relu, leaky_relu, op_leaky_relu(g, in[0], c->arg[0].f))
+POINTWISE(clamp, clamped, op_clamp(g, in[0], 7.5 * c->arg[0].f))
 
 static const struct {
     const char *name;
@@ -91,6 +97,7 @@ static const struct {
     {"gelu_erf", build_gelu_erf, ref_gelu_erf},
     {"tanh", build_tanh, ref_tanh},
     {"leaky_relu", build_leaky_relu, ref_leaky_relu},
+    {"clamp", build_clamp, ref_clamp},
 };
 
 static void check_function(size_t f, struct check_input in, double tol)

@@ -90,11 +90,101 @@ static void test_time(void **state)
     check_ops(cases, COUNT(cases));
 }
 
+static struct tensor *build_waves(struct graph *g, struct tensor *const in[],
+                                  const struct check_case *c)
+{
+    return op_time_waves(g, in[0], c->arg[0].i);
+}
+
+static void ref_waves(double *out, const double *const in[], const struct check_case *c)
+{
+    int64_t D = c->arg[0].i, half = D / 2;
+
+    for (int64_t n = 0; n < c->in[0].shape.dim[0]; n++)
+        for (int64_t k = 0; k < half; k++) {
+            double angle = in[0][n] * pow(10000, -(double)k / (double)(half - 1));
+
+            out[n * D + k] = sin(angle);
+            out[n * D + half + k] = cos(angle);
+        }
+}
+
+static struct tensor *build_fourier(struct graph *g, struct tensor *const in[],
+                                    const struct check_case *c)
+{
+    (void)c;
+    return op_fourier_features(g, in[0], in[1], in[2]);
+}
+
+static void ref_fourier(double *out, const double *const in[], const struct check_case *c)
+{
+    int64_t D = c->in[1].shape.dim[0];
+
+    for (int64_t n = 0; n < c->in[0].shape.dim[0]; n++)
+        for (int64_t d = 0; d < D; d++)
+            out[n * D + d] = sqrt(2) * cos(in[0][n] * in[1][d] + in[2][d]);
+}
+
+static void test_other_waves(void **state)
+{
+#define WAVES(N, D, center, spread)                                                                \
+    {                                                                                              \
+        .name = "time waves",                                                                      \
+        .in =                                                                                      \
+            {{.shape = SHAPE(N), .mean = center, .std = spread, .fixed = true, .batched = true}},  \
+        .arg = {{.i = D}}, .out = SHAPE(N, D), .build = build_waves, .ref = ref_waves, .tol = 2e-7 \
+    }
+#define FOURIER(N, D, spread)                                                       \
+    {                                                                               \
+        .name = "fourier features",                                                 \
+        .in = {{.shape = SHAPE(N), .std = spread, .fixed = true, .batched = true},  \
+               {.shape = SHAPE(D), .std = 6, .fixed = true, .param = true},         \
+               {.shape = SHAPE(D), .std = 6, .fixed = true, .param = true}},        \
+        .out = SHAPE(N, D), .build = build_fourier, .ref = ref_fourier, .tol = 2e-7 \
+    }
+    const struct check_case cases[] = {
+        WAVES(1, 4, 0.5, 1), WAVES(9, 128, 500, 300), WAVES(0, 8, 0, 1),
+        FOURIER(1, 1, 1),    FOURIER(7, 33, 1),       FOURIER(3, 64, 300),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
+static struct tensor *build_one_hot(struct graph *g, struct tensor *const in[],
+                                    const struct check_case *c)
+{
+    return op_one_hot(g, in[0], c->in[0].ids, c->arg[0].f);
+}
+
+static void ref_one_hot(double *out, const double *const in[], const struct check_case *c)
+{
+    for (int64_t n = 0; n < c->in[0].shape.dim[0]; n++)
+        for (int64_t k = 0; k < c->in[0].ids; k++)
+            out[n * c->in[0].ids + k] = k == (int64_t)in[0][n] ? c->arg[0].f : 0;
+}
+
+static void test_one_hot(void **state)
+{
+#define ONE_HOT(N, K)                                                                       \
+    {                                                                                       \
+        .name = "one hot", .in = {{.shape = SHAPE(N), .ids = K, .batched = true}},          \
+        .arg = {{.f = 1.5}}, .out = SHAPE(N, K), .build = build_one_hot, .ref = ref_one_hot \
+    }
+    const struct check_case cases[] = {ONE_HOT(1, 1), ONE_HOT(5, 3), ONE_HOT(0, 4),
+                                       ONE_HOT(70, 1000)};
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_time),
+        cmocka_unit_test(test_other_waves),
+        cmocka_unit_test(test_one_hot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,28 @@ static enum status patches_turn(struct op_case *c, struct parity_array *a)
     return st;
 }
 
+/* [N, 3 D, H, W], each head's channels dealt to q, k and v in turn -> [N, H, W, 3 D], each head's q
+ * then k then v. */
+static enum status heads_undeal(struct op_case *c, struct parity_array *out,
+                                const struct parity_array *in)
+{
+    int64_t heads = case_int(c, "heads", 1, 4096), d;
+    struct parity_array picture;
+    enum status st;
+
+    if (c->status || (st = channels_last(c->fixture, &picture, in, c->err)))
+        return c->status ? c->status : st;
+    d = shape_last(picture.shape) / 3 / heads;
+    if (!case_need(c, d > 0 && shape_last(picture.shape) == 3 * heads * d,
+                   "three times as many channels as heads divide"))
+        return c->status;
+    picture.shape = SHAPE(picture.n / (3 * d), d, 3);
+    if ((st = channels_last(c->fixture, out, &picture, c->err)))
+        return st;
+    out->shape = SHAPE(in->shape.dim[0], in->shape.dim[2], in->shape.dim[3], 3 * heads * d);
+    return OK;
+}
+
 /* "<case>.<what><name>" in a layout of the library. */
 static enum status case_load(struct op_case *c, struct parity_array *out, const char *what,
                              const char *name, enum case_layout layout)
@@ -140,6 +162,10 @@ static enum status case_load(struct op_case *c, struct parity_array *out, const 
         return heads_join(c, out);
     case CASE_PATCHES:
         return patches_turn(c, out);
+    case CASE_DEALT:
+        if (!case_need(c, in.shape.rank == 4, "a picture has four dimensions"))
+            return c->status;
+        return heads_undeal(c, out, &in);
     case CASE_PLAIN:
         break;
     }

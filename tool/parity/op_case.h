@@ -18,6 +18,7 @@ enum case_layout {
     CASE_PICTURE, /* [N, C, ...] -> [N, ..., C]                                          */
     CASE_HEADS,   /* [N, heads, T, d] -> [N, T, heads d]                                 */
     CASE_PATCHES, /* features (channel, py, px) -> (py, px, channel); attribute "patch"  */
+    CASE_DEALT,   /* a picture, channels (head, c, {q k v}) -> (head, {q k v}, c); "heads" */
 };
 
 enum { CASE_INPUTS = 8 };
@@ -31,6 +32,9 @@ struct op_builder {
     struct tensor *(*build)(struct op_case *c);
     struct tensor *(*unary)(struct graph *g, struct tensor *x); /* for builders of many such */
 };
+
+/* The rows of magnitude-preserving operators (op_magnitude.c); n of them. */
+const struct op_builder *magnitude_builders(size_t *n);
 
 struct op_case {
     struct parity_fixture *fixture;

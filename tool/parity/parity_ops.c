@@ -21,6 +21,7 @@
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/linear.h"
+#include "ops/magnitude.h"
 #include "ops/norm.h"
 #include "ops/resample.h"
 
@@ -533,6 +534,7 @@ static const struct op_builder builders[] = {
     {"layer_norm_modulate", CASE_PLAIN, build_layer_norm_modulate, NULL},
     {"leaky_relu", CASE_PLAIN, build_leaky_relu, NULL},
     {"linear", CASE_PLAIN, build_linear, NULL},
+    {"mp_silu", CASE_PLAIN, build_pointwise, op_mp_silu},
     {"mse_mean", CASE_PLAIN, build_mse, NULL},
     {"nearest_x2", CASE_PICTURE, build_upsample, NULL},
     {"patchify_tokens", CASE_PATCHES, build_patchify, NULL},
@@ -559,9 +561,15 @@ static bool name_fits(const char *op, const char *row)
 
 static const struct op_builder *builder_find(const char *op)
 {
+    size_t n;
+    const struct op_builder *more = magnitude_builders(&n);
+
     for (size_t i = 0; i < sizeof(builders) / sizeof(builders[0]); i++)
         if (name_fits(op, builders[i].op))
             return &builders[i];
+    for (size_t i = 0; i < n; i++)
+        if (name_fits(op, more[i].op))
+            return &more[i];
     return NULL;
 }
 
