@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "ops/magnitude.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -87,7 +88,7 @@ struct param *params_add(struct scope s, const char *name, struct shape shape, s
     struct param *q = declare(s.params);
 
     snprintf(q->name, sizeof q->name, "%s%s", s.prefix, name);
-    q->shape = q->file_shape = shape;
+    q->shape = q->file_shape = q->stored = shape;
     for (int k = 0; k < SHAPE_RANK; k++)
         q->order[k] = k;
     q->init = init;
@@ -115,7 +116,7 @@ struct param *params_add_stored(struct scope s, const char *name, struct shape s
          shape_text(here, shape), shape_text(there, file_shape));
     MUST(is_permutation(order, file_shape.rank), "%s: the order of dimensions names one twice",
          name);
-    q->file_shape = file_shape;
+    q->file_shape = q->stored = file_shape;
     for (int k = 0; k < file_shape.rank; k++)
         q->order[k] = order[k];
     return q;
@@ -137,6 +138,18 @@ struct param *params_add_patch(struct scope s, const char *name, int64_t out, in
 {
     return params_add_stored(s, name, SHAPE(out, p * p * in), SHAPE(out, in, p, p), from_oihw,
                              init);
+}
+
+void param_deal(struct param *q, int64_t heads)
+{
+    static const int order[] = {0, 2, 1, 3};
+    int64_t rows = q->shape.dim[0];
+
+    MUST(heads > 0 && rows % (3 * heads) == 0, "%s: %d rows for q, k and v of %d heads", q->name,
+         (int)rows, (int)heads);
+    q->stored = SHAPE(heads, rows / (3 * heads), 3, shape_count(q->shape) / rows);
+    for (int k = 0; k < q->stored.rank; k++)
+        q->order[k] = order[k];
 }
 
 /* Floats that q takes in an array, padded. */
@@ -251,6 +264,18 @@ void params_init(struct params *p, uint64_t seed)
 {
     for (int64_t i = 0; i < p->n; i++)
         init_param(p->param[i], seed, (uint64_t)i);
+    params_force_units(p);
+}
+
+void params_force_units(struct params *p)
+{
+    for (int64_t i = 0; i < p->n; i++) {
+        const struct param *q = p->param[i];
+        int64_t rows = q->shape.dim[0];
+
+        if (q->unit_rows)
+            weight_force_units(q->value, rows, shape_count(q->shape) / rows);
+    }
 }
 
 int64_t params_count(const struct params *p)

@@ -38,10 +38,12 @@ struct param {
     char name[112];
     struct shape shape;      /* here                                                  */
     struct shape file_shape; /* in public checkpoints; ones more or less do not count */
-    int order[SHAPE_RANK];   /* here = file with its dimensions in this order, reshaped:
+    struct shape stored;     /* file_shape, perhaps with dimensions cut into factors  */
+    int order[SHAPE_RANK];   /* here = stored with its dimensions in this order, reshaped:
                                 0 2 3 1 makes [O, H, W, I], or [O, H W I], of [O, I, H, W] */
     struct init init;
     bool trained;
+    bool unit_rows; /* rows of w[0] have mean square 1: params_force_units   */
     int64_t offset; /* into the flat arrays                                            */
     float *own;     /* shape_count(shape) floats, after params_alloc or params_map     */
     float *value;   /* own, or a place in another array: params_use                    */
@@ -76,6 +78,10 @@ struct param *params_add_conv(struct scope s, const char *name, struct shape sha
 struct param *params_add_patch(struct scope s, const char *name, int64_t out, int64_t in, int64_t p,
                                struct init init);
 
+/* q's rows are queries, keys and values of `heads` heads, head by head: [heads, {q k v}, d]; files
+ * deal a head's channels to the three in turn, [heads, d, {q k v}], as EDM's do. */
+void param_deal(struct param *q, int64_t heads);
+
 /* Whether its elements lie in one order here and in files; dimensions of size one may stand
  * anywhere. */
 bool param_keeps_order(const struct param *q);
@@ -89,6 +95,11 @@ enum status params_alloc_rest(struct params *p, struct error *err);
 
 /* Fill all values by their init rules; parameter k draws from stream (seed, RNG_INIT, k). */
 void params_init(struct params *p, uint64_t seed);
+
+/* Bring every row of the parameters that are declared `unit_rows` back to root mean square one:
+ * w / (eps + |w| / sqrt n), as op_weight_norm sees it.  After the draw (params_init does it) and
+ * after each step of an optimizer: forced weight normalisation, Karras et al. 2024, (66). */
+void params_force_units(struct params *p);
 
 int64_t params_count(const struct params *p); /* declared parameters and buffers  */
 struct param *params_at(struct params *p, int64_t i);

@@ -53,8 +53,8 @@ bool param_keeps_order(const struct param *q)
 {
     int last = -1;
 
-    for (int k = 0; k < q->file_shape.rank; k++) {
-        if (q->file_shape.dim[q->order[k]] == 1)
+    for (int k = 0; k < q->stored.rank; k++) {
+        if (q->stored.dim[q->order[k]] == 1)
             continue;
         if (q->order[k] < last)
             return false;
@@ -106,7 +106,7 @@ static enum status load_one(struct param *q, const struct file_tensor *t, float 
     if ((st = mem_new((void **)&file, (uint64_t)shape_count(q->shape), sizeof *file, q->name, err)))
         return st;
     if (!(st = file_tensor_f32(t, file, err)))
-        reorder(value, file, q->file_shape, q->order);
+        reorder(value, file, q->stored, q->order);
     free(file);
     return st;
 }
@@ -258,11 +258,11 @@ static void fill_stored(void *out, const struct save_tensor *t)
 {
     const struct described *d = (const void *)(t->name - offsetof(struct described, name));
     const struct param *q = d->param;
-    struct shape here = {.rank = t->rank};
+    struct shape here = {.rank = q->stored.rank};
     int back[SHAPE_RANK];
 
-    for (int k = 0; k < t->rank; k++) {
-        here.dim[k] = t->dim[q->order[k]];
+    for (int k = 0; k < here.rank; k++) {
+        here.dim[k] = q->stored.dim[q->order[k]];
         back[q->order[k]] = k;
     }
     reorder(out, t->bytes, here, back);

@@ -122,6 +122,13 @@ static const struct op unit_rows = {.name = "unit_rows",
                                     .flops = three_flops,
                                     .inplace = 1};
 
+void weight_force_units(float *w, int64_t O, int64_t n)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t o = 0; o < O; o++)
+        unit_row(w + o * n, w + o * n, n, 1);
+}
+
 static struct tensor *record_unit(struct graph *g, struct tensor *x, int64_t width, double gain)
 {
     struct tensor *y = record(g, &unit_rows, x->shape, x, NULL, NULL, NULL);

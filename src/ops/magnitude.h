@@ -19,6 +19,9 @@ struct tensor *op_pixel_norm(struct graph *g, struct tensor *x);
  * the O rows of w [O, ...], n numbers each: rows of length `gain`. */
 struct tensor *op_weight_norm(struct graph *g, struct tensor *w, double gain);
 
+/* O rows of n weights to root mean square one where they lie: w / (eps + |w| / sqrt n), (66). */
+void weight_force_units(float *w, int64_t O, int64_t n);
+
 /* s x for a learned number s [1]. */
 struct tensor *op_scale(struct graph *g, struct tensor *x, struct tensor *s);
 

@@ -399,6 +399,7 @@ static enum status take_step(struct trainer *t, struct error *err)
         return st;
     adamw_step(params_values(params), t->state.m, t->state.v, t->state.average, gradient, n,
                t->gradient_norm, &a);
+    params_force_units(params);
     t->state.model->step++;
     t->parts.update += clock_seconds() - start;
     return OK;

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "support/temp.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -229,6 +230,86 @@ static void files_are_aligned(void **state)
     safetensors_close(f);
 }
 
+/* Two heads of three channels, rows of two numbers: in the file q's first row, k's first, v's
+ * first, q's second and so on, head by head. */
+static void heads_are_dealt_in_files(void **state)
+{
+    enum { HEADS = 2, D = 3, WIDTH = 2, N = 3 * HEADS * D * WIDTH };
+    struct params *p, *back;
+    const struct file_tensor *t;
+    struct safetensors *f;
+    struct param *q[2];
+    float file[N];
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(params_new(k ? &back : &p, NULL), OK);
+        q[k] = params_add(scope_root(k ? back : p), "qkv", SHAPE(3 * HEADS * D, WIDTH),
+                          (struct init){.kind = INIT_NORMAL, .std = 1});
+        q[k]->file_shape = SHAPE(3 * HEADS * D, WIDTH, 1, 1);
+        param_deal(q[k], HEADS);
+    }
+    assert_int_equal(params_alloc(p, false, NULL), OK);
+    params_init(p, 7);
+    {
+        struct save_tensor row;
+        int64_t n;
+        void *keep;
+
+        assert_int_equal(params_describe(p, "", PARAMS_ALL, NULL, &row, &n, &keep, NULL), OK);
+        assert_int_equal(safetensors_save(path, &row, n, NULL, 0, NULL), OK);
+        free(keep);
+    }
+    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    t = safetensors_find(f, "qkv");
+    assert_non_null(t);
+    assert_int_equal(t->rank, 4);
+    assert_int_equal(file_tensor_f32(t, file, NULL), OK);
+    for (int h = 0; h < HEADS; h++)
+        for (int part = 0; part < 3; part++)
+            for (int c = 0; c < D; c++)
+                assert_memory_equal(file + ((h * D + c) * 3 + part) * WIDTH,
+                                    q[0]->value + ((h * 3 + part) * D + c) * WIDTH,
+                                    WIDTH * sizeof(float));
+    assert_int_equal(params_map(back, f, "", NULL), OK);
+    assert_same(p, back);
+    params_free(p);
+    params_free(back);
+    safetensors_close(f);
+}
+
+/* Declared so, rows start at unit root mean square and come back to it; others are left alone. */
+static void rows_are_brought_to_unit_size(void **state)
+{
+    const struct init normal = {.kind = INIT_NORMAL, .std = 1};
+    struct param *unit, *free_one;
+    struct params *p;
+    float before;
+
+    (void)state;
+    assert_int_equal(params_new(&p, NULL), OK);
+    unit = params_add(scope_root(p), "unit", SHAPE(5, 3, 3, 7), normal);
+    free_one = params_add(scope_root(p), "free", SHAPE(5, 7), normal);
+    unit->unit_rows = true;
+    assert_int_equal(params_alloc(p, false, NULL), OK);
+    params_init(p, 8);
+    before = free_one->value[3];
+    for (int round = 0; round < 2; round++) {
+        for (int o = 0; o < 5; o++) {
+            double sum = 0;
+
+            for (int i = 0; i < 63; i++)
+                sum += (double)unit->value[o * 63 + i] * (double)unit->value[o * 63 + i];
+            assert_true(fabs(sqrt(sum / 63) - 1) < 2e-4);
+        }
+        for (int i = 0; i < 5 * 63; i++)
+            unit->value[i] *= 4;
+        params_force_units(p);
+    }
+    assert_memory_equal(&before, &free_one->value[3], sizeof before);
+    params_free(p);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -252,6 +333,8 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_listed),
         cmocka_unit_test(any_order_of_dimensions_comes_back),
         cmocka_unit_test(files_are_aligned),
+        cmocka_unit_test(heads_are_dealt_in_files),
+        cmocka_unit_test(rows_are_brought_to_unit_size),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
