@@ -87,6 +87,7 @@ struct classifier {
 static void head_declare(struct classifier *m, const struct unet_config *c, struct scope s)
 {
     int64_t C = unet_level_channels(c, c->mult.n - 1), side = c->size >> (c->mult.n - 1);
+    const struct init usual = {.kind = INIT_KAIMING};
     struct scope pool = scope_in(s, "2");
 
     m->positions = params_add_stored(
@@ -94,8 +95,8 @@ static void head_declare(struct classifier *m, const struct unet_config *c, stru
         (const int[]){1, 0}, (struct init){.kind = INIT_NORMAL, .std = 1 / sqrt((double)C)});
     m->heads = unet_heads(c, C);
     group_norm_init(&m->norm, scope_in(s, "0"), C, c->groups, UNET_EPS);
-    unet_pixel_linear(&m->qkv, scope_in(pool, "qkv_proj"), C, 3 * C, INIT_KAIMING);
-    unet_pixel_linear(&m->last, scope_in(pool, "c_proj"), C, c->classes, INIT_KAIMING);
+    linear_init_pixels(&m->qkv, scope_in(pool, "qkv_proj"), C, 3 * C, usual, 3);
+    linear_init_pixels(&m->last, scope_in(pool, "c_proj"), C, c->classes, usual, 3);
 }
 
 static void *classifier_declare(const void *config, struct scope s)
@@ -147,7 +148,7 @@ static struct tensor *classifier_forward(struct graph *g, const struct network *
     const struct classifier *m = net->layers;
     struct tensor *emb = op_silu(g, unet_time_forward(g, net, &m->time, in.t)), *x;
 
-    x = unet_encoder_forward(g, net, &m->encoder, in.x, emb, NULL);
+    x = unet_encoder_forward(g, net, &m->encoder, &in, emb, NULL);
     x = head_forward(g, m, x);
     network_show(net, x, "out");
     return x;

@@ -1,27 +1,32 @@
 /*
- * unet.c - the convolutional U-Net of the ADM family
+ * unet.c - the convolutional U-Nets
  *
  * An encoder halves the resolution level by level, a decoder mirrors it, and each decoder block
- * also sees what the encoder made at the same resolution.  Time and label enter every residual
- * block as a scale and a shift of its second norm.  Ho et al. 2020; Dhariwal and Nichol 2021,
- * "Diffusion models beat GANs on image synthesis" (ADM).  On small pictures it learns several times
- * faster than a transformer, because neighbourhoods need not be discovered.
+ * also sees what the encoder made at the same resolution.  Time and label enter every block.  On
+ * small pictures a U-Net learns several times faster than a transformer, because neighbourhoods
+ * need not be discovered.  Ho et al. 2020, "Denoising diffusion probabilistic models".
  *
- *     level 0  conv, R x res ------------------------------------> (R+1) x [concat, res], norm,
- * conv down                                              up level 1       R x res+attn
- * -------------------> (R+1) x [concat, res+attn] down                            up
- *     ...                         res, attn, res
+ *     level 0   first, R blocks ----------------> join: R+1 blocks, last
+ *                   down |                            ^ up
+ *     level 1        R blocks ------------------> join: R+1 blocks
+ *                   down |                            ^ up
+ *      ...              ...         two blocks       ...
  *
- * The blocks and the encoder are those of unet_parts.c; the decoder, which sees the encoder's
- * results, stands here.
+ * Four published families are configurations of this one: ADM, Stable Diffusion 1 (which attends to
+ * a text), DDPM++ as EDM has it, and EDM2.  The blocks and the encoder are those of unet_parts.c;
+ * the decoder, which sees the encoder's results, stands here.
+ *
+ * A label can be a text of one learned word (label_token): then the form that attends to a sequence
+ * is trained on labels alone, as the class-conditional models of Rombach et al. 2022 were.
  */
 #include "model/unet_parts.h"
 
-#include "ops/activation.h"
 #include "ops/basic.h"
 #include "ops/embedding.h"
 
 #include <stdlib.h>
+
+static const char *const styles[] = {"adm", "ddpmpp", "edm2", NULL};
 
 static const struct option options[] = {
     {"size", "height and width of the pictures", OPTION_INT, offsetof(struct unet_config, size),
@@ -34,6 +39,8 @@ static const struct option options[] = {
      offsetof(struct unet_config, classes), "0", .lo = 0, .hi = 1000000},
     {"null_class", "one more label that means no request", OPTION_BOOL,
      offsetof(struct unet_config, null_class), .fallback = "true"},
+    {"style", "blocks of ADM and Stable Diffusion, of DDPM++, or of EDM2", OPTION_CHOICE,
+     offsetof(struct unet_config, style), "adm", .choices = styles},
     {"width", "channels of the first level", OPTION_INT, offsetof(struct unet_config, width), "64",
      .lo = 1, .hi = 4096},
     {"mult", "channels of each level over the width", OPTION_REALS,
@@ -46,13 +53,20 @@ static const struct option options[] = {
      offsetof(struct unet_config, heads), "1", .lo = 1, .hi = 1024},
     {"head_channels", "channels of a head; 0: by heads", OPTION_INT,
      offsetof(struct unet_config, head_channels), "0", .lo = 0, .hi = 1024},
-    {"groups", "groups of the norms", OPTION_INT, offsetof(struct unet_config, groups), "32",
-     .lo = 1, .hi = 1024},
-    {"film", "time and label scale and shift each block", OPTION_BOOL,
+    {"context_width", "attend to a sequence of tokens of so many features, too; 0: no (adm)",
+     OPTION_INT, offsetof(struct unet_config, context_width), "0", .lo = 0,
+     .hi = UNET_CHANNELS_MAX},
+    {"depth", "transformer blocks wherever a sequence is attended to", OPTION_INT,
+     offsetof(struct unet_config, depth), "1", .lo = 1, .hi = SPATIAL_DEPTH},
+    {"label_token", "the label is the sequence: one learned token", OPTION_BOOL,
+     offsetof(struct unet_config, label_token), .fallback = "false"},
+    {"groups", "most groups of the norms (adm, ddpmpp)", OPTION_INT,
+     offsetof(struct unet_config, groups), "32", .lo = 1, .hi = 1024},
+    {"film", "time and label scale and shift each block (adm, ddpmpp)", OPTION_BOOL,
      offsetof(struct unet_config, film), .fallback = "true"},
-    {"residual_resample", "residual blocks go down and up", OPTION_BOOL,
+    {"residual_resample", "residual blocks go down and up (adm: or a convolution)", OPTION_BOOL,
      offsetof(struct unet_config, residual_resample), .fallback = "true"},
-    {"new_attention_order", "packed q, k, v over all heads", OPTION_BOOL,
+    {"new_attention_order", "packed q, k, v over all heads (adm)", OPTION_BOOL,
      offsetof(struct unet_config, new_attention_order), .fallback = "true"},
     {0},
 };
@@ -70,10 +84,11 @@ static void unet_io(const void *config, struct network_io *io)
         .height = c->size,
         .width = c->size,
         .in_channels = c->channels,
-        .out_channels = c->out_channels ? c->out_channels : c->channels,
+        .out_channels = unet_out_channels(c),
         .n_classes = c->classes,
-        .n_labels = c->classes + (c->classes && c->null_class),
+        .n_labels = unet_labels(c),
         .null_label = c->classes && c->null_class ? (int32_t)c->classes : -1,
+        .context_width = c->label_token ? 0 : c->context_width,
     };
 }
 
@@ -81,93 +96,105 @@ static void unet_io(const void *config, struct network_io *io)
  */
 
 struct unet {
-    struct unet_time time;
-    const struct param *labels;
+    struct unet_ends ends;
+    const struct param *tokens; /* of label_token, or NULL */
     struct unet_encoder encoder;
     int n_out;
-    struct group_norm norm;
-    struct conv last;
     struct unet_entry entry[]; /* the encoder's, then n_out of the decoder */
 };
 
+static int decoder_steps(const struct unet_config *c)
+{
+    return (int)(c->mult.n * (c->blocks + 2)) - 1;
+}
+
+static void add(struct unet *m, const struct unet_config *c, struct scope s, struct unet_place p)
+{
+    unet_entry_declare(&m->entry[m->encoder.n + m->n_out++], c, s, &p);
+}
+
 static void decoder_declare(struct unet *m, const struct unet_config *c, struct scope s)
 {
-    int64_t ch = unet_level_channels(c, c->mult.n - 1);
-    int top = m->encoder.n;
+    int64_t ch = unet_level_channels(c, c->mult.n - 1), skip, out;
+    int top = m->encoder.n, number = -1;
 
-    for (int l = c->mult.n - 1; l >= 0; l--)
-        for (int64_t b = 0; b <= c->blocks; b++) {
-            struct unet_entry *e = &m->entry[m->encoder.n + m->n_out];
-            struct scope here = scope_in(s, "output_blocks.%d", m->n_out++);
-
-            e->has_res = true;
-            unet_res_declare(&e->res, c, scope_in(here, "0"), ch + m->encoder.skip[--top],
-                             unet_level_channels(c, l), SAME);
-            ch = unet_level_channels(c, l);
-            e->has_attn = unet_attends(c, (int64_t)1 << l);
-            if (e->has_attn)
-                unet_attn_declare(&e->attn, c, scope_in(here, "1"), ch);
-            if (l && b == c->blocks)
-                unet_resample_declare(e, c, here, e->has_attn ? 2 : 1, ch, UP);
+    for (int l = c->mult.n - 1; l >= 0; l--) {
+        /* In ADM's files the step up is a module of the entry before it, after an attention. */
+        if (l < c->mult.n - 1)
+            add(m, c, s,
+                (struct unet_place){.step = STEP_UP,
+                                    .level = l,
+                                    .number = number,
+                                    .part = unet_attends(c, (int64_t)2 << l) ? 2 : 1,
+                                    .in = ch,
+                                    .out = ch});
+        for (int b = 0; b <= c->blocks; b++) {
+            skip = m->encoder.skip[--top];
+            out = unet_level_channels(c, l);
+            add(m, c, s, (struct unet_place){STEP_DECODER, l, b, ++number, 0, ch + skip, out});
+            ch = out;
         }
+    }
 }
 
 static void *unet_declare(const void *config, struct scope s)
 {
     const struct unet_config *c = config;
-    size_t n = (size_t)(2 * unet_encoder_blocks(c));
+    const struct unet_style_ops *style = unet_style_of(c);
+    size_t n = (size_t)(unet_encoder_blocks(c) + decoder_steps(c));
     struct unet *m = calloc(1, sizeof *m + n * sizeof m->entry[0]);
-    struct network_io io;
 
     if (!m)
         return NULL;
-    unet_io(c, &io);
-    unet_time_declare(&m->time, c, s);
-    if (io.n_labels)
-        m->labels = params_add(s, "label_emb.weight", SHAPE(io.n_labels, 4 * c->width),
+    style->declare_embedding(&m->ends, c, s);
+    if (c->label_token)
+        m->tokens = params_add(s, "label_token.weight", SHAPE(unet_labels(c), c->context_width),
                                (struct init){.kind = INIT_NORMAL, .std = 1});
     unet_encoder_declare(&m->encoder, m->entry, c, s);
     decoder_declare(m, c, s);
-    group_norm_init(&m->norm, scope_in(s, "out.0"), unet_level_channels(c, 0), c->groups, UNET_EPS);
-    conv_init(&m->last, scope_in(s, "out.2"), unet_level_channels(c, 0), io.out_channels, 3, 1,
-              INIT_ZERO);
+    style->declare_output(&m->ends, c, s);
     return m;
 }
 
 /* --- forward ------------------------------------------------------------------------------------
  */
 
-static struct tensor *condition(struct graph *g, const struct network *net, struct network_input in)
+/* [N, D] -> a sequence of one token for each sample. */
+static struct tensor *label_sequence(struct graph *g, const struct unet *m, struct tensor *y)
 {
-    const struct unet *m = net->layers;
-    struct tensor *emb = unet_time_forward(g, net, &m->time, in.t);
+    struct tensor *token = op_embedding(g, nn_param(g, m->tokens), y);
 
-    if (!m->labels)
-        return emb;
-    MUST(in.y, "a class-conditional network needs labels");
-    return op_add(g, emb, op_embedding(g, nn_param(g, m->labels), in.y));
+    return op_reshape(g, token, SHAPE(token->shape.dim[0], 1, shape_last(token->shape)));
 }
 
 static struct tensor *unet_forward(struct graph *g, const struct network *net,
                                    struct network_input in)
 {
+    const struct unet_config *c = net->config;
     const struct unet *m = net->layers;
-    struct tensor *emb = op_silu(g, condition(g, net, in));
-    struct tensor *skip[UNET_SKIPS_MAX], *x;
+    const struct unet_style_ops *style = m->encoder.style;
+    struct tensor *skip[UNET_SKIPS_MAX], *x, *emb;
     int top = m->encoder.n;
 
-    x = unet_encoder_forward(g, net, &m->encoder, in.x, emb, skip);
+    MUST(in.y || !net->io.n_labels, "a network with labels needs them");
+    if (m->tokens)
+        in.context = label_sequence(g, m, in.y);
+    MUST(in.context || !c->context_width, "a network that reads a sequence needs one");
+    emb = style->embedding(g, net, &m->ends, &in);
+    x = unet_encoder_forward(g, net, &m->encoder, &in, emb, skip);
     for (int i = 0; i < m->n_out; i++) {
-        x = op_concat(g, x, skip[--top]);
-        x = unet_entry_forward(g, &m->entry[m->encoder.n + i], x, emb);
-        network_show(net, x, "output_blocks.%d", i);
+        const struct unet_entry *e = &m->entry[m->encoder.n + i];
+
+        if (e->joins)
+            x = style->join(g, x, skip[--top]);
+        x = unet_entry_forward(g, net, style, e, x, emb, &in);
     }
-    return nn_conv(g, &m->last, nn_group_norm(g, &m->norm, x, NULL, true));
+    return style->output(g, &m->ends, x);
 }
 
 const struct network_kind network_unet = {
     .name = "unet",
-    .summary = "convolutional U-Net with residual blocks and attention",
+    .summary = "convolutional U-Net: ADM, Stable Diffusion 1, DDPM++ or EDM2",
     .paper = "Dhariwal and Nichol 2021",
     .options = options,
     .config_bytes = sizeof(struct unet_config),

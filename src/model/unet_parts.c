@@ -1,22 +1,23 @@
 /*
- * unet_parts.c - what the U-Nets of the ADM family are made of
+ * unet_parts.c - the walk that all U-Nets share, and its first half
  *
  * A generator has an encoder, a middle and a decoder; a classifier has the first two and a head.
- * Both are built of the same blocks, under the same names, so that they stand here once: Dhariwal
- * and Nichol 2021, "Diffusion models beat GANs on image synthesis", appendix A and their code.
+ * The three styles of blocks differ in what a step computes and in how files call it, not in the
+ * order of the steps: so the order stands here once, and a step asks its style.
  *
- * Public names count the blocks of each half: input_blocks.I.M and output_blocks.I.M, M being the
- * place of a module inside its block (residual block, attention, resampling).  One struct
- * unet_entry is one such block; the same description builds and runs both halves.
+ * ADM's files count modules: input_blocks.I.M and output_blocks.I.M, M being the place of a module
+ * inside its entry (residual block, attention, resampling), so that a step up belongs to the entry
+ * of the block before it.  EDM's files say what a block is: enc.16x16_block1, dec.32x32_up.
  */
 #include "model/unet_parts.h"
 
-#include "ops/activation.h"
-#include "ops/basic.h"
-#include "ops/embedding.h"
 #include "ops/resample.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+
+/* --- sizes --------------------------------------------------------------------------------------
+ */
 
 int64_t unet_level_channels(const struct unet_config *c, int level)
 {
@@ -36,21 +37,80 @@ int64_t unet_heads(const struct unet_config *c, int64_t channels)
     return c->head_channels ? channels / c->head_channels : c->heads;
 }
 
+/* DDPM++ never has fewer than four channels in a group. */
+int64_t unet_groups(const struct unet_config *c, int64_t channels)
+{
+    int64_t most = channels / 4;
+
+    return c->style == UNET_DDPMPP && most < c->groups ? most : c->groups;
+}
+
+int64_t unet_labels(const struct unet_config *c)
+{
+    return c->classes + (c->classes && c->null_class);
+}
+
+int64_t unet_out_channels(const struct unet_config *c)
+{
+    return c->out_channels ? c->out_channels : c->channels;
+}
+
+/* Norms see the channels of a level and, in the decoder, those joined with what the encoder had:
+ * of the same level, or of the one before it, or, in DDPM++, of the first convolution. */
+static enum status check_groups(const char *kind, const struct unet_config *c, int level,
+                                struct error *err)
+{
+    int64_t ch = unet_level_channels(c, level);
+    int64_t first = c->style == UNET_DDPMPP ? c->width : ch;
+    int64_t before = level ? unet_level_channels(c, level - 1) : first;
+    int64_t after = level + 1 < c->mult.n ? unet_level_channels(c, level + 1) : ch;
+    int64_t seen[] = {ch, before, ch + ch, ch + before, ch + after};
+
+    for (size_t i = 0; i < sizeof seen / sizeof *seen; i++) {
+        int64_t groups = unet_groups(c, seen[i]);
+
+        if (groups < 1 || seen[i] % groups)
+            return fail(err, E_ARG,
+                        "%s.mult: level %d has norms of %" PRId64
+                        " channels, not a multiple of %" PRId64 " groups",
+                        kind, level, seen[i], groups);
+    }
+    return OK;
+}
+
 static enum status check_level(const char *kind, const struct unet_config *c, int level,
                                struct error *err)
 {
     int64_t ch = unet_level_channels(c, level), heads = unet_heads(c, ch);
     bool attention = unet_attends(c, (int64_t)1 << level) || level == c->mult.n - 1;
 
-    if (ch < 1 || ch > UNET_CHANNELS_MAX || ch % c->groups)
-        return fail(err, E_ARG,
-                    "%s.mult: level %d has %" PRId64 " channels, not a multiple of %" PRId64
-                    " groups up to %d",
-                    kind, level, ch, c->groups, UNET_CHANNELS_MAX);
+    if (ch < 1 || ch > UNET_CHANNELS_MAX)
+        return fail(err, E_ARG, "%s.mult: level %d has %" PRId64 " channels, not 1 to %d", kind,
+                    level, ch, UNET_CHANNELS_MAX);
     if (attention && (heads < 1 || ch % heads || (c->head_channels && ch % c->head_channels)))
         return fail(err, E_ARG,
                     "%s.heads: %" PRId64 " channels of level %d do not divide into heads", kind, ch,
                     level);
+    return c->style == UNET_EDM2 ? OK : check_groups(kind, c, level, err);
+}
+
+/* What only some styles have. */
+static enum status check_style(const char *kind, const struct unet_config *c, struct error *err)
+{
+    if (c->style != UNET_ADM && !c->residual_resample)
+        return fail(err, E_ARG, "%s.residual_resample: only blocks of style adm may go without it",
+                    kind);
+    if (c->style != UNET_ADM && c->context_width)
+        return fail(err, E_ARG, "%s.context_width: only blocks of style adm attend to a sequence",
+                    kind);
+    if (c->label_token && !(c->classes && c->context_width))
+        return fail(err, E_ARG,
+                    "%s.label_token: there are %" PRId64 " classes and the sequence is %" PRId64
+                    " wide; both must be more than 0",
+                    kind, c->classes, c->context_width);
+    if (c->style == UNET_DDPMPP && c->width < 4)
+        return fail(err, E_ARG, "%s.width: %" PRId64 " is too little to tell the time by", kind,
+                    c->width);
     return OK;
 }
 
@@ -66,130 +126,111 @@ enum status unet_check_sizes(const char *kind, const struct unet_config *c, stru
                     c->mult.n - 1);
     if (c->width % 2)
         return fail(err, E_ARG, "%s.width: %" PRId64 " is odd", kind, c->width);
+    if ((st = check_style(kind, c, err)))
+        return st;
     for (int l = 0; l < c->mult.n; l++)
         if ((st = check_level(kind, c, l, err)))
             return st;
     return OK;
 }
 
-/* --- blocks -------------------------------------------------------------------------------------
+/* --- a step -------------------------------------------------------------------------------------
  */
 
-void unet_res_declare(struct unet_res *r, const struct unet_config *c, struct scope s, int64_t in,
-                      int64_t out, enum resample resample)
+bool unet_place_attends(const struct unet_config *c, const struct unet_place *p)
 {
-    r->resample = resample;
-    r->film = c->film;
-    r->has_skip = in != out;
-    group_norm_init(&r->norm1, scope_in(s, "in_layers.0"), in, c->groups, UNET_EPS);
-    conv_init(&r->conv1, scope_in(s, "in_layers.2"), in, out, 3, 1, INIT_KAIMING);
-    linear_init(&r->embed, scope_in(s, "emb_layers.1"), 4 * c->width, c->film ? 2 * out : out,
-                INIT_KAIMING);
-    group_norm_init(&r->norm2, scope_in(s, "out_layers.0"), out, c->groups, UNET_EPS);
-    conv_init(&r->conv2, scope_in(s, "out_layers.3"), out, out, 3, 1, INIT_ZERO);
-    if (r->has_skip)
-        conv_init(&r->skip, scope_in(s, "skip_connection"), in, out, 1, 1, INIT_KAIMING);
-}
+    bool listed = unet_attends(c, (int64_t)1 << p->level);
 
-void unet_pixel_linear(struct linear *l, struct scope s, int64_t in, int64_t out,
-                       enum init_kind rule)
-{
-    struct param *w = params_add(s, "weight", SHAPE(out, in), (struct init){.kind = rule});
-
-    w->file_shape = SHAPE(out, in, 1);
-    l->weight = w;
-    l->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = rule, .fan_in = in});
-}
-
-void unet_attn_declare(struct unet_attn *a, const struct unet_config *c, struct scope s,
-                       int64_t channels)
-{
-    a->heads = unet_heads(c, channels);
-    a->order = c->new_attention_order ? QKV_SPLIT : QKV_PERHEAD;
-    group_norm_init(&a->norm, scope_in(s, "norm"), channels, c->groups, UNET_EPS);
-    unet_pixel_linear(&a->qkv, scope_in(s, "qkv"), channels, 3 * channels, INIT_KAIMING);
-    unet_pixel_linear(&a->proj, scope_in(s, "proj_out"), channels, channels, INIT_ZERO);
-}
-
-void unet_resample_declare(struct unet_entry *e, const struct unet_config *c, struct scope s,
-                           int place, int64_t channels, enum resample resample)
-{
-    if (c->residual_resample) {
-        e->has_res2 = true;
-        unet_res_declare(&e->res2, c, scope_in(s, "%d", place), channels, channels, resample);
-        return;
+    switch (p->step) {
+    case STEP_ENCODER:
+        return listed;
+    case STEP_MIDDLE:
+        return p->index == 0;
+    case STEP_DECODER: /* on the way up DDPM++ attends once a level */
+        return listed && (c->style != UNET_DDPMPP || p->index == c->blocks);
+    case STEP_FIRST:
+    case STEP_DOWN:
+    case STEP_UP:
+        break;
     }
-    e->has_conv = true;
-    e->resample = resample;
-    conv_init(&e->conv, scope_in(s, resample == DOWN ? "%d.op" : "%d.conv", place), channels,
-              channels, 3, resample == DOWN ? 2 : 1, INIT_KAIMING);
+    return false;
 }
 
-static struct tensor *resampled(struct graph *g, struct tensor *x, enum resample resample)
+enum resample unet_place_resample(const struct unet_place *p)
+{
+    return p->step == STEP_DOWN ? DOWN : p->step == STEP_UP ? UP : SAME;
+}
+
+struct tensor *unet_resample(struct graph *g, struct tensor *x, enum resample resample)
 {
     return resample == DOWN ? op_avgpool2(g, x) : resample == UP ? op_upsample2(g, x) : x;
 }
 
-struct tensor *unet_res_forward(struct graph *g, const struct unet_res *r, struct tensor *x,
-                                struct tensor *emb)
+const struct unet_style_ops *unet_style_of(const struct unet_config *c)
 {
-    struct tensor *h = nn_group_norm(g, &r->norm1, x, NULL, true), *e;
-
-    h = nn_conv(g, &r->conv1, resampled(g, h, r->resample));
-    e = nn_linear(g, &r->embed, emb);
-    h = r->film ? nn_group_norm(g, &r->norm2, h, e, true)
-                : nn_group_norm(g, &r->norm2, op_add_vec(g, h, e), NULL, true);
-    h = nn_conv(g, &r->conv2, h);
-    x = resampled(g, x, r->resample);
-    return op_add(g, r->has_skip ? nn_conv(g, &r->skip, x) : x, h);
+    return c->style == UNET_EDM2 ? &unet_preserving : &unet_normed;
 }
 
-struct tensor *unet_attn_forward(struct graph *g, const struct unet_attn *a, struct tensor *x)
+static void name_entry(struct unet_entry *e, const struct unet_config *c,
+                       const struct unet_place *p)
 {
-    int64_t N = x->shape.dim[0], T = x->shape.dim[1] * x->shape.dim[2], C = x->shape.dim[3];
-    struct tensor *h = nn_group_norm(g, &a->norm, x, NULL, false);
+    static const struct {
+        const char *adm, *half, *what;
+        bool counted;
+    } steps[] = {
+        [STEP_FIRST] = {"input_blocks", "enc", "conv", false},
+        [STEP_ENCODER] = {"input_blocks", "enc", "block", true},
+        [STEP_DOWN] = {"input_blocks", "enc", "down", false},
+        [STEP_MIDDLE] = {"middle_block", "dec", "in", true},
+        [STEP_DECODER] = {"output_blocks", "dec", "block", true},
+        [STEP_UP] = {"output_blocks", "dec", "up", false},
+    };
+    int side = (int)(c->size >> p->level), n = (int)sizeof e->name;
 
-    h = nn_linear(g, &a->qkv, op_reshape(g, h, SHAPE(N, T, C)));
-    h = nn_linear(g, &a->proj, op_attention(g, h, a->heads, a->order));
-    return op_add(g, x, op_reshape(g, h, x->shape));
+    if (c->style == UNET_ADM && p->step == STEP_MIDDLE)
+        snprintf(e->name, sizeof e->name, "%s", steps[p->step].adm);
+    else if (c->style == UNET_ADM)
+        snprintf(e->name, sizeof e->name, "%s.%d", steps[p->step].adm, p->number);
+    else
+        n = snprintf(e->name, sizeof e->name, "%s.%dx%d_%s", steps[p->step].half, side, side,
+                     steps[p->step].what);
+    if (n < (int)sizeof e->name && steps[p->step].counted)
+        snprintf(e->name + n, sizeof e->name - (size_t)n, "%d", p->index);
 }
 
-struct tensor *unet_entry_forward(struct graph *g, const struct unet_entry *e, struct tensor *x,
-                                  struct tensor *emb)
+/* In ADM's files the two of the middle are one entry, and so are a block and the step up after it.
+ */
+static bool ends_entry(const struct unet_config *c, const struct unet_place *p)
+{
+    if (c->style != UNET_ADM)
+        return true;
+    if (p->step == STEP_MIDDLE)
+        return p->index == 1;
+    return p->step != STEP_DECODER || p->level == 0 || p->index < c->blocks;
+}
+
+void unet_entry_declare(struct unet_entry *e, const struct unet_config *c, struct scope s,
+                        const struct unet_place *p)
+{
+    name_entry(e, c, p);
+    e->is_first = p->step == STEP_FIRST;
+    e->joins = p->step == STEP_DECODER;
+    e->shows = ends_entry(c, p);
+    unet_style_of(c)->declare_entry(e, c, s, p);
+}
+
+struct tensor *unet_entry_forward(struct graph *g, const struct network *net,
+                                  const struct unet_style_ops *style, const struct unet_entry *e,
+                                  struct tensor *x, struct tensor *emb,
+                                  const struct network_input *in)
 {
     struct segment s = segment_open(g);
 
-    if (e->has_res)
-        x = unet_res_forward(g, &e->res, x, emb);
-    if (e->has_attn)
-        x = unet_attn_forward(g, &e->attn, x);
-    if (e->has_res2)
-        x = unet_res_forward(g, &e->res2, x, emb);
-    if (e->has_conv)
-        x = nn_conv(g, &e->conv, e->resample == UP ? op_upsample2(g, x) : x);
+    x = style->entry(g, net, e, x, emb, in);
     segment_close(g, s);
+    if (e->shows)
+        network_show(net, x, "%s", e->name);
     return x;
-}
-
-/* --- time ---------------------------------------------------------------------------------------
- */
-
-void unet_time_declare(struct unet_time *m, const struct unet_config *c, struct scope s)
-{
-    m->width = c->width;
-    linear_init(&m->first, scope_in(s, "time_embed.0"), c->width, 4 * c->width, INIT_KAIMING);
-    linear_init(&m->second, scope_in(s, "time_embed.2"), 4 * c->width, 4 * c->width, INIT_KAIMING);
-}
-
-struct tensor *unet_time_forward(struct graph *g, const struct network *net,
-                                 const struct unet_time *m, struct tensor *t)
-{
-    struct tensor *f = op_time_features(g, t, m->width), *emb;
-
-    network_show(net, f, "t_freq");
-    emb = nn_linear(g, &m->second, nn_linear_act(g, &m->first, f, ACT_SILU));
-    network_show(net, emb, "time_embed");
-    return emb;
 }
 
 /* --- the encoder --------------------------------------------------------------------------------
@@ -200,61 +241,53 @@ int unet_encoder_blocks(const struct unet_config *c)
     return (int)(c->mult.n * (c->blocks + 1));
 }
 
-static void input_blocks_declare(struct unet_encoder *m, const struct unet_config *c,
-                                 struct scope s)
+static void add(struct unet_encoder *m, const struct unet_config *c, struct scope s,
+                struct unet_place p)
 {
-    int64_t ch = unet_level_channels(c, 0);
-    struct unet_entry *e = m->entry;
-
-    e->has_conv = true;
-    conv_init(&e->conv, scope_in(s, "input_blocks.0.0"), c->channels, ch, 3, 1, INIT_KAIMING);
-    m->skip[m->n++] = ch;
-    for (int l = 0; l < c->mult.n; l++) {
-        for (int64_t b = 0; b < c->blocks; b++) {
-            struct scope here = scope_in(s, "input_blocks.%d", m->n);
-
-            e = &m->entry[m->n];
-            e->has_res = true;
-            unet_res_declare(&e->res, c, scope_in(here, "0"), ch, unet_level_channels(c, l), SAME);
-            ch = unet_level_channels(c, l);
-            e->has_attn = unet_attends(c, (int64_t)1 << l);
-            if (e->has_attn)
-                unet_attn_declare(&e->attn, c, scope_in(here, "1"), ch);
-            m->skip[m->n++] = ch;
-        }
-        if (l == c->mult.n - 1)
-            break;
-        unet_resample_declare(&m->entry[m->n], c, scope_in(s, "input_blocks.%d", m->n), 0, ch,
-                              DOWN);
-        m->skip[m->n++] = ch;
-    }
+    p.number = m->n;
+    unet_entry_declare(&m->entry[m->n], c, s, &p);
+    m->skip[m->n++] = p.out;
 }
 
 void unet_encoder_declare(struct unet_encoder *m, struct unet_entry *entry,
                           const struct unet_config *c, struct scope s)
 {
-    int64_t low = unet_level_channels(c, c->mult.n - 1);
+    int64_t ch = c->style == UNET_DDPMPP ? c->width : unet_level_channels(c, 0);
+    struct unet_place p = {.step = STEP_MIDDLE, .level = c->mult.n - 1};
 
+    m->style = unet_style_of(c);
     m->entry = entry;
-    input_blocks_declare(m, c, s);
-    unet_res_declare(&m->middle1, c, scope_in(s, "middle_block.0"), low, low, SAME);
-    unet_attn_declare(&m->attn, c, scope_in(s, "middle_block.1"), low);
-    unet_res_declare(&m->middle2, c, scope_in(s, "middle_block.2"), low, low, SAME);
+    add(m, c, s, (struct unet_place){.step = STEP_FIRST, .in = c->channels, .out = ch});
+    for (int l = 0; l < c->mult.n; l++) {
+        if (l)
+            add(m, c, s, (struct unet_place){.step = STEP_DOWN, .level = l, .in = ch, .out = ch});
+        for (int b = 0; b < c->blocks; b++) {
+            int64_t out = unet_level_channels(c, l);
+
+            add(m, c, s, (struct unet_place){STEP_ENCODER, l, b, 0, 0, ch, out});
+            ch = out;
+        }
+    }
+    p.in = p.out = ch;
+    for (int i = 0; i < 2; i++) {
+        p.index = i;
+        p.part = 2 * i; /* an attention stands between them */
+        unet_entry_declare(&m->middle[i], c, s, &p);
+    }
 }
 
 struct tensor *unet_encoder_forward(struct graph *g, const struct network *net,
-                                    const struct unet_encoder *m, struct tensor *x,
+                                    const struct unet_encoder *m, const struct network_input *in,
                                     struct tensor *emb, struct tensor *skip[])
 {
+    struct tensor *x = in->x;
+
     for (int i = 0; i < m->n; i++) {
-        x = unet_entry_forward(g, &m->entry[i], x, emb);
-        network_show(net, x, "input_blocks.%d", i);
+        x = unet_entry_forward(g, net, m->style, &m->entry[i], x, emb, in);
         if (skip)
             skip[i] = x;
     }
-    x = unet_res_forward(g, &m->middle1, x, emb);
-    x = unet_attn_forward(g, &m->attn, x);
-    x = unet_res_forward(g, &m->middle2, x, emb);
-    network_show(net, x, "middle_block");
+    for (int i = 0; i < 2; i++)
+        x = unet_entry_forward(g, net, m->style, &m->middle[i], x, emb, in);
     return x;
 }

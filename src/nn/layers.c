@@ -28,6 +28,42 @@ void linear_init_normal(struct linear *l, struct scope s, int64_t in, int64_t ou
     l->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = INIT_ZERO});
 }
 
+void linear_init_xavier(struct linear *l, struct scope s, int64_t in, int64_t out, double gain)
+{
+    l->weight =
+        params_add(s, "weight", SHAPE(out, in), (struct init){.kind = INIT_XAVIER, .gain = gain});
+    l->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = INIT_ZERO});
+}
+
+static struct param *pixel_weight(struct scope s, int64_t in, int64_t out, struct init rule,
+                                  int file_rank)
+{
+    struct param *w = params_add(s, "weight", SHAPE(out, in), rule);
+
+    w->file_shape = SHAPE(out, in, 1, 1);
+    w->file_shape.rank = file_rank;
+    return w;
+}
+
+void linear_init_pixels(struct linear *l, struct scope s, int64_t in, int64_t out,
+                        struct init weight, int file_rank)
+{
+    l->weight = pixel_weight(s, in, out, weight, file_rank);
+    l->bias = params_add(s, "bias", SHAPE(out), bias_rule(weight.kind, in));
+}
+
+void linear_init_dealt(struct linear *l, struct scope s, int64_t channels, int64_t heads,
+                       struct init weight)
+{
+    struct param *w = pixel_weight(s, channels, 3 * channels, weight, 4);
+    struct param *b = params_add(s, "bias", SHAPE(3 * channels), bias_rule(weight.kind, channels));
+
+    param_deal(w, heads);
+    param_deal(b, heads);
+    l->weight = w;
+    l->bias = b;
+}
+
 struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
                              enum act act)
 {
@@ -49,9 +85,32 @@ void conv_init(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t 
     c->geometry = (struct conv_geometry){stride, pad, pad, pad, pad};
 }
 
+void conv_init_xavier(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k,
+                      double gain)
+{
+    struct init rule = {.kind = INIT_XAVIER, .fan_out = out * k * k, .gain = gain};
+    int64_t pad = k / 2;
+
+    c->weight = params_add_conv(s, "weight", SHAPE(out, k, k, in), rule);
+    c->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = INIT_ZERO});
+    c->geometry = (struct conv_geometry){1, pad, pad, pad, pad};
+}
+
 struct tensor *nn_conv(struct graph *g, const struct conv *c, struct tensor *x)
 {
     return op_conv2d(g, x, nn_param(g, c->weight), nn_param(g, c->bias), c->geometry);
+}
+
+void layer_norm_init(struct layer_norm *n, struct scope s, int64_t channels, double eps)
+{
+    n->weight = params_add(s, "weight", SHAPE(channels), (struct init){.kind = INIT_ONE});
+    n->bias = params_add(s, "bias", SHAPE(channels), (struct init){.kind = INIT_ZERO});
+    n->eps = eps;
+}
+
+struct tensor *nn_layer_norm(struct graph *g, const struct layer_norm *n, struct tensor *x)
+{
+    return op_layernorm(g, x, nn_param(g, n->weight), nn_param(g, n->bias), n->eps);
 }
 
 void group_norm_init(struct group_norm *n, struct scope s, int64_t channels, int64_t groups,

@@ -16,8 +16,17 @@ struct linear {
 };
 /* rule: of the weight; the bias is zero, except under INIT_KAIMING, where it is drawn too. */
 void linear_init(struct linear *l, struct scope s, int64_t in, int64_t out, enum init_kind rule);
-/* The same with the weight's deviation given (INIT_NORMAL). */
+/* The same with the weight's deviation given (INIT_NORMAL), or its gain (INIT_XAVIER). */
 void linear_init_normal(struct linear *l, struct scope s, int64_t in, int64_t out, double std);
+void linear_init_xavier(struct linear *l, struct scope s, int64_t in, int64_t out, double gain);
+/* The same layer over pixels, which public files keep as a convolution: weight [out, in, 1, 1], or
+ * [out, in, 1] along a line (file_rank 4 or 3); bias drawn by the same rule. */
+void linear_init_pixels(struct linear *l, struct scope s, int64_t in, int64_t out,
+                        struct init weight, int file_rank);
+/* q, k and v of `heads` heads over pixels, [3 channels, channels], in QKV_PERHEAD order here and
+ * dealt in files (param_deal). */
+void linear_init_dealt(struct linear *l, struct scope s, int64_t channels, int64_t heads,
+                       struct init weight);
 /* x [..., in] -> [..., out]. */
 struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor *x);
 struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
@@ -31,7 +40,18 @@ struct conv {
 /* k odd: padded to keep the size at stride 1. */
 void conv_init(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k, int64_t stride,
                enum init_kind rule);
+/* At stride 1 with INIT_XAVIER over the kernel's area times gain; the bias is zero. */
+void conv_init_xavier(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k,
+                      double gain);
 struct tensor *nn_conv(struct graph *g, const struct conv *c, struct tensor *x);
+
+/* Layer norm: "weight", "bias" [channels]. */
+struct layer_norm {
+    const struct param *weight, *bias;
+    double eps;
+};
+void layer_norm_init(struct layer_norm *n, struct scope s, int64_t channels, double eps);
+struct tensor *nn_layer_norm(struct graph *g, const struct layer_norm *n, struct tensor *x);
 
 /* Group norm: "weight", "bias" [channels]. */
 struct group_norm {

@@ -233,8 +233,10 @@ static void init_uniform(struct param *q, struct rng *r, double limit)
 static void init_param(struct param *q, uint64_t seed, uint64_t index)
 {
     struct rng r = rng_stream(seed, RNG_INIT, index);
-    int64_t n = shape_count(q->shape), fan_out = q->shape.dim[0];
-    int64_t fan_in = q->init.fan_in ? q->init.fan_in : n / (fan_out ? fan_out : 1);
+    int64_t n = shape_count(q->shape), rows = q->shape.dim[0];
+    int64_t fan_in = q->init.fan_in ? q->init.fan_in : n / (rows ? rows : 1);
+    int64_t fan_out = q->init.fan_out ? q->init.fan_out : rows;
+    double gain = q->init.gain > 0 ? q->init.gain : 1;
 
     switch (q->init.kind) {
     case INIT_ZERO:
@@ -245,7 +247,7 @@ static void init_param(struct param *q, uint64_t seed, uint64_t index)
             q->value[i] = 1;
         break;
     case INIT_XAVIER:
-        init_uniform(q, &r, sqrt(6.0 / (double)(fan_in + fan_out)));
+        init_uniform(q, &r, gain * sqrt(6.0 / (double)(fan_in + fan_out)));
         break;
     case INIT_KAIMING:
         init_uniform(q, &r, 1 / sqrt((double)fan_in));

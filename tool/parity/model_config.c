@@ -55,6 +55,8 @@ static const struct rename unet_names[] = {
     {"use_scale_shift_norm", "film"},
     {"resblock_updown", "residual_resample"},
     {"use_new_attention_order", "new_attention_order"},
+    {"context_dim", "context_width"},
+    {"transformer_depth", "depth"},
     {NULL, NULL},
 };
 
@@ -105,6 +107,7 @@ static const struct fixture_kind kinds[] = {
     {"dit_text_cross", "pixart", text_names, NULL},
     {"dit_text_joint", "mmdit", text_names, NULL},
     {"unet_adm", "unet", unet_names, unet_silence},
+    {"unet_sd", "unet", unet_names, unet_silence},
     {"classifier", "classifier", classifier_names, classifier_silence},
 };
 

@@ -196,6 +196,7 @@ struct parity_checker {
     X(dit_text_cross)      \
     X(dit_text_joint)      \
     X(unet_adm)            \
+    X(unet_sd)             \
     X(classifier)          \
     X(train_dit)           \
     X(theory_schedulers)   \

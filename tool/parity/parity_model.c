@@ -418,3 +418,5 @@ const struct parity_checker parity_dit_text_joint = {
     .kind = "dit_text_joint", .parts = {"data", "weights", "grads"}, .check = model_check};
 const struct parity_checker parity_unet_adm = {
     .kind = "unet_adm", .parts = {"data", "weights", "grads"}, .check = model_check};
+const struct parity_checker parity_unet_sd = {
+    .kind = "unet_sd", .parts = {"data", "weights", "grads"}, .check = model_check};
