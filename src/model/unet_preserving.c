@@ -23,7 +23,6 @@
  */
 #include "model/unet_parts.h"
 
-#include "base/rng.h"
 #include "ops/activation.h"
 #include "ops/attention.h"
 #include "ops/basic.h"
@@ -181,24 +180,14 @@ static struct tensor *join(struct graph *g, struct tensor *x, struct tensor *ski
 /* --- before and after the blocks ----------------------------------------------------------------
  */
 
-/* Frequencies and phases are drawn, but not from the seed of a run: they are the same in all
- * networks of a width, as tables are. */
-static void draw_frequencies(float *out, struct shape shape, const void *config)
+/* Drawn once and never trained; a network is nothing without the very numbers, so files hold them.
+ */
+static const struct param *drawn(struct scope s, const char *name, int64_t n, struct init rule)
 {
-    struct rng r = rng_stream(0, RNG_INIT, UINT64_MAX);
+    struct param *p = params_add(s, name, SHAPE(n), rule);
 
-    (void)config;
-    for (int64_t k = 0; k < shape.dim[0]; k++)
-        out[k] = (float)(2 * M_PI * rng_normal(&r));
-}
-
-static void draw_phases(float *out, struct shape shape, const void *config)
-{
-    struct rng r = rng_stream(0, RNG_INIT, UINT64_MAX - 1);
-
-    (void)config;
-    for (int64_t k = 0; k < shape.dim[0]; k++)
-        out[k] = (float)(2 * M_PI * rng_uniform(&r));
+    p->trained = false;
+    return p;
 }
 
 static void embedding_declare(struct unet_ends *m, const struct unet_config *c, struct scope s)
@@ -207,10 +196,9 @@ static void embedding_declare(struct unet_ends *m, const struct unet_config *c, 
     struct scope fourier = scope_in(s, "emb_fourier");
 
     m->mp.out_gain = gain_declare(s, "out_gain");
-    m->mp.frequencies = params_add(fourier, "freqs", SHAPE(C),
-                                   (struct init){.kind = INIT_TABLE, .table = draw_frequencies});
-    m->mp.phases = params_add(fourier, "phases", SHAPE(C),
-                              (struct init){.kind = INIT_TABLE, .table = draw_phases});
+    m->mp.frequencies =
+        drawn(fourier, "freqs", C, (struct init){.kind = INIT_NORMAL, .std = 2 * M_PI});
+    m->mp.phases = drawn(fourier, "phases", C, (struct init){.kind = INIT_UNIFORM, .std = M_PI});
     mp_declare(&m->mp.noise, scope_in(s, "emb_noise"), C, E, 0);
     if (unet_labels(c))
         mp_declare(&m->mp.label, scope_in(s, "emb_label"), unet_labels(c), E, 0);

@@ -256,6 +256,9 @@ static void init_param(struct param *q, uint64_t seed, uint64_t index)
         for (int64_t i = 0; i < n; i++)
             q->value[i] = (float)(q->init.std * rng_normal(&r));
         break;
+    case INIT_UNIFORM:
+        init_uniform(q, &r, q->init.std);
+        break;
     case INIT_TABLE:
         q->init.table(q->value, q->shape, q->init.config);
         break;

@@ -60,6 +60,15 @@ static const struct rename unet_names[] = {
     {NULL, NULL},
 };
 
+/* DDPM++ and EDM2; where they attend is told in pixels (attention_set). */
+static const struct rename edm_names[] = {
+    {"img_resolution", "size"}, {"img_channels", "channels"},
+    {"label_dim", "classes"},   {"model_channels", "width"},
+    {"channel_mult", "mult"},   {"num_blocks", "blocks"},
+    {"num_heads", "heads"},     {"channels_per_head", "head_channels"},
+    {"adaptive_scale", "film"}, {NULL, NULL},
+};
+
 static const struct rename classifier_names[] = {
     {"image_size", "size"},
     {"in_channels", "channels"},
@@ -86,6 +95,11 @@ static const struct silence unet_silence[] = {
     {"heads", "1"},    {"null_class", "false"},        {NULL, NULL},
 };
 
+static const struct silence ddpmpp_silence[] = {
+    {"style", "\"ddpmpp\""}, {"film", "false"}, {"null_class", "false"}, {NULL, NULL}};
+static const struct silence edm2_silence[] = {
+    {"style", "\"edm2\""}, {"null_class", "false"}, {NULL, NULL}};
+
 static const struct silence classifier_silence[] = {
     {"film", "false"},
     {"residual_resample", "false"},
@@ -108,6 +122,8 @@ static const struct fixture_kind kinds[] = {
     {"dit_text_joint", "mmdit", text_names, NULL},
     {"unet_adm", "unet", unet_names, unet_silence},
     {"unet_sd", "unet", unet_names, unet_silence},
+    {"unet_ddpmpp", "unet", edm_names, ddpmpp_silence},
+    {"unet_edm2", "unet", edm_names, edm2_silence},
     {"classifier", "classifier", classifier_names, classifier_silence},
 };
 
@@ -128,6 +144,22 @@ static int null_class_set(json_t *ours, const json_t *config)
     return json_object_set_new(ours, "null_class", json_boolean(!p || json_number_value(p) > 0));
 }
 
+/* Sides of the levels that attend -> by how much those are reduced. */
+static int attention_set(json_t *ours, const json_t *config)
+{
+    json_int_t size = json_integer_value(json_object_get(config, "img_resolution"));
+    const json_t *sides = json_object_get(config, "attn_resolutions");
+    json_t *reductions = json_array();
+    int bad = reductions ? 0 : 1;
+
+    for (size_t i = 0; i < json_array_size(sides); i++) {
+        json_int_t side = json_integer_value(json_array_get(sides, i));
+
+        bad |= json_array_append_new(reductions, json_integer(side > 0 ? size / side : 0));
+    }
+    return bad | json_object_set_new(ours, "attention", reductions);
+}
+
 static enum status translate(json_t **out, const struct fixture_kind *k, const json_t *config,
                              struct error *err)
 {
@@ -144,6 +176,8 @@ static enum status translate(json_t **out, const struct fixture_kind *k, const j
     }
     if (strcmp(k->network, "dit") == 0)
         bad |= null_class_set(ours, config);
+    if (k->names == edm_names)
+        bad |= attention_set(ours, config);
     *out = ours;
     return bad ? fail(err, E_MEMORY, "no memory for a configuration") : OK;
 }

@@ -197,6 +197,8 @@ struct parity_checker {
     X(dit_text_joint)      \
     X(unet_adm)            \
     X(unet_sd)             \
+    X(unet_ddpmpp)         \
+    X(unet_edm2)           \
     X(classifier)          \
     X(train_dit)           \
     X(theory_schedulers)   \

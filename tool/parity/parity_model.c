@@ -180,7 +180,7 @@ static enum status tables_compare(struct model_case *m, struct parity_report *r)
         const struct param *q = params_at(p, i);
         const struct parity_part *weights = fixture_part(m->fixture, "weights");
 
-        if (q->trained || !safetensors_find(weights->file, q->name))
+        if (q->init.kind != INIT_TABLE || !safetensors_find(weights->file, q->name))
             continue;
         if ((st = fixture_f32(m->fixture, &want, weights, q->name, m->err)))
             return st;
@@ -420,3 +420,7 @@ const struct parity_checker parity_unet_adm = {
     .kind = "unet_adm", .parts = {"data", "weights", "grads"}, .check = model_check};
 const struct parity_checker parity_unet_sd = {
     .kind = "unet_sd", .parts = {"data", "weights", "grads"}, .check = model_check};
+const struct parity_checker parity_unet_ddpmpp = {
+    .kind = "unet_ddpmpp", .parts = {"data", "weights", "grads"}, .check = model_check};
+const struct parity_checker parity_unet_edm2 = {
+    .kind = "unet_edm2", .parts = {"data", "weights", "grads"}, .check = model_check};
