@@ -151,6 +151,64 @@ static void test_resume(void **state)
     temp_dir_remove(whole);
 }
 
+/* Of a weight in a checkpoint; returns how many rows it has. */
+static int64_t assert_unit_rows(const struct safetensors *f, const char *name)
+{
+    char key[160];
+    const struct file_tensor *t;
+    int64_t n, O;
+    float *w;
+
+    snprintf(key, sizeof key, "model.%s", name);
+    t = safetensors_find(f, key);
+    assert_non_null(t);
+    O = t->dim[0];
+    n = file_tensor_count(t) / O;
+    w = malloc((size_t)(O * n) * sizeof *w);
+    assert_non_null(w);
+    assert_int_equal(file_tensor_f32(t, w, NULL), OK);
+    for (int64_t o = 0; o < O; o++) {
+        double sum = 0;
+
+        for (int64_t k = 0; k < n; k++)
+            sum += (double)w[o * n + k] * (double)w[o * n + k];
+        assert_true(fabs(sqrt(sum / (double)n) - 1) < 2e-4);
+    }
+    free(w);
+    return O;
+}
+
+/* Rows of EDM2's weights have unit size after every step, and a resumed run has the same bits. */
+static void test_unit_weights(void **state)
+{
+    const char *edm2[] = {"unet.style=edm2", "model.time_scale=1", "train.learning_rate=0.02",
+                          NULL};
+    char whole[TEMP_PATH], part[TEMP_PATH], a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
+    struct safetensors *f;
+    struct model *m;
+    int64_t rows = 0;
+
+    (void)state;
+    temp_dir_new(whole);
+    temp_dir_new(part);
+    assert_int_equal(train(whole, 6, 0, false, edm2, NULL), OK);
+    assert_int_equal(train(part, 6, 3, false, edm2, NULL), E_CANCELLED);
+    assert_int_equal(train(part, 6, 0, true, edm2, NULL), OK);
+    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
+    assert_int_equal(checkpoint_find(b, part, NULL), OK);
+    assert_same_tensors(a, b);
+    assert_int_equal(model_load(&m, a, NULL), OK);
+    assert_int_equal(safetensors_open(&f, a, NULL), OK);
+    for (int64_t i = 0; i < params_count(m->network->params); i++)
+        if (params_at(m->network->params, i)->unit_rows)
+            rows += assert_unit_rows(f, params_at(m->network->params, i)->name);
+    assert_true(rows > 100);
+    safetensors_close(f);
+    model_free(m);
+    temp_dir_remove(whole);
+    temp_dir_remove(part);
+}
+
 /* --- kill -9 ------------------------------------------------------------------------------------
  */
 
@@ -478,6 +536,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_unit_weights),
         cmocka_unit_test(test_kill),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_folder_in_use),
