@@ -76,6 +76,8 @@ const struct option train_option_rows[] = {
      offsetof(struct train_options, clip), "1", .lo = 0, .hi = 1e9},
     {"ema", "decay of the averaged weights; 0: no average", OPTION_REAL,
      offsetof(struct train_options, ema), "0.999", .lo = 0, .hi = 0.9999999},
+    {"ema_width", "average over this share of the run so far (EDM2: 0.05 to 0.13); 0: by train.ema",
+     OPTION_REAL, offsetof(struct train_options, ema_width), "0", .lo = 0, .hi = 0.288},
     {"label_drop", "share of samples shown without their label", OPTION_REAL,
      offsetof(struct train_options, label_drop), "0.1", .lo = 0, .hi = 1},
     {"time", "law of the times that samples are shown at", OPTION_CHOICE,

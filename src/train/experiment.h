@@ -34,6 +34,7 @@ struct train_options {
     int64_t warmup;
     double final_rate; /* of the cosine, over learning_rate */
     double beta1, beta2, adam_eps, weight_decay, clip, ema;
+    double ema_width;  /* of a power average over the run so far, in place of ema; or 0 */
     double label_drop; /* eta */
     int time;          /* number, see time_kind_at */
     bool flip;

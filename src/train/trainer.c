@@ -25,6 +25,7 @@
 #include "train/evaluate.h"
 #include "train/log.h"
 #include "train/report.h"
+#include "train/power_ema.h"
 #include "train/sheet.h"
 
 #include <errno.h>
@@ -359,6 +360,14 @@ static enum status check_finite(const struct trainer *t, struct error *err)
                 t->state.model->step + 1, t->loss, t->gradient_norm, t->state.model->step);
 }
 
+/* Decay of the average in step s, from 0. */
+static double average_decay(const struct train_options *o, int64_t s)
+{
+    if (o->ema_width > 0)
+        return power_ema_decay(power_ema_exponent(o->ema_width), s + 1);
+    return ema_decay(o->ema, s);
+}
+
 static struct adamw constants(const struct trainer *t)
 {
     const struct train_options *o = &t->options;
@@ -372,7 +381,7 @@ static struct adamw constants(const struct trainer *t)
         .eps = o->adam_eps,
         .weight_decay = o->weight_decay,
         .clip = o->clip,
-        .ema = ema_decay(o->ema, s),
+        .ema = average_decay(o, s),
         .step = s + 1,
     };
 }
