@@ -2,8 +2,8 @@
  * parity_samplers.c - solvers of the flow against published formulas on mixtures
  *
  * Files of kind sampler_mixture hold, for each path, field values ("probe"), the exact end points
- * of the flow ODE, the results of fixed-step methods and of dopri5 with its step counts; the rest
- * of such a file is parity_solvers.c's.  What this version has no code for is skipped by name.
+ * of the flow ODE, the results of fixed-step methods and of dopri5 with its step counts; the rest of
+ * such a file is parity_solvers.c's.  What this version has no code for is skipped by name.
  * Tolerance 1e-9 absolute, as the files state.
  */
 #include "solver_case.h"
