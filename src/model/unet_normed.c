@@ -5,13 +5,13 @@
  * in at the second norm, as a scale and a shift (FiLM) or as an addend.  Three public families are
  * choices of it:
  *
- *     ADM      FiLM, blocks that go down and up, attention among the pixels of coarse levels.
- *              Dhariwal and Nichol 2021.
- *     Stable Diffusion 1    addend, convolutions that go down and up, and a transformer that also
- *              attends to a text in the place of attention.  Rombach et al. 2022.
- *     DDPM++   every sum of two branches divided by sqrt 2, so that depth does not make values
- * grow; a projection on the way round whenever the size changes; attention inside the block, and on
- * the way up in the last block of a level only.  Song et al. 2021, as in EDM (Karras et al. 2022).
+ *     ADM       FiLM, blocks that go down and up, attention among the pixels of coarse levels.
+ *               Dhariwal and Nichol 2021.
+ *     SD 1      Stable Diffusion: an addend, convolutions that go down and up, and a transformer
+ *               that attends to a text, too.  Rombach et al. 2022.
+ *     DDPM++    Sums of two branches divided by sqrt 2, so that depth does not make values grow;
+ *               a projection beside every change of size; attention inside the block, and only in
+ *               a level's last block on the way up.  Song et al. 2021, as in Karras et al. 2022.
  *
  * A block that ends in zeros starts as the identity (ADM); DDPM++ begins 1e-5 away from it.
  */

@@ -171,31 +171,39 @@ const struct unet_style_ops *unet_style_of(const struct unet_config *c)
     return c->style == UNET_EDM2 ? &unet_preserving : &unet_normed;
 }
 
-static void name_entry(struct unet_entry *e, const struct unet_config *c,
-                       const struct unet_place *p)
+/* "input_blocks.3", "middle_block". */
+static void name_counted(struct unet_entry *e, const struct unet_place *p)
+{
+    static const char *const parts[] = {
+        [STEP_FIRST] = "input_blocks",    [STEP_ENCODER] = "input_blocks",
+        [STEP_DOWN] = "input_blocks",     [STEP_MIDDLE] = "middle_block",
+        [STEP_DECODER] = "output_blocks", [STEP_UP] = "output_blocks",
+    };
+
+    if (p->step == STEP_MIDDLE)
+        snprintf(e->name, sizeof e->name, "%s", parts[p->step]);
+    else
+        snprintf(e->name, sizeof e->name, "%s.%d", parts[p->step], p->number);
+}
+
+/* "enc.16x16_block1", "dec.32x32_up". */
+static void name_told(struct unet_entry *e, const struct unet_config *c, const struct unet_place *p)
 {
     static const struct {
-        const char *adm, *half, *what;
+        const char *half, *what;
         bool counted;
-    } steps[] = {
-        [STEP_FIRST] = {"input_blocks", "enc", "conv", false},
-        [STEP_ENCODER] = {"input_blocks", "enc", "block", true},
-        [STEP_DOWN] = {"input_blocks", "enc", "down", false},
-        [STEP_MIDDLE] = {"middle_block", "dec", "in", true},
-        [STEP_DECODER] = {"output_blocks", "dec", "block", true},
-        [STEP_UP] = {"output_blocks", "dec", "up", false},
+    } parts[] = {
+        [STEP_FIRST] = {"enc", "conv", false},   [STEP_ENCODER] = {"enc", "block", true},
+        [STEP_DOWN] = {"enc", "down", false},    [STEP_MIDDLE] = {"dec", "in", true},
+        [STEP_DECODER] = {"dec", "block", true}, [STEP_UP] = {"dec", "up", false},
     };
-    int side = (int)(c->size >> p->level), n = (int)sizeof e->name;
+    int side = (int)(c->size >> p->level);
+    char number[12] = "";
 
-    if (c->style == UNET_ADM && p->step == STEP_MIDDLE)
-        snprintf(e->name, sizeof e->name, "%s", steps[p->step].adm);
-    else if (c->style == UNET_ADM)
-        snprintf(e->name, sizeof e->name, "%s.%d", steps[p->step].adm, p->number);
-    else
-        n = snprintf(e->name, sizeof e->name, "%s.%dx%d_%s", steps[p->step].half, side, side,
-                     steps[p->step].what);
-    if (n < (int)sizeof e->name && steps[p->step].counted)
-        snprintf(e->name + n, sizeof e->name - (size_t)n, "%d", p->index);
+    if (parts[p->step].counted)
+        snprintf(number, sizeof number, "%d", p->index);
+    snprintf(e->name, sizeof e->name, "%s.%dx%d_%s%s", parts[p->step].half, side, side,
+             parts[p->step].what, number);
 }
 
 /* In ADM's files the two of the middle are one entry, and so are a block and the step up after it.
@@ -212,7 +220,10 @@ static bool ends_entry(const struct unet_config *c, const struct unet_place *p)
 void unet_entry_declare(struct unet_entry *e, const struct unet_config *c, struct scope s,
                         const struct unet_place *p)
 {
-    name_entry(e, c, p);
+    if (c->style == UNET_ADM)
+        name_counted(e, p);
+    else
+        name_told(e, c, p);
     e->is_first = p->step == STEP_FIRST;
     e->joins = p->step == STEP_DECODER;
     e->shows = ends_entry(c, p);

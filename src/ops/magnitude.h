@@ -12,7 +12,7 @@
 /* Added to the root mean square of a row before it divides. */
 #define MAGNITUDE_EPS 1e-4
 
-/* Pixel norm, (30): x / (eps + |x| / sqrt D) over the last dimension, D channels wide. */
+/* Pixel norm: x / (eps + |x| / sqrt D) over the last dimension, D channels wide. */
 struct tensor *op_pixel_norm(struct graph *g, struct tensor *x);
 
 /* The weight that a layer multiplies with, (47): gain w / (eps + |w| / sqrt n) / sqrt n for each of

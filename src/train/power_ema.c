@@ -10,14 +10,13 @@
  *
  * How wide is best is seen only when the run is over, and depends on guidance.  But averages are
  * linear in the weights, and their profiles are known functions of t: what a profile of another
- * width would have given is, to a fraction of a per cent, a combination of snapshots of the
- * averages that were kept.  Its coefficients are least squares: with inner products of profiles p_i
- * on the line of steps,
+ * width would have given is very nearly a combination of snapshots of the averages that were kept.
+ * Its coefficients are least squares: with inner products of profiles p_i on the line of steps,
  *
  *     sum_j <p_i, p_j> w_j = <p_i, p>,
  *     <p_a, p_b> = (a + 1) (b + 1) / (a + b + 1) * min(S, T)^(a + b + 1) / (S^(a + 1) T^(b + 1))
  *
- * for exponents a and b after S and T steps.  Karras et al. 2024, section 3.1 and appendix C.
+ * for exponents a and b after S and T steps.  Karras et al. 2024, section 3.
  */
 #include "train/power_ema.h"
 

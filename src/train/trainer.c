@@ -24,8 +24,8 @@
 #include "train/classify.h"
 #include "train/evaluate.h"
 #include "train/log.h"
-#include "train/report.h"
 #include "train/power_ema.h"
+#include "train/report.h"
 #include "train/sheet.h"
 
 #include <errno.h>
