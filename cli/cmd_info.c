@@ -100,6 +100,10 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
         printf("  shift            %g\n  steps            %d\n", r->shift, r->steps);
     }
     print_field("precision", r->precision);
+    if (strcmp(r->heads, "both") != 0)
+        print_field("heads", r->heads);
+    if (strcmp(r->clip, "auto") != 0)
+        print_field("clip", r->clip);
     printf("\nThe same again:    imgen sample --from %s\n", path);
 }
 
@@ -124,6 +128,8 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
     json_out_text(&j, "sampling_method", r->sampler);
     json_out_text(&j, "schedule", r->schedule);
     json_out_text(&j, "precision", r->precision);
+    json_out_text(&j, "heads", r->heads);
+    json_out_text(&j, "clip", r->clip);
     json_out_real(&j, "shift", r->shift);
     json_out_int(&j, "steps", r->steps);
     json_out_open(&j, "times", '[');
@@ -183,7 +189,9 @@ static void print_model(const struct imgen_model *model)
         print_plain(m.about);
         printf("\n");
     }
-    printf("  path           %s, predicts %s\n", m.path, m.classifies ? "the label" : m.prediction);
+    printf("  path           %s, predicts %s", m.path, m.classifies ? "the label" : m.prediction);
+    printf("%s%s\n", strcmp(m.second, "none") ? " and " : "",
+           strcmp(m.second, "none") ? m.second : "");
     if (!m.classifies)
         printf("  made by        %s, %d steps, schedule %s\n", m.sampler, m.steps, m.schedule);
     if (m.classifies)
@@ -254,6 +262,7 @@ static void model_json(struct json_out *j, const struct imgen_model *model)
     json_out_text(j, "about", m.about);
     json_out_text(j, "path", m.path);
     json_out_text(j, "prediction", m.classifies ? "label" : m.prediction);
+    json_out_text(j, "second", m.second);
     json_out_text(j, "sampling_method", m.sampler);
     json_out_text(j, "schedule", m.schedule);
     json_out_real(j, "shift", m.shift);

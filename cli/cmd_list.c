@@ -26,9 +26,11 @@ static const struct {
     const char *name;
     enum imgen_kind kind;
 } kinds[] = {
-    {"samplers", IMGEN_SAMPLERS}, {"schedules", IMGEN_SCHEDULES}, {"networks", IMGEN_NETWORKS},
-    {"paths", IMGEN_PATHS},       {"times", IMGEN_TIMES},         {"datasets", IMGEN_DATASETS},
-    {"precisions", IMGEN_PRECISIONS},
+    {"samplers", IMGEN_SAMPLERS},     {"schedules", IMGEN_SCHEDULES},
+    {"networks", IMGEN_NETWORKS},     {"paths", IMGEN_PATHS},
+    {"times", IMGEN_TIMES},           {"datasets", IMGEN_DATASETS},
+    {"precisions", IMGEN_PRECISIONS}, {"predictions", IMGEN_PREDICTIONS},
+    {"weights", IMGEN_WEIGHTS},       {"preconditions", IMGEN_PRECONDITIONS},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
@@ -150,7 +152,9 @@ static int cmd_list(int argc, char **argv)
 }
 
 const struct command command_list = {
-    .is = {"list", "[samplers|schedules|networks|paths|times|datasets|precisions|keys]",
+    .is = {"list",
+           "[samplers|schedules|networks|paths|times|datasets|precisions|predictions|weights|"
+           "preconditions|keys]",
            "list what there is to choose from", rows},
     .details = "Lists the names that configurations and flags accept; `keys` are the keys of a\n"
                "training configuration with their defaults.",

@@ -33,7 +33,7 @@ struct sample_options {
     char *label, *labels, *seed, *output, *from, *classifier;
     int64_t batch_count, steps, threads, preview, zoom;
     double cfg_scale, shift, classifier_scale;
-    int sampler, schedule, precision;
+    int sampler, schedule, precision, heads, clip;
     struct imgen_real_list times;
     bool grid, quiet, verbose, json;
 };
@@ -58,6 +58,9 @@ static const char *precision_name(int i)
 
     return imgen_list(IMGEN_PRECISIONS, i, &c) ? c.name : NULL;
 }
+
+static const char *const clip_names[] = {"auto", "on", "off", NULL};
+static const char *const heads_names[] = {"both", "first", "second", NULL};
 
 static const struct imgen_option rows[] = {
     ROW_HELP,
@@ -88,6 +91,10 @@ static const struct imgen_option rows[] = {
     {"precision", "numbers of the large layers: other pictures by a hair, made faster",
      IMGEN_OPTION_CHOICE, offsetof(struct sample_options, precision), "float32",
      .choice = precision_name},
+    {"heads", "of a model with two predictions, which to use; default: the model's",
+     IMGEN_OPTION_CHOICE, offsetof(struct sample_options, heads), .choices = heads_names},
+    {"clip", "keep predicted pictures in range on the way; default: the model's",
+     IMGEN_OPTION_CHOICE, offsetof(struct sample_options, clip), .choices = clip_names},
     {"from", "make the picture again whose recipe this PNG carries", IMGEN_OPTION_TEXT,
      offsetof(struct sample_options, from), .value = "PICTURE.png"},
     {"output", "file; several pictures become NAME-000.png, NAME-001.png, ...", IMGEN_OPTION_TEXT,
@@ -352,6 +359,8 @@ static int choose_solver(struct job *job)
         r->sampler = job->recipe.sampler;
         r->schedule = job->recipe.schedule;
         r->precision = job->recipe.precision;
+        r->heads = job->recipe.heads;
+        r->clip = job->recipe.clip;
         r->shift = job->recipe.shift;
         r->steps = job->recipe.steps;
         r->times = job->recipe.n_times ? job->recipe.times : NULL;
@@ -367,6 +376,10 @@ static int choose_solver(struct job *job)
         r->schedule = schedule_name(o->schedule);
     if (typed(job, "precision"))
         r->precision = precision_name(o->precision);
+    if (typed(job, "heads"))
+        r->heads = heads_names[o->heads];
+    if (typed(job, "clip"))
+        r->clip = clip_names[o->clip];
     if (typed(job, "shift"))
         r->shift = o->shift;
     if (typed(job, "steps"))

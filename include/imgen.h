@@ -76,7 +76,10 @@ enum imgen_kind {
     IMGEN_PATHS, /* from noise to data                */
     IMGEN_TIMES, /* laws of the training time         */
     IMGEN_DATASETS,
-    IMGEN_PRECISIONS, /* numbers that the large linear layers are computed in */
+    IMGEN_PRECISIONS,    /* numbers that the large linear layers are computed in */
+    IMGEN_PREDICTIONS,   /* what a network may predict                           */
+    IMGEN_WEIGHTS,       /* of an error in the loss, by noise level              */
+    IMGEN_PRECONDITIONS, /* functions of the noise level around a network        */
 };
 
 struct imgen_choice {
@@ -110,6 +113,9 @@ struct imgen_model_info {
     int64_t weights; /* trained numbers                                         */
     int64_t step;    /* training steps behind it                                */
     const char *network, *path, *prediction, *about;
+    const char *second; /* what it predicts besides, or "none"                  */
+    const char *heads;  /* which of the two predictions requests use, see there */
+    const char *clip;
     const char *sampler, *schedule; /* defaults of a request */
     double shift, cfg_scale;
     int steps;
@@ -156,12 +162,14 @@ struct imgen_request {
     const char *sampler, *schedule; /* see imgen_list                          */
     double shift;                   /* of schedule "shift"                      */
     int steps;                      /* 1 .. 1000                                */
+    const char *heads;   /* of a network with two predictions: "both", "first", "second"       */
+    const char *clip;    /* predicted pictures kept in range on the way: "auto", "on", "off" */
     const double *times; /* [n_times] from 0 to 1 instead of schedule and steps, or NULL */
     int n_times;
-    const char *precision; /* see imgen_list; NULL: "float32"; other bits, faster      */
+    const char *precision;          /* see imgen_list; NULL: "float32"; other bits, faster      */
     struct imgen_model *classifier; /* of noisy pictures, to guide by; or NULL         */
     double classifier_scale;        /* 0 or more; 1: as its probabilities say          */
-    int threads;           /* 0: one per processor                    */
+    int threads;                    /* 0: one per processor                    */
     int wants_preview;
     imgen_progress_callback *progress; /* may be NULL */
     void *user;
@@ -212,7 +220,7 @@ struct imgen_recipe {
     char hash[65];   /* SHA-256 of the file              */
     char label[160]; /* name or number; "none"           */
     struct imgen_item item;
-    char sampler[48], schedule[48], precision[16];
+    char sampler[48], schedule[48], precision[16], heads[16], clip[16];
     char classifier[256], classifier_hash[65]; /* "": guided by none */
     double classifier_scale;
     double shift;
@@ -602,7 +610,7 @@ typedef int imgen_predictor(double *out, const double *x, double t, int guided, 
 struct imgen_solving {
     int64_t rows, length;
     const char *path;       /* see imgen_list                                                */
-    const char *prediction; /* what comes out: "velocity", "score", "noise" or "data"        */
+    const char *prediction; /* what comes out: "velocity", "score", "noise", "data", "v"        */
     const char *sampler, *schedule; /* see imgen_list                                        */
     int steps;                      /* 1 .. 1000                                             */
     const double

@@ -71,6 +71,12 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
         return path_kind_at(i) ? give_choice(out, &path_kind_at(i)->is) : 0;
     case IMGEN_TIMES:
         return time_kind_at(i) ? give_choice(out, &time_kind_at(i)->is) : 0;
+    case IMGEN_PREDICTIONS:
+        return prediction_at(i) ? give_choice(out, prediction_at(i)) : 0;
+    case IMGEN_WEIGHTS:
+        return weighting_kind_at(i) ? give_choice(out, &weighting_kind_at(i)->is) : 0;
+    case IMGEN_PRECONDITIONS:
+        return precondition_kind_at(i) ? give_choice(out, &precondition_kind_at(i)->is) : 0;
     case IMGEN_NETWORKS: {
         const struct network_kind *k = network_kind_at(i);
 

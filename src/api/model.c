@@ -57,6 +57,9 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .network = m->network->kind->name,
         .path = m->path.kind->is.name,
         .prediction = prediction_at(m->options.prediction)->name,
+        .second = model_second_name(m->options.second),
+        .heads = use_heads_name(m->sample.heads),
+        .clip = clip_when_name(m->sample.clip),
         .about = m->about,
         .sampler = sampler_at(m->sample.sampler)->is.name,
         .schedule = grid_kind_at(m->sample.schedule)->is.name,
@@ -98,6 +101,8 @@ void imgen_request_init(struct imgen_request *r, const struct imgen_model *model
         .shift = info.shift,
         .steps = info.steps,
         .classifier_scale = 1,
+        .heads = info.heads,
+        .clip = info.clip,
     };
 }
 
@@ -137,7 +142,9 @@ static enum status settings_of(const struct imgen_request *r, struct sample_defa
 
     if ((st = options_default(&set, err)) ||
         (r->sampler && (st = options_set(&set, "sampling_method", r->sampler, err))) ||
-        (r->schedule && (st = options_set(&set, "schedule", r->schedule, err))))
+        (r->schedule && (st = options_set(&set, "schedule", r->schedule, err))) ||
+        (r->heads && (st = options_set(&set, "heads", r->heads, err))) ||
+        (r->clip && (st = options_set(&set, "clip", r->clip, err))))
         return st;
     if (r->steps < 1 || r->steps > STEPS_MAX)
         return fail(err, E_ARG, "%d steps are not 1 to %d", r->steps, STEPS_MAX);

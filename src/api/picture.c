@@ -138,6 +138,8 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
     put(out->sampler, sizeof out->sampler, r->sampler);
     put(out->schedule, sizeof out->schedule, r->schedule);
     put(out->precision, sizeof out->precision, r->precision ? r->precision : "float32");
+    put(out->heads, sizeof out->heads, r->heads ? r->heads : use_heads_name(HEADS_BOTH));
+    put(out->clip, sizeof out->clip, r->clip ? r->clip : clip_when_name(CLIP_AUTO));
     out->shift = r->shift;
     out->steps = r->steps;
     for (int k = 0; r->times && k < r->n_times && k < STEPS_MAX + 1; k++)
@@ -167,11 +169,12 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
     json_t *root;
 
     snprintf(seed, sizeof seed, "%" PRIu64, r->item.seed);
-    root = json_pack("{ss ss ss ss si sf ss ss ss ss sf si so}", "version", IMGEN_VERSION, "model",
-                     r->model, "hash", r->hash, "label", r->label, "label_number", r->item.label,
-                     "cfg_scale", r->item.cfg_scale, "seed", seed, "sampling_method", r->sampler,
-                     "schedule", r->schedule, "precision", r->precision, "shift", r->shift, "steps",
-                     r->steps, "times", times_json(r));
+    root =
+        json_pack("{ss ss ss ss si sf ss ss ss ss ss ss sf si so}", "version", IMGEN_VERSION,
+                  "model", r->model, "hash", r->hash, "label", r->label, "label_number",
+                  r->item.label, "cfg_scale", r->item.cfg_scale, "seed", seed, "sampling_method",
+                  r->sampler, "schedule", r->schedule, "precision", r->precision, "heads", r->heads,
+                  "clip", r->clip, "shift", r->shift, "steps", r->steps, "times", times_json(r));
     if (!root ||
         (r->classifier[0] &&
          (json_object_set_new(root, "classifier", json_string(r->classifier)) ||
@@ -235,6 +238,7 @@ static enum status read_times(struct imgen_recipe *out, const json_t *root, stru
 static enum status read_recipe(struct imgen_recipe *out, const json_t *root, struct error *err)
 {
     const char *model, *hash, *label, *seed, *sampler, *schedule, *precision, *by, *by_hash;
+    const char *heads, *clip;
     int64_t number, steps;
     enum status st;
 
@@ -248,6 +252,8 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_text(&sampler, root, "sampling_method", "", err)) ||
         (st = config_text(&schedule, root, "schedule", "", err)) ||
         (st = config_text(&precision, root, "precision", "float32", err)) ||
+        (st = config_text(&heads, root, "heads", use_heads_name(HEADS_BOTH), err)) ||
+        (st = config_text(&clip, root, "clip", clip_when_name(CLIP_AUTO), err)) ||
         (st = config_int(&number, root, "label_number", -1, -1, INT32_MAX, err)) ||
         (st = config_int(&steps, root, "steps", 1, 1, STEPS_MAX, err)) ||
         (st = config_double(&out->shift, root, "shift", 1, 0, 1000, err)) ||
@@ -264,6 +270,8 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
     put(out->precision, sizeof out->precision, precision);
     put(out->classifier, sizeof out->classifier, by);
     put(out->classifier_hash, sizeof out->classifier_hash, by_hash);
+    put(out->heads, sizeof out->heads, heads);
+    put(out->clip, sizeof out->clip, clip);
     out->item.label = (int)number;
     out->steps = (int)steps;
     return OK;

@@ -135,6 +135,12 @@ void imgen_config_keys(imgen_config_callback *callback, void *user)
     for (int i = 0; time_kind_at(i); i++)
         if (!tell_rows("time", time_kind_at(i)->is.options, callback, user))
             return;
+    for (int i = 0; weighting_kind_at(i); i++)
+        if (!tell_rows("weight", weighting_kind_at(i)->is.options, callback, user))
+            return;
+    for (int i = 0; precondition_kind_at(i); i++)
+        if (!tell_rows("precondition", precondition_kind_at(i)->is.options, callback, user))
+            return;
 }
 
 /* --- data sets ----------------------------------------------------------------------------------

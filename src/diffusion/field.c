@@ -3,8 +3,9 @@
  *
  * Guidance first, conversion after: the two commute (theory.md 3.5), and this order converts once.
  * With one Gaussian-path network the guided score is obtained from the guided velocity, so a solver
- * that needs both can never mix one guidance with another (theory.md 3.7).  Where the conversion
- * has no value, that is said before the network is asked.
+ * that needs both can never mix one guidance with another (theory.md 3.7).  A model with two
+ * predictions gives each from its own, both guided alike.  Where the conversion has no value, that
+ * is said before the network is asked.
  */
 #include "diffusion/field.h"
 
@@ -33,21 +34,37 @@ static enum status from_parts(double *out, enum prediction want, enum prediction
     return OK;
 }
 
+/* What to ask for `want`: E_ARG where nobody can tell. */
+static enum status choose(struct guidance **from, enum prediction *predicts, const struct field *f,
+                          enum prediction want, const struct path_coefs *c, struct error *err)
+{
+    double of_x = 1, of_have;
+    bool second_tells =
+        f->second && !prediction_coefs(&of_x, &of_have, want, f->second_predicts, c, NULL);
+    bool is_multiple = second_tells && of_x == 0 && f->predicts != want;
+    enum status st = prediction_coefs(&of_x, &of_have, want, f->predicts, c, err);
+
+    *from = is_multiple || (st && second_tells) ? f->second : f->guidance;
+    *predicts = *from == f->second && f->second ? f->second_predicts : f->predicts;
+    return second_tells ? OK : st;
+}
+
 enum status field_predict(struct field *f, enum prediction want, double *out, const double *x,
                           double t, struct error *err)
 {
     struct path_coefs c = path_at(&f->path, t);
     int64_t n = f->guidance->of.rows * f->guidance->of.length;
     bool renoises = f->guidance->how.kind->renoises, has_noise;
-    double of_x, of_have, *noise = NULL;
-    enum prediction is;
+    struct guidance *from;
+    enum prediction is, predicts;
+    double *noise = NULL;
     enum status st;
 
-    if ((st = prediction_coefs(&of_x, &of_have, want, f->predicts, &c, err)) ||
+    if ((st = choose(&from, &predicts, f, want, &c, err)) ||
         (renoises &&
          (st = mem_new((void **)&noise, (uint64_t)n, sizeof(*noise), "unguided noise", err))))
         return st;
-    if (!(st = guidance_predict(f->guidance, out, &is, noise, &has_noise, x, &c, f->predicts, err)))
+    if (!(st = guidance_predict(from, out, &is, noise, &has_noise, x, &c, predicts, err)))
         st = has_noise ? from_parts(out, want, is, noise, x, &c, n, err)
                        : prediction_convert(out, want, out, is, x, &c, n, err);
     free(noise);
@@ -59,13 +76,13 @@ enum status field_data_noise(struct field *f, double *data, double *noise, const
 {
     struct path_coefs c = path_at(&f->path, t);
     int64_t n = f->guidance->of.rows * f->guidance->of.length;
-    double of_x, of_have;
-    enum prediction is;
+    struct guidance *from;
+    enum prediction is, predicts;
     bool has_noise;
     enum status st;
 
-    if ((st = prediction_coefs(&of_x, &of_have, PREDICT_DATA, f->predicts, &c, err)) ||
-        (st = guidance_predict(f->guidance, data, &is, noise, &has_noise, x, &c, f->predicts, err)))
+    if ((st = choose(&from, &predicts, f, PREDICT_DATA, &c, err)) ||
+        (st = guidance_predict(from, data, &is, noise, &has_noise, x, &c, predicts, err)))
         return st;
     if (noise && !has_noise &&
         (st = prediction_convert(noise, PREDICT_NOISE, data, is, x, &c, n, err)))
@@ -76,7 +93,8 @@ enum status field_data_noise(struct field *f, double *data, double *noise, const
 bool field_has(const struct field *f, enum prediction want, double t)
 {
     struct path_coefs c = path_at(&f->path, t);
-    double of_x, of_have;
+    struct guidance *from;
+    enum prediction predicts;
 
-    return !prediction_coefs(&of_x, &of_have, want, f->predicts, &c, NULL);
+    return !choose(&from, &predicts, f, want, &c, NULL);
 }

@@ -8,17 +8,22 @@
 #define IMGEN_DIFFUSION_FIELD_H
 
 #include "diffusion/guidance.h"
-#include "diffusion/path.h"
+#include "diffusion/prediction.h"
 
-/* The caller fills it; it owns nothing. */
+/* The caller fills it; it owns nothing.  A model of two predictions, velocity and score say, has
+ * two guidances of one size over its two predictors: what either of them predicts is then taken
+ * from it as it is, and all else is converted. */
 struct field {
     struct path path;
     enum prediction predicts; /* what the predictor hands out */
     struct guidance *guidance;
+    enum prediction second_predicts;
+    struct guidance *second; /* NULL: there is one prediction */
 };
 
 /* out = `want` at (x, t).  [rows, length], not overlapping.  One guided prediction and one
- * conversion. E_ARG where table 2.4 has no value, else what the predictor says. */
+ * conversion; of two predictions, from the one that is `want` or a multiple of it, else from the
+ * first that can tell. E_ARG where table 2.4 has no value, else what the predictor says. */
 enum status field_predict(struct field *f, enum prediction want, double *out, const double *x,
                           double t, struct error *err);
 

@@ -93,6 +93,8 @@ static enum status how_check(const struct guidance_how *how, struct error *err)
     if (!(how->threshold >= 0 && how->threshold <= 1))
         return fail(err, E_ARG, "the threshold's quantile is %g; it must lie in 0 .. 1",
                     how->threshold);
+    if (!(how->clip >= 0) || isinf(how->clip))
+        return fail(err, E_ARG, "the picture is clipped at %g; it must be 0 or more", how->clip);
     return choice_check(how->values, &how->kind->is, err);
 }
 
@@ -256,6 +258,15 @@ static enum status both_branches(struct guidance *g, double *out, enum predictio
     return OK;
 }
 
+/* Whether the picture is told at all, and whether what is done to it would tell anything: where
+ * beta = 0 it is x, and no velocity follows from it. */
+static bool can_clip(enum prediction on, const struct path_coefs *c)
+{
+    double of_x, of_have;
+
+    return c->beta > 0 && !prediction_coefs(&of_x, &of_have, PREDICT_DATA, on, c, NULL);
+}
+
 enum status guidance_predict(struct guidance *g, double *out, enum prediction *out_is,
                              double *renoise, bool *has_renoise, const double *x,
                              const struct path_coefs *c, enum prediction is, struct error *err)
@@ -273,26 +284,25 @@ enum status guidance_predict(struct guidance *g, double *out, enum prediction *o
         st = both_branches(g, out, on, renoise, has_renoise, x, c, is, err);
     else if (!(st = g->of.predict(g->of.self, out, x, c->t, branches, err)))
         st = prediction_convert(out, on, out, is, x, c, all, err);
-    if (st || !(g->how.threshold > 0))
+    if (st || !(g->how.threshold > 0 || g->how.clip > 0) || !can_clip(on, c))
         return st;
     if ((st = prediction_convert(out, PREDICT_DATA, out, on, x, c, all, err)))
         return st;
     *out_is = PREDICT_DATA;
-    return threshold_clip(out, g->of.rows, g->of.length, g->how.threshold, err);
+    for (int64_t i = 0; g->how.clip > 0 && i < all; i++)
+        out[i] = fmax(-g->how.clip, fmin(g->how.clip, out[i]));
+    return g->how.threshold > 0
+               ? threshold_clip(out, g->of.rows, g->of.length, g->how.threshold, err)
+               : OK;
 }
 
+/* A gradient is added to the score, and whatever else is predicted follows the score. */
 double guidance_gradient_weight(enum prediction p, const struct path_coefs *c)
 {
-    switch (p) {
-    case PREDICT_VELOCITY:
-        return c->b;
-    case PREDICT_NOISE:
-        return -c->beta;
-    case PREDICT_DATA:
-        return c->beta * c->beta / c->alpha;
-    default:
-        return 1;
-    }
+    double of_x, of_score;
+
+    prediction_coefs(&of_x, &of_score, p, PREDICT_SCORE, c, NULL);
+    return of_score;
 }
 
 static enum status pair_predict(void *self, double *out, const double *x, double t,

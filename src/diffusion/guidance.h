@@ -7,7 +7,7 @@
 #ifndef IMGEN_DIFFUSION_GUIDANCE_H
 #define IMGEN_DIFFUSION_GUIDANCE_H
 
-#include "diffusion/path.h"
+#include "diffusion/prediction.h"
 
 enum {
     BRANCH_UNGUIDED = 1, /* f(x, t | none)  */
@@ -68,6 +68,7 @@ struct guidance_how {
     double from, to;  /* guided where from < t <= to, as trained elsewhere                       */
     double rescale;   /* share in [0, 1] of the result that gets the guided branch's deviation   */
     double threshold; /* quantile in (0, 1] of |E[z | x]| beyond which it is clipped; 0: nothing */
+    double clip;      /* |E[z | x]| is held to this before; 0: to nothing                        */
 };
 /* Classifier-free guidance at all times, nothing else. */
 struct guidance_how guidance_plain(void);

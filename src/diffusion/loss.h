@@ -1,20 +1,25 @@
 /*
  * loss.h - the data side of a training step: times, noise, noisy points and targets
  *
- * Loss = mean |f(x_t, t | y') - target|^2 with y' = none with probability eta.  theory.md (1.7),
- * (3.11), (3.12).  The network and the mean are the trainer's; what is drawn is drawn here.
+ * Loss = mean (gain F(x_t, t | y') - target)^2 with y' = none with probability eta, F what the
+ * network says; summed over both objectives of a network with two.  theory.md (1.7), (2.3), (3.11),
+ * (3.12).  The network and the mean are the trainer's; what is drawn is drawn here.
  */
 #ifndef IMGEN_DIFFUSION_LOSS_H
 #define IMGEN_DIFFUSION_LOSS_H
 
-#include "diffusion/path.h"
+#include "diffusion/objective.h"
 #include "diffusion/time.h"
 
-/* What is trained. */
+enum { HEADS_MAX = 2 };
+
+/* What is trained.  In zeros but for path and time: the velocity. */
 struct flow_task {
     struct path path;
     struct time_density time;
-    enum prediction predicts;
+    struct objective head[HEADS_MAX];
+    bool has_second; /* the network answers head[1] too, in its further channels */
+    struct precondition precondition;
     double eta;         /* probability of dropping a label, in [0, 1]  */
     int32_t null_label; /* what a dropped label becomes                */
     uint64_t seed;
@@ -23,18 +28,24 @@ struct flow_task {
 /* One batch.  Arrays are the batch's own; rows and length are fixed at init. */
 struct flow_batch {
     int64_t rows, length;
-    float *x;       /* [rows, length]: x_t = alpha z + beta eps          */
-    float *target;  /* [rows, length]: dalpha z + dbeta eps for velocity */
-    float *t;       /* [rows]                                            */
-    int32_t *label; /* [rows]: y or null_label                           */
+    int heads;
+    float *x;       /* [rows, length]: in x_t, with x_t = alpha z + beta eps     */
+    float *target;  /* [heads, rows, length]: dalpha z + dbeta eps for velocity  */
+    float *gain;    /* [heads, rows]: 1 where objective_is_plain                 */
+    float *t;       /* [rows]                                                    */
+    float *time;    /* [rows]: t as the network reads it                         */
+    int32_t *label; /* [rows]: y or null_label                                   */
 };
 
 /* rows, length > 0.  E_MEMORY.  Release also after a failure. */
 enum status flow_batch_init(struct flow_batch *b, int64_t rows, int64_t length, struct error *err);
+/* The same for as many heads as the task has. */
+enum status flow_batch_init_for(struct flow_batch *b, const struct flow_task *task, int64_t rows,
+                                int64_t length, struct error *err);
 void flow_batch_release(struct flow_batch *b);
 
-/* E_ARG when eta is not in [0, 1] or the time density contradicts itself.  Call once before
- * training. */
+/* E_ARG when eta is not in [0, 1], the time density contradicts itself or the path, or an objective
+ * or the wrapper cannot be had.  Call once before training. */
 enum status flow_task_check(const struct flow_task *task, struct error *err);
 
 /* Fill the batch from z [rows, length] and label [rows] (NULL: unlabelled; these and

@@ -247,6 +247,7 @@ enum status mixture_at(struct mixture_value *v, const struct mixture *m, const s
         v->s[i] /= sum;
         v->z[i] /= sum;
         v->eps[i] = -c->beta * v->s[i];
+        v->v[i] = c->alpha * v->eps[i] - c->beta * v->z[i];
     }
     return OK;
 }
@@ -337,10 +338,8 @@ int32_t mixture_sample(double *z, const struct mixture *m, int32_t y, struct rng
 static const double *value_of(const struct mixture_value *v, enum prediction p)
 {
     const double *table[N_PREDICTIONS] = {
-        [PREDICT_VELOCITY] = v->u,
-        [PREDICT_SCORE] = v->s,
-        [PREDICT_NOISE] = v->eps,
-        [PREDICT_DATA] = v->z,
+        [PREDICT_VELOCITY] = v->u, [PREDICT_SCORE] = v->s, [PREDICT_NOISE] = v->eps,
+        [PREDICT_DATA] = v->z,     [PREDICT_V] = v->v,
     };
 
     return table[p];

@@ -9,7 +9,7 @@
 
 #include "base/rng.h"
 #include "diffusion/guidance.h"
-#include "diffusion/path.h"
+#include "diffusion/prediction.h"
 
 enum {
     MIXTURE_DIM = 16,
@@ -41,6 +41,7 @@ struct mixture_value {
     double s[MIXTURE_DIM];   /* score                                         */
     double eps[MIXTURE_DIM]; /* E[eps | x_t = x]                              */
     double z[MIXTURE_DIM];   /* E[z | x_t = x]                                */
+    double v[MIXTURE_DIM];   /* alpha eps - beta z                            */
 };
 
 /* The fields of the parts labelled y, or of all with MIXTURE_ANY.  Valid on the closed interval

@@ -2,15 +2,14 @@
  * path.c - the Gaussian path x_t = alpha z + beta eps from noise (t = 0) to data (t = 1)
  *
  * All that distinguishes rectified flow, DDPM, EDM and the others is the pair of functions (alpha,
- * beta), so each is one small function and one descriptor.  What follows from the pair (targets,
- * scores, the twelve conversions between predictions) is written once below.
+ * beta), so each is one small function and one descriptor.  What follows from the pair for every
+ * prediction is written once, in prediction.c.
  *
  * The difficulty is the ends.  At t = 0 alpha is often 0, at t = 1 beta is, and the quotients of
- * the textbook become 0/0 although the fields they stand for are finite.  Three habits keep them
+ * the textbook become 0/0 although the fields they stand for are finite.  Two habits keep them
  * right: beta comes from a form without cancellation (expm1, the sine of 1 - t) and is exactly 0 at
- * t = 1; products that stay finite (beta dbeta, beta D) are formed as products, never as a quotient
- * times its divisor; and a conversion that truly has no value is an error that names the numbers,
- * because a NaN in a picture says nothing about where it came from.  theory.md 2.4 and 2.5.
+ * t = 1; and products that stay finite (beta dbeta, beta D) are formed as products, never as a
+ * quotient times its divisor.  theory.md 2.4 and 2.5.
  */
 #include "diffusion/path.h"
 
@@ -338,6 +337,27 @@ double path_time_of_noise(const struct path *p, double sigma)
     return lo > 0 ? hi : path_at(p, 0).beta > sigma * path_at(p, 0).alpha ? hi : 0;
 }
 
+int path_steps(const struct path *p)
+{
+    return p->kind->steps ? p->kind->steps(p->values) : 0;
+}
+
+double path_time_of_index(const struct path *p, int k)
+{
+    int T = path_steps(p);
+
+    MUST(k >= 0 && k < T, "index %d of a schedule of %d steps", k, T);
+    return 1 - (double)(k + 1) / T;
+}
+
+/* 1 - t has lost what rounding took from t: less than a millionth of an index. */
+double path_index(const struct path *p, double t)
+{
+    double index = path_steps(p) * (1 - t) - 1, whole = round(index);
+
+    return fabs(index - whole) < 1e-6 ? whole : index;
+}
+
 void path_point(double *out, const double *z, const double *eps, const struct path_coefs *c,
                 int64_t n)
 {
@@ -356,159 +376,4 @@ double path_log_density(const double *x, const double *z, const struct path_coef
         square += eps * eps;
     }
     return -0.5 * square - (double)n * (log(c->beta) + 0.5 * log(4 * half_pi));
-}
-
-/* ---- Predictions ---- */
-
-static const struct choice predictions[N_PREDICTIONS] = {
-    [PREDICT_VELOCITY] = {.name = "velocity",
-                          .aliases = {"u", "v", "flow"},
-                          .summary = "the velocity of the flow, dalpha z + dbeta eps"},
-    [PREDICT_SCORE] = {.name = "score",
-                       .aliases = {"s"},
-                       .summary = "the gradient of the log density, -eps / beta"},
-    [PREDICT_NOISE] = {.name = "noise",
-                       .aliases = {"eps", "epsilon"},
-                       .summary = "the noise that was added"},
-    [PREDICT_DATA] = {.name = "data",
-                      .aliases = {"z", "x0", "sample", "denoised"},
-                      .summary = "the picture without noise"},
-};
-
-const struct choice *prediction_at(int i)
-{
-    return i >= 0 && i < N_PREDICTIONS ? &predictions[i] : NULL;
-}
-
-enum status prediction_find(enum prediction *out, const char *name, struct error *err)
-{
-    enum status st;
-    int i;
-
-    if ((st = choice_find(&i, "prediction", name, prediction_at, err)))
-        return st;
-    *out = (enum prediction)i;
-    return OK;
-}
-
-enum status path_target(double *of_z, double *of_eps, enum prediction p, const struct path_coefs *c,
-                        struct error *err)
-{
-    const double table[N_PREDICTIONS][2] = {
-        [PREDICT_VELOCITY] = {c->dalpha, c->dbeta},
-        [PREDICT_SCORE] = {0, -1 / c->beta},
-        [PREDICT_NOISE] = {0, 1},
-        [PREDICT_DATA] = {1, 0},
-    };
-
-    *of_z = table[p][0];
-    *of_eps = table[p][1];
-    if (!isfinite(*of_eps))
-        return fail(err, E_ARG,
-                    "the %s to train for is infinite at t = %g, where beta = %g: keep "
-                    "the training times below 1",
-                    predictions[p].name, c->t, c->beta);
-    return OK;
-}
-
-/* What a velocity says, from the two equations x = alpha z + beta eps, u = dalpha z + dbeta eps. */
-static void from_velocity(double out[2], enum prediction want, const struct path_coefs *c)
-{
-    if (want == PREDICT_SCORE) {
-        out[0] = -c->dalpha / c->beta_D;
-        out[1] = c->alpha / c->beta_D;
-    } else if (want == PREDICT_NOISE) {
-        out[0] = c->dalpha / c->D;
-        out[1] = -c->alpha / c->D;
-    } else if (c->beta_D > 0) { /* finite where dbeta and D are not */
-        out[0] = -c->beta_dbeta / c->beta_D;
-        out[1] = c->beta * c->beta / c->beta_D;
-    } else {
-        out[0] = -c->dbeta / c->D;
-        out[1] = c->beta / c->D;
-    }
-}
-
-static void from_score(double out[2], enum prediction want, const struct path_coefs *c)
-{
-    if (want == PREDICT_VELOCITY) {
-        out[0] = c->a;
-        out[1] = c->b;
-    } else if (want == PREDICT_NOISE) {
-        out[0] = 0;
-        out[1] = -c->beta;
-    } else {
-        out[0] = 1 / c->alpha;
-        out[1] = c->beta * c->beta / c->alpha;
-    }
-}
-
-static void from_noise(double out[2], enum prediction want, const struct path_coefs *c)
-{
-    if (want == PREDICT_VELOCITY) {
-        out[0] = c->a;
-        out[1] = -c->D / c->alpha;
-    } else if (want == PREDICT_SCORE) {
-        out[0] = 0;
-        out[1] = -1 / c->beta;
-    } else {
-        out[0] = 1 / c->alpha;
-        out[1] = -c->beta / c->alpha;
-    }
-}
-
-static void from_data(double out[2], enum prediction want, const struct path_coefs *c)
-{
-    if (want == PREDICT_VELOCITY) {
-        out[0] = c->dbeta / c->beta;
-        out[1] = c->D / c->beta;
-    } else if (want == PREDICT_SCORE) {
-        out[0] = -1 / (c->beta * c->beta);
-        out[1] = c->alpha / (c->beta * c->beta);
-    } else {
-        out[0] = 1 / c->beta;
-        out[1] = -c->alpha / c->beta;
-    }
-}
-
-enum status prediction_coefs(double *of_x, double *of_have, enum prediction want,
-                             enum prediction have, const struct path_coefs *c, struct error *err)
-{
-    typedef void from(double out[2], enum prediction want, const struct path_coefs *c);
-    static from *const table[N_PREDICTIONS] = {
-        [PREDICT_VELOCITY] = from_velocity,
-        [PREDICT_SCORE] = from_score,
-        [PREDICT_NOISE] = from_noise,
-        [PREDICT_DATA] = from_data,
-    };
-    double k[2] = {0, 1};
-
-    if (want != have)
-        table[have](k, want, c);
-    *of_x = k[0];
-    *of_have = k[1];
-    if (!isfinite(k[0]) || !isfinite(k[1]))
-        return fail(err, E_ARG,
-                    "a %s prediction says nothing about the %s at t = %g, where alpha = %g and "
-                    "beta = %g: keep the times away from that end",
-                    predictions[have].name, predictions[want].name, c->t, c->alpha, c->beta);
-    return OK;
-}
-
-enum status prediction_convert(double *out, enum prediction want, const double *in,
-                               enum prediction have, const double *x, const struct path_coefs *c,
-                               int64_t n, struct error *err)
-{
-    double of_x, of_have;
-    enum status st;
-
-    if ((st = prediction_coefs(&of_x, &of_have, want, have, c, err)))
-        return st;
-    if (want == have) {
-        memmove(out, in, (size_t)n * sizeof(*out));
-        return OK;
-    }
-    for (int64_t i = 0; i < n; i++)
-        out[i] = of_x * x[i] + of_have * in[i];
-    return OK;
 }

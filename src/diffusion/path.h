@@ -32,6 +32,9 @@ struct path_kind {
     bool variance_exploding;  /* alpha = 1; starts from N(0, beta_0^2)  */
     /* Fills alpha, beta, dalpha, dbeta, beta_dbeta; path_at does the rest. */
     void (*fill)(struct path_coefs *c, const double *values, double t);
+    /* Discrete schedules: the steps T, and the rate b_k of step k.  NULL on the others. */
+    int (*steps)(const double *values);
+    double (*rate)(int k, const double *values);
 };
 
 struct path {
@@ -53,41 +56,17 @@ struct path_coefs path_at(const struct path *p, double t);
  * not reach so far. */
 double path_time_of_noise(const struct path *p, double sigma);
 
-/* What a network may be asked to predict.  All are linear in (z, eps), so with x each gives the
- * other three (prediction_convert). */
-enum prediction {
-    PREDICT_VELOCITY, /* u = dalpha z + dbeta eps */
-    PREDICT_SCORE,    /* s = -eps / beta          */
-    PREDICT_NOISE,    /* eps                      */
-    PREDICT_DATA,     /* z                        */
-    N_PREDICTIONS,
-};
-
-/* The descriptor of a prediction, NULL past the last; the index is the enum. */
-const struct choice *prediction_at(int i);
-enum status prediction_find(enum prediction *out, const char *name, struct error *err);
+/* Of a discrete schedule, T, else 0.  Index k of 0 .. T-1 (0 next to the data, as public networks
+ * count) stands at t = 1 - (k + 1) / T; path_index gives it back, whole where t is such a time. */
+int path_steps(const struct path *p);
+double path_time_of_index(const struct path *p, int k);
+double path_index(const struct path *p, double t);
 
 /* out = alpha z + beta eps.  All [n]; out may be z or eps. */
 void path_point(double *out, const double *z, const double *eps, const struct path_coefs *c,
                 int64_t n);
 
-/* The training target of a prediction as target = (*of_z) z + (*of_eps) eps: the conditional
- * quantity given z, which never depends on a label.  E_ARG where it is infinite (the score at beta
- * = 0, the velocity where dbeta is infinite). */
-enum status path_target(double *of_z, double *of_eps, enum prediction p, const struct path_coefs *c,
-                        struct error *err);
-
 /* log p_t(x | z) of N(alpha z, beta^2 I), beta > 0. */
 double path_log_density(const double *x, const double *z, const struct path_coefs *c, int64_t n);
-
-/* One entry of table 2.4: want = (*of_x) x + (*of_have) have.  E_ARG, naming the path's numbers,
- * where that entry has no finite value: dividing by alpha = 0 or by beta = 0. */
-enum status prediction_coefs(double *of_x, double *of_have, enum prediction want,
-                             enum prediction have, const struct path_coefs *c, struct error *err);
-
-/* out = `want` at x, from `in` = `have` at x.  All [n]; out may be in or x.  want = have copies. */
-enum status prediction_convert(double *out, enum prediction want, const double *in,
-                               enum prediction have, const double *x, const struct path_coefs *c,
-                               int64_t n, struct error *err);
 
 #endif

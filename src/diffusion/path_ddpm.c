@@ -118,6 +118,11 @@ static void cosine_fill(struct path_coefs *c, const double *values, double t)
     fill(c, values, t, cosine_rate);
 }
 
+static int steps_of(const double *values)
+{
+    return (int)floor(values[STEPS]);
+}
+
 static const struct option linear_options[] = {ROW_STEPS, ROWS_RATES("1e-4", "0.02"), {0}};
 static const struct option scaled_options[] = {ROW_STEPS, ROWS_RATES("0.00085", "0.012"), {0}};
 static const struct option cosine_options[] = {ROW_STEPS, {0}};
@@ -130,6 +135,8 @@ const struct path_kind path_ddpm_linear = {
            .options = linear_options},
     .variance_preserving = true,
     .fill = linear_fill,
+    .steps = steps_of,
+    .rate = linear_rate,
 };
 
 const struct path_kind path_ddpm_scaled = {
@@ -141,6 +148,8 @@ const struct path_kind path_ddpm_scaled = {
            .options = scaled_options},
     .variance_preserving = true,
     .fill = scaled_fill,
+    .steps = steps_of,
+    .rate = scaled_rate,
 };
 
 const struct path_kind path_ddpm_cosine = {
@@ -151,4 +160,6 @@ const struct path_kind path_ddpm_cosine = {
            .options = cosine_options},
     .variance_preserving = true,
     .fill = cosine_fill,
+    .steps = steps_of,
+    .rate = cosine_rate,
 };

@@ -5,15 +5,18 @@
 #define IMGEN_DIFFUSION_TIME_H
 
 #include "base/rng.h"
-#include "diffusion/choice.h"
+#include "diffusion/path.h"
 
 #include <stdint.h>
 
 struct time_kind {
     struct choice is;
-    double (*draw)(const double *values, struct rng *r);
-    /* E_ARG when the numbers fit their ranges but not each other; may be NULL. */
-    enum status (*check)(const double *values, struct error *err);
+    double (*draw)(const double *values, const struct path *path, struct rng *r);
+    /* E_ARG when the numbers fit their ranges but not each other, or the law not the path; may be
+     * NULL. */
+    enum status (*check)(const double *values, const struct path *path, struct error *err);
+    /* The first and the last time; NULL where the law fades out towards t = 0 and t = 1. */
+    void (*ends)(const double *values, const struct path *path, double ends[2]);
 };
 
 struct time_density {
@@ -23,14 +26,21 @@ struct time_density {
 
 const struct time_kind *time_kind_at(int i); /* NULL past the last */
 
-/* "uniform" (t0, t1) or "logit_normal" (mean, std), with default numbers.  E_ARG when unknown. */
+/* "uniform", "logit_normal", ... with default numbers.  E_ARG when unknown. */
 enum status time_init(struct time_density *d, const char *name, struct error *err);
 /* E_ARG for an unknown parameter, and outside its range. */
 enum status time_set(struct time_density *d, const char *param, double value, struct error *err);
-/* E_ARG when t0 is not below t1.  Call once after the last time_set. */
-enum status time_check(const struct time_density *d, struct error *err);
+/* E_ARG when t0 is not below t1, and for a law of indices on a path without them.  Call once after
+ * the last time_set. */
+enum status time_check(const struct time_density *d, const struct path *path, struct error *err);
 
-/* t in [0, 1) for the sample-th training sample ever drawn: a function of (seed, sample) alone. */
-double time_draw(const struct time_density *d, uint64_t seed, uint64_t sample);
+/* Whether the law stays positive up to ends[0] and ends[1], which are filled; false where it fades
+ * out towards 0 and 1. */
+bool time_ends(const struct time_density *d, const struct path *path, double ends[2]);
+
+/* t in [0, 1) for the sample-th training sample ever drawn: a function of (seed, sample) and the
+ * path alone. */
+double time_draw(const struct time_density *d, const struct path *path, uint64_t seed,
+                 uint64_t sample);
 
 #endif

@@ -41,6 +41,8 @@ static enum status check_model(const struct generate_request *r, struct error *e
         return fail(err, E_UNSUPPORTED,
                     "a '%s' reads an encoded text, and there is no encoder to make one yet",
                     net->kind->name);
+    if (r->settings.heads == HEADS_SECOND && !r->model->options.second)
+        return fail(err, E_ARG, "heads: the model makes one prediction, there is no second");
     return r->classifier ? classifier_check(r->classifier, r->model, err) : OK;
 }
 
@@ -69,6 +71,50 @@ static enum status check_item(const struct generate_request *r, const struct gen
     return OK;
 }
 
+/* Of a network with two predictions, those that are asked. */
+static void choose_heads(struct field *f, const struct model *m, enum use_heads heads)
+{
+    *f = (struct field){.path = m->path, .predicts = (enum prediction)m->options.prediction};
+    if (!m->options.second)
+        return;
+    f->second_predicts = (enum prediction)(m->options.second - 1);
+    if (heads == HEADS_SECOND)
+        f->predicts = f->second_predicts;
+}
+
+/* Pictures are -1 to 1. */
+static struct guidance_how guided_how(enum prediction predicts, enum clip_when when)
+{
+    struct guidance_how how = guidance_plain();
+    bool amplified = predicts == PREDICT_NOISE || predicts == PREDICT_SCORE;
+
+    how.clip = when == CLIP_ON || (when == CLIP_AUTO && amplified) ? 1 : 0;
+    return how;
+}
+
+/* Where alpha = 0, noise and score tell nothing about the picture; single precision needs alpha of
+ * a hundredth before they do (theory.md 2.4). */
+static double first_time(const struct generate_request *r)
+{
+    enum prediction wants =
+        sampler_at(r->settings.sampler)->on_data ? PREDICT_DATA : PREDICT_VELOCITY;
+    double lo = 0, hi = 1;
+    struct field f;
+
+    choose_heads(&f, r->model, (enum use_heads)r->settings.heads);
+    if (field_has(&f, wants, 0))
+        return 0;
+    for (int i = 0; i < 40; i++) {
+        double mid = 0.5 * (lo + hi);
+
+        if (path_at(&f.path, mid).alpha < 0.01)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return hi;
+}
+
 static enum status make_times(struct run *run, struct error *err)
 {
     const struct generate_request *r = run->r;
@@ -90,7 +136,7 @@ static enum status make_times(struct run *run, struct error *err)
     if (!strcmp(grid.kind->is.name, "shift") && (st = grid_set(&grid, "shift", s->shift, err)))
         return st;
     run->sampling.steps = (int)s->steps;
-    return grid_fill(run->times, &grid, (int)s->steps, 0, 1, err);
+    return grid_fill(run->times, &grid, (int)s->steps, first_time(r), 1, err);
 }
 
 static bool report(void *self, const struct sampling_progress *p)
@@ -136,14 +182,45 @@ static void draw_noise(void *self, double *out, int64_t step)
     }
 }
 
+/* One prediction of the network, pulled by the classifier where there is one, under guidance. */
+struct head {
+    struct guide guide;
+    struct guidance guidance;
+};
+
+static struct predictor of_head(struct network_predictor *net, bool second)
+{
+    return second ? predictor_of_second(net) : predictor_of_network(net);
+}
+
+static enum status head_init(struct head *h, const struct run *run, struct predictor of,
+                             enum prediction predicts, const struct guidance_how *how,
+                             const int32_t *label, const double *w, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    enum status st;
+
+    if (r->classifier && (st = guide_init(&h->guide, &of, &r->model->path, predicts, r->classifier,
+                                          r->classifier_scale, run->guide, label, err)))
+        return st;
+    return guidance_init(&h->guidance, of, w, how, err);
+}
+
+static void head_release(struct head *h)
+{
+    guidance_release(&h->guidance);
+    guide_release(&h->guide);
+}
+
 static enum status run_batch(struct run *run, float *out, struct error *err)
 {
     const struct model *m = run->r->model;
+    enum use_heads heads = (enum use_heads)run->r->settings.heads;
+    bool both = m->options.second && heads == HEADS_BOTH;
     struct network_predictor net = {0};
-    struct guide guide = {0};
-    struct predictor of;
-    struct guidance guidance = {0};
-    struct field field = {.path = m->path, .predicts = (enum prediction)m->options.prediction};
+    struct head asked[2] = {0};
+    struct guidance_how how;
+    struct field field;
     struct sampling_report count = {0};
     int64_t n = run->count * run->length;
     double *x = NULL, w[BATCH_MAX];
@@ -151,19 +228,20 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     enum status st;
 
     split_items(run, label, w);
+    choose_heads(&field, m, heads);
+    how = guided_how(field.predicts, (enum clip_when)run->r->settings.clip);
     if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a batch of pictures", err)) ||
-        (st = network_predictor_init(&net, m, run->graph, label, run->count, err)))
-        goto out;
-    of = predictor_of_network(&net);
-    if ((run->r->classifier &&
-         (st = guide_init(&guide, &of, m, run->r->classifier, run->r->classifier_scale, run->guide,
-                          label, err))) ||
-        (st = guidance_init(&guidance, of, w, NULL, err)))
+        (st = network_predictor_init(&net, m, run->graph, label, run->count, err)) ||
+        (st = head_init(&asked[0], run, of_head(&net, heads == HEADS_SECOND), field.predicts, &how,
+                        label, w, err)) ||
+        (both && (st = head_init(&asked[1], run, of_head(&net, true), field.second_predicts, &how,
+                                 label, w, err))))
         goto out;
     for (int64_t i = 0; i < run->count; i++)
         sampling_start(x + i * run->length, &m->path, run->r->items[run->first + i].seed, 0,
                        run->length);
-    field.guidance = &guidance;
+    field.guidance = &asked[0].guidance;
+    field.second = both ? &asked[1].guidance : NULL;
     run->sampling.field = &field;
     run->sampling.diffusion.scale = 1;
     run->sampling.draw = draw_noise;
@@ -172,10 +250,10 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
         goto out;
     for (int64_t i = 0; i < n; i++)
         out[i] = (float)x[i];
-    run->evaluations += guidance.evaluations * run->count;
+    run->evaluations += net.evaluations * run->count;
 out:
-    guidance_release(&guidance);
-    guide_release(&guide);
+    head_release(&asked[0]);
+    head_release(&asked[1]);
     network_predictor_release(&net);
     free(x);
     return st;

@@ -131,6 +131,9 @@ static struct tensor *record_rows(struct network_classifier *c)
 static enum status gradient(void *self, double *out, const double *x, double t, struct error *err)
 {
     struct network_classifier *c = self;
+    const struct model *m = c->model;
+    struct path_coefs at = path_at(&m->path, t);
+    struct reading r = precondition_at(&m->precondition, &m->path, &at);
     int64_t n = c->rows * c->length;
     struct tensor *dx;
     enum status st;
@@ -138,7 +141,7 @@ static enum status gradient(void *self, double *out, const double *x, double t, 
     for (int64_t i = 0; i < n; i++)
         c->x[i] = (float)x[i];
     for (int64_t i = 0; i < c->rows; i++)
-        c->t[i] = (float)(t * c->model->options.time_scale);
+        c->t[i] = (float)r.time;
     dx = record_rows(c);
     if ((st = graph_run(c->graph, err)))
         return st;
@@ -153,9 +156,9 @@ struct label_gradient gradient_of_classifier(struct network_classifier *c)
     return (struct label_gradient){gradient, c};
 }
 
-enum status guide_init(struct guide *guide, struct predictor *of, const struct model *generator,
-                       const struct model *classifier, double scale, struct graph *graph,
-                       const int32_t *label, struct error *err)
+enum status guide_init(struct guide *guide, struct predictor *of, const struct path *path,
+                       enum prediction predicts, const struct model *classifier, double scale,
+                       struct graph *graph, const int32_t *label, struct error *err)
 {
     int64_t classes = classifier->network->io.n_classes;
     int32_t *wanted = NULL;
@@ -174,8 +177,7 @@ enum status guide_init(struct guide *guide, struct predictor *of, const struct m
     }
     if ((st = network_classifier_init(&guide->network, classifier, graph, wanted, of->rows, err)) ||
         (st = classifier_guidance_init(&guide->pull, *of, gradient_of_classifier(&guide->network),
-                                       &generator->path,
-                                       (enum prediction)generator->options.prediction, each, err)))
+                                       path, predicts, each, err)))
         goto out;
     *of = predictor_of_classifier(&guide->pull);
 out:

@@ -39,12 +39,12 @@ struct guide {
     struct classifier_guidance pull;
 };
 
-/* *of, a predictor of the generator's prediction, becomes the pulled one.  Rows whose label is no
+/* *of, which predicts `predicts` on the path, becomes the pulled one.  Rows whose label is no
  * class of the classifier's (a null label) are left alone.  guide must stay where it is; release
  * also after a failure. */
-enum status guide_init(struct guide *guide, struct predictor *of, const struct model *generator,
-                       const struct model *classifier, double scale, struct graph *graph,
-                       const int32_t *label, struct error *err);
+enum status guide_init(struct guide *guide, struct predictor *of, const struct path *path,
+                       enum prediction predicts, const struct model *classifier, double scale,
+                       struct graph *graph, const int32_t *label, struct error *err);
 void guide_release(struct guide *guide);
 
 #endif

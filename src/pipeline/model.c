@@ -37,6 +37,40 @@ static const char *path_choice(int i)
     return path_kind_at(i) ? path_kind_at(i)->is.name : NULL;
 }
 
+static const char *prediction_choice(int i)
+{
+    return prediction_at(i) ? prediction_at(i)->name : NULL;
+}
+
+const char *clip_when_name(int i)
+{
+    static const char *const names[] = {"auto", "on", "off"};
+
+    return i >= 0 && i < (int)(sizeof names / sizeof *names) ? names[i] : NULL;
+}
+
+const char *use_heads_name(int i)
+{
+    static const char *const names[] = {"both", "first", "second"};
+
+    return i >= 0 && i < (int)(sizeof names / sizeof *names) ? names[i] : NULL;
+}
+
+const char *model_second_name(int i)
+{
+    return i ? prediction_choice(i - 1) : "none";
+}
+
+static const char *precondition_choice(int i)
+{
+    return precondition_kind_at(i) ? precondition_kind_at(i)->is.name : NULL;
+}
+
+static const char *time_input_choice(int i)
+{
+    return time_input_at(i) ? time_input_at(i)->name : NULL;
+}
+
 const struct option sample_option_rows[] = {
     {"sampling_method", "solver of the flow ODE", OPTION_CHOICE,
      offsetof(struct sample_defaults, sampler), "heun", .choice = sampler_choice},
@@ -48,6 +82,10 @@ const struct option sample_option_rows[] = {
      .lo = 1, .hi = STEPS_MAX},
     {"cfg_scale", "guidance scale: 0 unguided, 1 as trained, above 1 strengthened", OPTION_REAL,
      offsetof(struct sample_defaults, cfg_scale), "2", .lo = 0, .hi = 100},
+    {"heads", "of a network with two predictions: both, or one with the other converted from it",
+     OPTION_CHOICE, offsetof(struct sample_defaults, heads), "both", .choice = use_heads_name},
+    {"clip", "keep predicted pictures in range on the way; auto: those made of noise or score",
+     OPTION_CHOICE, offsetof(struct sample_defaults, clip), "auto", .choice = clip_when_name},
     {0},
 };
 
@@ -57,12 +95,57 @@ const struct option model_option_rows[] = {
     {"path", "from noise to data", OPTION_CHOICE, offsetof(struct model_options, path), "condot",
      .choice = path_choice},
     {"prediction", "what the network predicts", OPTION_CHOICE,
-     offsetof(struct model_options, prediction), "velocity",
-     .choices = (const char *const[]){"velocity", NULL}},
-    {"time_scale", "the network reads time_scale t, t in [0, 1]", OPTION_REAL,
+     offsetof(struct model_options, prediction), "velocity", .choice = prediction_choice},
+    {"second", "what it predicts besides, in as many channels more", OPTION_CHOICE,
+     offsetof(struct model_options, second), "none", .choice = model_second_name},
+    {"precondition", "functions of the noise level around the network", OPTION_CHOICE,
+     offsetof(struct model_options, precondition), "none", .choice = precondition_choice},
+    {"time_input", "how the network is told the time", OPTION_CHOICE,
+     offsetof(struct model_options, time_input), "scaled", .choice = time_input_choice},
+    {"time_scale", "of time_input = scaled: it reads time_scale t, t in [0, 1]", OPTION_REAL,
      offsetof(struct model_options, time_scale), "1000", .lo = 1e-3, .hi = 1e6},
     {0},
 };
+
+/* How a network reads a point, and that the rest of the options agrees with it. */
+static enum status set_precondition(struct model *m, struct error *err)
+{
+    const struct model_options *o = &m->options;
+
+    m->precondition = (struct precondition){
+        .kind = precondition_kind_at(o->precondition),
+        .time_input = o->time_input,
+        .time_scale = o->time_scale,
+    };
+    memcpy(m->precondition.values, o->precondition_values, sizeof m->precondition.values);
+    return precondition_check(&m->precondition, &m->path, (enum prediction)o->prediction, err);
+}
+
+static enum status check_second(const struct model *m, struct error *err)
+{
+    const struct network_io *io = &m->network->io;
+
+    if (io->classifies && (m->options.second || !precondition_is_plain(&m->precondition)))
+        return fail(err, E_ARG,
+                    "a '%s' predicts nothing but a label: it takes no model.second and no "
+                    "model.precondition",
+                    m->network->kind->name);
+    if (!m->options.second)
+        return OK;
+    if (!precondition_is_plain(&m->precondition))
+        return fail(err, E_ARG,
+                    "the precondition '%s' makes one prediction: it excludes model.second",
+                    m->precondition.kind->is.name);
+    if (m->options.second == 1 + m->options.prediction)
+        return fail(err, E_ARG, "model.second: the %s is what the network predicts already",
+                    model_second_name(m->options.second));
+    if (io->out_channels == 2 * io->in_channels)
+        return OK;
+    return fail(err, E_ARG,
+                "model.second: two predictions of %" PRId64 " channels need a network with twice "
+                "as many, and this one has %" PRId64,
+                io->in_channels, io->out_channels);
+}
 
 enum status model_new(struct model **out, const struct model_options *options,
                       const double *path_values, void *network_config, struct error *err)
@@ -78,7 +161,9 @@ enum status model_new(struct model **out, const struct model_options *options,
     m->path.kind = path_kind_at(options->path);
     memcpy(m->path.values, path_values, sizeof m->path.values);
     if ((st = choice_check(m->path.values, &m->path.kind->is, err)) ||
-        (st = network_declare(&m->network, kind, network_config, err))) {
+        (st = set_precondition(m, err)) ||
+        (st = network_declare(&m->network, kind, network_config, err)) ||
+        (st = check_second(m, err))) {
         model_free(m);
         return st;
     }
@@ -162,7 +247,7 @@ enum status model_find_label(const struct model *m, const char *word, int32_t *o
 /* --- the description ----------------------------------------------------------------------------
  */
 
-enum { SECTIONS = 4 };
+enum { SECTIONS = 5 };
 
 /* The option tables of a model, over its own structs: what is saved is what can be typed. */
 static struct option_set sections(const struct model *m, struct option_group group[SECTIONS])
@@ -172,6 +257,8 @@ static struct option_set sections(const struct model *m, struct option_group gro
     group[2] = (struct option_group){m->network->kind->name, m->network->kind->options,
                                      (void *)(uintptr_t)m->network->config, NULL};
     group[3] = (struct option_group){"sample", sample_option_rows, (void *)&m->sample, NULL};
+    group[4] = choice_options(&m->precondition.kind->is, "precondition",
+                              (double *)m->options.precondition_values);
     return (struct option_set){group, SECTIONS};
 }
 
@@ -288,7 +375,7 @@ static enum status read_sections(json_t *root, struct option_set set, struct err
 
 static enum status read_model(struct model **out, json_t *root, struct error *err)
 {
-    struct model_options head;
+    struct model_options head = {0};
     struct sample_defaults sample;
     double path_values[CHOICE_VALUES] = {0};
     struct option_group group[SECTIONS];
@@ -310,6 +397,8 @@ static enum status read_model(struct model **out, json_t *root, struct error *er
     group[2] = (struct option_group){network_kind_at(head.network)->name,
                                      network_kind_at(head.network)->options, config, NULL};
     group[3] = (struct option_group){"sample", sample_option_rows, &sample, NULL};
+    group[4] = choice_options(&precondition_kind_at(head.precondition)->is, "precondition",
+                              head.precondition_values);
     if ((st = options_default(&set, err)) || (st = read_sections(root, set, err)) ||
         (st = model_new(out, &head, path_values, config, err)))
         goto out;

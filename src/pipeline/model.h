@@ -2,13 +2,14 @@
  * model.h - a model: everything that one file holds and sampling needs
  *
  *     NAME.safetensors
- *       metadata  "imgen": JSON {version, model, path, network sections, data, sample, labels,
- * step} tensors   the network's parameters (the averaged ones), under their public names
+ *       metadata  "imgen": JSON {version, model, path, precondition, network sections, sample,
+ *       labels, step} tensors   the network's parameters (the averaged ones), under their public
+ * names
  */
 #ifndef IMGEN_PIPELINE_MODEL_H
 #define IMGEN_PIPELINE_MODEL_H
 
-#include "diffusion/path.h"
+#include "diffusion/precondition.h"
 #include "model/network.h"
 #include "sampler/sampler.h"
 
@@ -19,6 +20,26 @@ struct sample_defaults {
     double shift; /* of the shifted grid                              */
     int64_t steps;
     double cfg_scale; /* guidance scale w                                 */
+    int heads;        /* enum use_heads                                   */
+    int clip;         /* enum clip_when                                   */
+};
+
+/* Whether the predicted picture is kept inside the range of pictures on the way.  What is made of
+ * noise or score is divided by a small alpha at the beginning, and a little error there is a large
+ * one of the picture: AUTO clips those predictions and no others. */
+enum clip_when {
+    CLIP_AUTO,
+    CLIP_ON,
+    CLIP_OFF,
+};
+const char *clip_when_name(int i); /* NULL past the last */
+
+/* Of a network with two: velocity from the first and score from the second, or one of them alone
+ * with the other converted from it (theory.md 2.4). */
+enum use_heads {
+    HEADS_BOTH,
+    HEADS_FIRST,
+    HEADS_SECOND,
 };
 extern const struct option sample_option_rows[];
 
@@ -32,14 +53,25 @@ struct model_options {
     int network;       /* number of the kind, see network_kind_at     */
     int path;          /* number of the path, see path_kind_at        */
     int prediction;    /* enum prediction                             */
-    double time_scale; /* the network reads time_scale * t            */
+    int second;        /* of its further channels: 0 none, else 1 + enum prediction */
+    int precondition;  /* number of the wrapper, see precondition_kind_at           */
+    int time_input;    /* enum time_input                             */
+    double time_scale; /* TIME_SCALED: the network reads time_scale * t             */
+    double precondition_values[CHOICE_VALUES]; /* section "precondition"           */
 };
 extern const struct option model_option_rows[];
+
+const char *use_heads_name(int i); /* NULL past the last */
+
+/* "none" and the names of predictions: number i is model_options.second = i.  NULL past the last.
+ */
+const char *model_second_name(int i);
 
 struct model {
     struct network *network;
     struct model_options options;
     struct path path;
+    struct precondition precondition;
     struct sample_defaults sample;
     char **labels;            /* [network->io.n_classes], heap, or NULL when unlabelled */
     int64_t step;             /* training steps behind it                               */

@@ -6,6 +6,14 @@
 
 #include "pipeline/model.h"
 
+struct network_predictor;
+
+/* One of the predictions that a network makes. */
+struct network_head {
+    struct network_predictor *of;
+    int index;
+};
+
 /* Fields are its own; labels [rows] are copied.  One thread at a time. */
 struct network_predictor {
     const struct model *model;
@@ -14,6 +22,11 @@ struct network_predictor {
     int32_t *label;   /* [rows]                                     */
     float *x, *t, *y; /* [2 rows, length], [2 rows], as x           */
     int32_t *fed;     /* [2 rows]: the labels of a batch            */
+    struct network_head head[2];
+    double *asked;           /* [rows, length] of a network with two: where y was computed */
+    double asked_t;          /* and when                                                   */
+    unsigned asked_branches; /* and of which branches; 0: y holds nothing yet              */
+    int64_t evaluations;     /* branches computed so far                                   */
 };
 
 /* label: [rows], each below the network's n_labels; ignored by an unconditional network.  A frozen
@@ -29,5 +42,8 @@ enum status network_predictor_measure(struct network_predictor *p, int64_t rows,
 
 /* The predictor; p must stay where it is. */
 struct predictor predictor_of_network(struct network_predictor *p);
+/* Of the second prediction of a network with two.  Asking both at one point and time runs the
+ * network once. */
+struct predictor predictor_of_second(struct network_predictor *p);
 
 #endif

@@ -9,7 +9,11 @@
  * The error is the root mean square over the whole state, measured against atol + rtol |x|, and one
  * step size serves all of it: pictures run together would change each other, so they are run one by
  * one. After a rejected step the size may not grow at once, which keeps the controller from
- * bouncing. Dormand and Prince 1980; Hairer, Norsett and Wanner 1993, section II.4.
+ * bouncing.
+ *
+ * The last stage stands at the end itself, where a data prediction has no velocity: the pair then
+ * stops a thousandth before it and hands over to Euler.  Dormand and Prince 1980; Hairer, Norsett
+ * and Wanner 1993, section II.4.
  */
 #include "sampler/sampler.h"
 #include "sampler/vec.h"
@@ -62,6 +66,9 @@ static const double error_weights[STAGES] = {
     71.0 / 57600, 0, -71.0 / 16695, 71.0 / 1920, -17253.0 / 339200, 22.0 / 525, -1.0 / 40,
 };
 
+/* How near to an end without a slope the steps go. */
+static const double finish = 1e-3;
+
 struct dopri5 {
     double h;            /* the size to try next; 0 before the first step        */
     bool has_slope;      /* work[0] is the slope at the state                    */
@@ -96,11 +103,29 @@ static double dopri5_error(const struct sampling *s, const double *y, double h)
     return sqrt(sum / (double)s->n);
 }
 
+/* The last stretch of a field that has no slope at the end: Euler, which lands on the data
+ * prediction. */
+static enum status dopri5_finish(struct sampling *s, double t, double next, struct error *err)
+{
+    enum status st;
+
+    if ((st = sampling_slope(s, s->work[0], s->x, t, err)))
+        return st;
+    vec_step(s->x, s->x, next - t, s->work[0], s->n);
+    return OK;
+}
+
 static enum status dopri5_step(struct sampling *s, double t, double next, struct error *err)
 {
     struct dopri5 *mine = s->memory;
     double *y = s->work[STAGES], error = 0;
     enum status st;
+
+    if (!sampling_has_slope(s, next)) {
+        if (t >= next - finish)
+            return dopri5_finish(s, t, next, err);
+        next -= finish;
+    }
 
     if (mine->h == 0)
         mine->h = s->values[H0];

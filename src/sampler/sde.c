@@ -7,9 +7,10 @@
  * Stochastic Heun adds the noise first and then makes one Heun step of the drift from there, with
  * the noise's strength taken at the start, which leaves a smaller constant for a second evaluation.
  *
- * Velocity and score are read off one guided prediction.  The score that stirs must be the score of
- * the very density that the velocity transports; two predictions, or a guided and an unguided one,
- * would give a result that depends on w_t even where none should (theory.md 3.7).
+ * The score that stirs must be the score of the very density that the velocity transports: a guided
+ * velocity with an unguided score would give a result that depends on w_t even where none should
+ * (theory.md 3.7).  From a model of one prediction both are read off that one; a model that learned
+ * the two separately gives each its own, both under the same guidance.
  *
  * The last step is special: its noise would stay in the picture.  What it does instead is a choice
  * (enum last_step), and by default the drift alone.
@@ -19,12 +20,28 @@
 
 #include <math.h>
 
+enum { SCORE = 3 }; /* the work array of a second prediction */
+
 static double strength_at(const struct sampling *s, const struct path_coefs *c)
 {
     const struct diffusion *d = &s->request->diffusion;
     const struct diffusion_kind *kind = d->kind ? d->kind : diffusion_kind_at(0);
 
     return kind->strength(c, d->scale);
+}
+
+/* out = u + w s, each as the model of two predictions has it. */
+static enum status drift_of_two(struct sampling *s, double *out, const double *x, double t,
+                                double strength, struct error *err)
+{
+    double *score = s->work[SCORE];
+    enum status st;
+
+    if ((st = sampling_slope(s, out, x, t, err)) || !(strength > 0) ||
+        (st = field_predict(s->request->field, PREDICT_SCORE, score, x, t, err)))
+        return st;
+    vec_step(out, out, strength, score, s->n);
+    return OK;
 }
 
 /* out = u + w s at (x, t), with s from u: one number for x and one for u. */
@@ -40,14 +57,16 @@ static enum status drift(struct sampling *s, double *out, const double *x, doubl
                     "the diffusion '%s' is infinite at t = %g, where alpha = %g: start later, or "
                     "choose another",
                     s->request->diffusion.kind->is.name, t, c.alpha);
+    if (w)
+        *w = strength;
+    if (s->request->field->second)
+        return drift_of_two(s, out, x, t, strength, err);
     if ((strength > 0 &&
          (st = prediction_coefs(&of_x, &of_u, PREDICT_SCORE, PREDICT_VELOCITY, &c, err))) ||
         (st = sampling_slope(s, out, x, t, err)))
         return st;
     for (int64_t i = 0; i < s->n; i++)
         out[i] += strength * (of_x * x[i] + of_u * out[i]);
-    if (w)
-        *w = strength;
     return OK;
 }
 
@@ -103,7 +122,7 @@ const struct sampler sampler_euler_maruyama = {
     .order = 1,
     .evaluations = 1,
     .stochastic = true,
-    .work = 2,
+    .work = SCORE + 1,
     .step = euler_maruyama_step,
 };
 
@@ -138,6 +157,6 @@ const struct sampler sampler_stochastic_heun = {
     .order = 1,
     .evaluations = 2,
     .stochastic = true,
-    .work = 3,
+    .work = SCORE + 1,
     .step = stochastic_heun_step,
 };

@@ -3,8 +3,9 @@
  *
  * The training loss says little: its times and noise change from step to step, labels are dropped,
  * and a network that learns its pictures by heart makes it small.  Here pictures, times and noise
- * are drawn once, no label is dropped, and times are uniform whatever law the training uses, so
- * that runs with different laws can be compared.  The quarters of t show where a network fails:
+ * are drawn once, no label is dropped, and times and noise levels count alike whatever law and
+ * weight the training uses, so that runs with different ones can be compared.  A score is graded as
+ * noise, its own error being infinite near the data.  The quarters of t show where a network fails:
  * near noise (the layout), or near the data (the detail).
  *
  * A perfect model does not reach zero but the floor of theory.md (1.8).
@@ -13,8 +14,8 @@
 
 #include "base/memory.h"
 #include "data/loader.h"
-#include "diffusion/loss.h"
 #include "train/classify.h"
+#include "train/criterion.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -25,11 +26,11 @@ enum { EVAL_SEED = 0x6576616c, EVAL_BATCH = 64 };
 
 struct evaluation {
     struct graph *g;
-    int64_t batch;             /* pictures at once                        */
-    struct flow_batch samples; /* all of them                             */
-    float *fed;                /* [rows]: times as the network reads them */
-    float *y;                  /* [batch, H, W, out_channels], or logits  */
-    int64_t row;               /* floats of a row of y                    */
+    int64_t batch; /* pictures at once                       */
+    struct flow_task task;
+    struct flow_batch samples; /* all of them                            */
+    float *y;                  /* [batch, H, W, out_channels], or logits */
+    int64_t row;               /* floats of a row of y                   */
 };
 
 /* The set to draw from: never the one that is trained on. */
@@ -68,31 +69,48 @@ static enum status fill(const struct dataset *d, int64_t rows, float *pixels, in
     return st;
 }
 
-static enum status draw(struct evaluation *v, const struct dataset *d, const struct model *m,
-                        struct error *err)
+static enum status draw(struct evaluation *v, const struct dataset *d, struct error *err)
 {
     int64_t rows = v->samples.rows, length = v->samples.length;
-    struct flow_task task = {
-        .path = m->path,
-        .predicts = (enum prediction)m->options.prediction,
-        .null_label = m->network->io.null_label,
-        .seed = EVAL_SEED,
-    };
     float *pixels = NULL;
     int32_t *labels = NULL;
     enum status st;
 
-    if (!(st = time_init(&task.time, "uniform", err)) &&
-        !(st = mem_new((void **)&pixels, (uint64_t)(rows * length), sizeof *pixels, "pictures",
+    if (!(st = mem_new((void **)&pixels, (uint64_t)(rows * length), sizeof *pixels, "pictures",
                        err)) &&
         !(st = mem_new((void **)&labels, (uint64_t)rows, sizeof *labels, "labels", err)) &&
         !(st = fill(d, rows, pixels, labels, err)))
-        st = flow_batch_draw(&v->samples, &task, pixels, d->n_classes ? labels : NULL, 0, err);
-    for (int64_t i = 0; i < rows; i++)
-        v->fed[i] = (float)m->options.time_scale * v->samples.t[i];
+        st = flow_batch_draw(&v->samples, &v->task, pixels, d->n_classes ? labels : NULL, 0, err);
     free(pixels);
     free(labels);
     return st;
+}
+
+/* What is trained, without what makes one run's loss another's: the law of the times (but an index
+ * is an index), the weights, and an error that has no bound at the ends. */
+static enum status make_task(struct evaluation *v, const struct experiment *e,
+                             const struct model *m, struct error *err)
+{
+    bool indexed = m->options.time_input == TIME_INDEX;
+    double ends[2] = {0, 1};
+    enum status st;
+
+    if ((st = experiment_task(e, m, &v->task, err)) ||
+        (st = time_init(&v->task.time, indexed ? "discrete" : "uniform", err)))
+        return st;
+    v->task.eta = 0;
+    v->task.seed = EVAL_SEED;
+    time_ends(&v->task.time, &v->task.path, ends);
+    for (int h = 0; h < HEADS_MAX; h++) {
+        struct objective *o = &v->task.head[h];
+        const int fallback[] = {0, 1 + PREDICT_NOISE};
+
+        o->weighting = (struct weighting){0};
+        for (int k = 0;
+             k < 2 && objective_check(o, &v->task.precondition, &v->task.path, ends, NULL); k++)
+            o->graded_as = fallback[k];
+    }
+    return OK;
 }
 
 static enum status check_set(const struct dataset *d, const struct model *m, struct error *err)
@@ -140,11 +158,11 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
         goto out;
     v->g = g;
     v->batch = e->train.batch < EVAL_BATCH ? e->train.batch : EVAL_BATCH;
-    if ((st = flow_batch_init(&v->samples, rows, pixels * io->in_channels, err)) ||
-        (st = mem_new((void **)&v->fed, (uint64_t)rows, sizeof *v->fed, "times", err)) ||
+    if ((st = make_task(v, e, m, err)) ||
+        (st = flow_batch_init_for(&v->samples, &v->task, rows, pixels * io->in_channels, err)) ||
         (st = mem_new((void **)&v->y, (uint64_t)(v->batch * row), sizeof *v->y, "predictions",
                       err)) ||
-        (st = draw(v, d, m, err)) || (st = check_labels(v, io, err)))
+        (st = draw(v, d, err)) || (st = check_labels(v, io, err)))
         goto out;
     v->row = row;
     *out = v;
@@ -160,7 +178,6 @@ void evaluation_free(struct evaluation *v)
     if (!v)
         return;
     flow_batch_release(&v->samples);
-    free(v->fed);
     free(v->y);
     free(v);
 }
@@ -179,7 +196,7 @@ static struct tensor *record_rows(struct evaluation *v, const struct network *ne
     graph_reset(g);
     in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels),
                        v->samples.x + first * v->samples.length);
-    in.t = graph_input(g, SHAPE(rows), v->fed + first);
+    in.t = graph_input(g, SHAPE(rows), v->samples.time + first);
     in.y = io->n_labels ? graph_input_i32(g, SHAPE(rows), v->samples.label + first) : NULL;
     y = network_forward(g, net, in);
     graph_keep(g, y);
@@ -207,26 +224,16 @@ enum status evaluation_measure(struct evaluation *v, const struct model *m, stru
     return graph_measure(v->g, out, err);
 }
 
-/* Mean square of one sample, or a classifier's surprise; a network with a learned variance has more
- * channels than the target. */
+/* The loss of one sample, or a classifier's surprise. */
 static double sample_loss(const struct evaluation *v, const struct network_io *io, int64_t at,
                           int64_t row, bool *right)
 {
-    const float *want = v->samples.target + at * v->samples.length;
     const float *got = v->y + row * v->row;
-    int64_t C = io->in_channels, K = io->out_channels;
-    double sum = 0;
 
     *right = false;
     if (io->classifies)
         return classify_surprise(right, got, io->n_classes, v->samples.label[at]);
-    for (int64_t i = 0; i < io->height * io->width; i++)
-        for (int64_t c = 0; c < C; c++) {
-            double d = (double)got[i * K + c] - (double)want[i * C + c];
-
-            sum += d * d;
-        }
-    return sum / (double)v->samples.length;
+    return criterion_of_row(&v->task, &v->samples, at, got, io->in_channels, io->out_channels);
 }
 
 /* sum [bins] of losses, as means. */

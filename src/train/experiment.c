@@ -1,10 +1,10 @@
 /*
  * experiment.c - the whole configuration of a training run
  *
- * Which keys exist depends on three of them: the network brings its own section, and so do the path
- * and the time density.  The file is therefore read twice, first for those three, then for
- * everything, so that their order in the file does not matter and an unknown key is still an error
- * with its line.
+ * Which keys exist depends on a few of them: the network brings its own section, and so do the
+ * path, the time density, the weight and the wrapper.  The file is therefore read twice, first for
+ * those, then for everything, so that their order in the file does not matter and an unknown key is
+ * still an error with its line.
  */
 #include "train/experiment.h"
 
@@ -24,6 +24,16 @@ static const char *format_choice(int i)
 static const char *time_choice(int i)
 {
     return time_kind_at(i) ? time_kind_at(i)->is.name : NULL;
+}
+
+static const char *loss_choice(int i)
+{
+    return graded_as_at(i) ? graded_as_at(i)->name : NULL;
+}
+
+static const char *weight_choice(int i)
+{
+    return weighting_kind_at(i) ? weighting_kind_at(i)->is.name : NULL;
 }
 
 const struct option data_option_rows[] = {
@@ -82,6 +92,18 @@ const struct option train_option_rows[] = {
      offsetof(struct train_options, label_drop), "0.1", .lo = 0, .hi = 1},
     {"time", "law of the times that samples are shown at", OPTION_CHOICE,
      offsetof(struct train_options, time), "uniform", .choice = time_choice},
+    {"loss", "whose error is squared; own: the prediction's, or the one the weight is stated on",
+     OPTION_CHOICE, offsetof(struct train_options, loss), "own", .choice = loss_choice},
+    {"second_loss", "the same of model.second", OPTION_CHOICE,
+     offsetof(struct train_options, second_loss), "own", .choice = loss_choice},
+    {"weight", "how much an error counts at each noise level", OPTION_CHOICE,
+     offsetof(struct train_options, weight), "uniform", .choice = weight_choice},
+    {"loss_floor", "beta below which an error counts less, by beta / loss_floor; 0: nowhere",
+     OPTION_REAL, offsetof(struct train_options, loss_floor), "0", .lo = 0, .hi = 0.5},
+    {"direction", "weight of 1 - cosine between the velocities of each pixel, beside the loss",
+     OPTION_REAL, offsetof(struct train_options, direction), "0", .lo = 0, .hi = 100},
+    {"variance", "weight of the variational loss that trains a network's learned variance",
+     OPTION_REAL, offsetof(struct train_options, variance), "0", .lo = 0, .hi = 1000},
     {"flip", "mirror pictures at random, where the data set allows it", OPTION_BOOL,
      offsetof(struct train_options, flip), "true", .lo = 0},
     {"recompute", "forget all activations and compute them again: least memory, a third more time",
@@ -126,7 +148,10 @@ struct option_set experiment_options(struct experiment *e,
     group[3] = (struct option_group){"sample", sample_option_rows, &e->sample, NULL};
     group[4] = choice_options(&path_kind_at(e->model.path)->is, "path", e->path_values);
     group[5] = choice_options(&time_kind_at(e->train.time)->is, "time", e->time_values);
-    group[6] = (struct option_group){kind->name, kind->options, e->network, NULL};
+    group[6] = choice_options(&weighting_kind_at(e->train.weight)->is, "weight", e->weight_values);
+    group[7] = choice_options(&precondition_kind_at(e->model.precondition)->is, "precondition",
+                              e->model.precondition_values);
+    group[8] = (struct option_group){kind->name, kind->options, e->network, NULL};
     return (struct option_set){group, e->network ? EXPERIMENT_SECTIONS : EXPERIMENT_SECTIONS - 1};
 }
 
@@ -151,8 +176,13 @@ struct source {
 
 static bool decides_sections(const char *key)
 {
-    return !strcmp(key, "model.network") || !strcmp(key, "model.path") ||
-           !strcmp(key, "train.time");
+    static const char *const deciding[] = {"model.network", "model.path", "model.precondition",
+                                           "train.time", "train.weight"};
+
+    for (size_t i = 0; i < sizeof deciding / sizeof *deciding; i++)
+        if (!strcmp(key, deciding[i]))
+            return true;
+    return false;
 }
 
 static enum status take_head(const char *key, const char *value, struct error *err, void *arg)
@@ -183,7 +213,8 @@ static enum status read_head(struct experiment *e, const struct source *from, st
         return st;
     for (int i = 0; i < from->n_settings; i++)
         if (!strncmp(from->settings[i], "model.", 6) ||
-            !strncmp(from->settings[i], "train.time", 10))
+            !strncmp(from->settings[i], "train.time", 10) ||
+            !strncmp(from->settings[i], "train.weight=", 13))
             if ((st = options_assign(&set, from->settings[i], err)))
                 return st;
     return mem_new(&e->network, 1, network_kind_at(e->model.network)->config_bytes,
@@ -199,6 +230,8 @@ static enum status default_rest(struct experiment *e, struct error *err)
 
     memset(e->path_values, 0, sizeof e->path_values);
     memset(e->time_values, 0, sizeof e->time_values);
+    memset(e->weight_values, 0, sizeof e->weight_values);
+    memset(e->model.precondition_values, 0, sizeof e->model.precondition_values);
     return options_default(&rest, err);
 }
 
@@ -278,6 +311,63 @@ static enum status check_use(const struct experiment *e, const struct dataset *d
     return OK;
 }
 
+/* What a classifier has no use for would be ignored in silence. */
+static enum status check_classifier(const struct train_options *o, struct error *err)
+{
+    if (!o->loss && !o->second_loss && !o->weight && !(o->loss_floor > 0) && !(o->direction > 0) &&
+        !(o->variance > 0))
+        return OK;
+    return fail(err, E_ARG,
+                "the loss of a classifier is the cross-entropy of its labels: train.loss, weight, "
+                "loss_floor, direction and variance are of networks that predict");
+}
+
+enum status experiment_task(const struct experiment *e, const struct model *m,
+                            struct flow_task *out, struct error *err)
+{
+    struct objective graded = {.graded_as = e->train.loss,
+                               .weighting = {.kind = weighting_kind_at(e->train.weight)},
+                               .floor = e->train.loss_floor};
+    enum status st = m->network->io.classifies ? check_classifier(&e->train, err) : OK;
+
+    if (st)
+        return st;
+    memcpy(graded.weighting.values, e->weight_values, sizeof graded.weighting.values);
+    *out = (struct flow_task){
+        .path = m->path,
+        .time = {.kind = time_kind_at(e->train.time)},
+        .head = {graded, graded},
+        .has_second = m->options.second != 0,
+        .precondition = m->precondition,
+        .eta = m->network->io.null_label >= 0 ? e->train.label_drop : 0,
+        .null_label = m->network->io.null_label,
+        .seed = e->train.seed,
+    };
+    memcpy(out->time.values, e->time_values, sizeof out->time.values);
+    out->head[0].predicts = (enum prediction)m->options.prediction;
+    out->head[1].graded_as = e->train.second_loss;
+    if (out->has_second)
+        out->head[1].predicts = (enum prediction)(m->options.second - 1);
+    return flow_task_check(out, err);
+}
+
+/* Channels for a second prediction, by whichever key this network has them. */
+static enum status widen(struct option_set *set, const struct option *rows, int64_t channels,
+                         struct error *err)
+{
+    char text[32];
+
+    for (; rows->name; rows++) {
+        if (!strcmp(rows->name, "learn_sigma"))
+            return options_set(set, rows->name, "true", err);
+        if (strcmp(rows->name, "out_channels"))
+            continue;
+        snprintf(text, sizeof text, "%" PRId64, 2 * channels);
+        return options_set(set, rows->name, text, err);
+    }
+    return OK;
+}
+
 static enum status fit_network(struct experiment *e, const struct dataset *d, struct error *err)
 {
     const struct network_kind *kind = network_kind_at(e->model.network);
@@ -299,7 +389,7 @@ static enum status fit_network(struct experiment *e, const struct dataset *d, st
         if ((st = options_set(&set, follows[i].key, text, err)))
             return st;
     }
-    return OK;
+    return e->model.second ? widen(&set, kind->options, d->channels, err) : OK;
 }
 
 enum status experiment_model(struct experiment *e, const struct dataset *d, struct model **out,

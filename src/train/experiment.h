@@ -3,8 +3,9 @@
  *
  * Sections of the INI file (and of `--set section.key=value`):
  *     [model]  network, path, prediction        [path]  the path's own numbers
- *     [unet] or [dit]  the network's options    [data]  what to learn from
+ *     [unet] or [dit]  the network's options    [precondition]  the wrapper's own numbers
  *     [train]  how                              [time]  the time density's own numbers
+ *     [data]  what to learn from                [weight]  the loss weight's own numbers
  *     [sample]  how pictures are made by default
  * Size, channels and classes of the network follow from the data and are not typed.
  */
@@ -13,7 +14,7 @@
 
 #include "base/option.h"
 #include "data/dataset.h"
-#include "diffusion/time.h"
+#include "diffusion/loss.h"
 #include "pipeline/model.h"
 #include "train/rate.h"
 
@@ -34,9 +35,14 @@ struct train_options {
     int64_t warmup;
     double final_rate; /* of the cosine, over learning_rate */
     double beta1, beta2, adam_eps, weight_decay, clip, ema;
-    double ema_width;  /* of a power average over the run so far, in place of ema; or 0 */
-    double label_drop; /* eta */
-    int time;          /* number, see time_kind_at */
+    double ema_width;      /* of a power average over the run so far, in place of ema; or 0 */
+    double label_drop;     /* eta */
+    int time;              /* number, see time_kind_at */
+    int loss, second_loss; /* objective.graded_as of each head      */
+    int weight;            /* number, see weighting_kind_at         */
+    double loss_floor;     /* objective.floor                       */
+    double direction;      /* of the directions' loss, beside it    */
+    double variance;       /* of the variational loss, beside it    */
     bool flip;
     bool recompute;     /* forget activations inside blocks and compute them again */
     char *memory_limit; /* a size, or NULL: recompute as little as fits into it    */
@@ -50,7 +56,7 @@ extern const struct option train_option_rows[];
 
 struct experiment {
     struct model_options model;
-    double path_values[CHOICE_VALUES], time_values[CHOICE_VALUES];
+    double path_values[CHOICE_VALUES], time_values[CHOICE_VALUES], weight_values[CHOICE_VALUES];
     void *network; /* the kind's configuration, heap */
     struct data_options data;
     struct train_options train;
@@ -67,9 +73,13 @@ enum status experiment_read_text(struct experiment *e, const char *name, const c
 void experiment_release(struct experiment *e);
 
 /* All sections as one option set, over e itself. */
-enum { EXPERIMENT_SECTIONS = 7 };
+enum { EXPERIMENT_SECTIONS = 9 };
 struct option_set experiment_options(struct experiment *e,
                                      struct option_group group[EXPERIMENT_SECTIONS]);
+
+/* What its model is trained for.  E_ARG naming what excludes what. */
+enum status experiment_task(const struct experiment *e, const struct model *m,
+                            struct flow_task *out, struct error *err);
 
 /* Open the data set it names. */
 enum status experiment_data(const struct experiment *e, struct dataset **out, struct error *err);

@@ -2,7 +2,7 @@
  * trainer.c - a training run
  *
  *     batch from the loader -> times, noise, dropped labels -> x_t and target    (host, by sample
- * number) network forward, mean squared error, adjoints                              (one tape)
+ * number) network forward, loss (criterion.c), adjoints                              (one tape)
  *     norm, clip, AdamW, average                                                  (flat arrays)
  *
  * Sample k of a run is the k-th ever drawn, and everything random about it is a function of the
@@ -18,10 +18,11 @@
 #include "base/memory.h"
 #include "data/loader.h"
 #include "diffusion/loss.h"
-#include "ops/basic.h"
+#include "ops/loss.h"
 #include "train/adamw.h"
 #include "train/checkpoint.h"
 #include "train/classify.h"
+#include "train/criterion.h"
 #include "train/evaluate.h"
 #include "train/log.h"
 #include "train/power_ema.h"
@@ -50,6 +51,8 @@ struct trainer {
     struct graph *graph;
     struct flow_task task;
     struct flow_batch batch;
+    struct criterion criterion;
+    const float *pixels; /* of the batch */
     struct train_state state;
     char *config;
     float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
@@ -83,19 +86,21 @@ static enum status describe_config(struct trainer *t, struct error *err)
 
 static enum status make_task(struct trainer *t, struct error *err)
 {
-    const struct experiment *e = t->r->experiment;
-    const struct model *m = t->state.model;
+    const struct network_io *io = &t->state.model->network->io;
+    uint64_t rows = (uint64_t)t->options.batch;
+    enum status st;
 
-    t->task = (struct flow_task){
-        .path = m->path,
-        .time = {.kind = time_kind_at(e->train.time)},
-        .predicts = (enum prediction)m->options.prediction,
-        .eta = m->network->io.null_label >= 0 ? e->train.label_drop : 0,
-        .null_label = m->network->io.null_label,
-        .seed = e->train.seed,
+    t->criterion = (struct criterion){
+        .task = &t->task,
+        .direction = t->options.direction,
+        .variance = t->options.variance,
     };
-    memcpy(t->task.time.values, e->time_values, sizeof t->task.time.values);
-    return flow_task_check(&t->task, err);
+    if ((st = experiment_task(t->r->experiment, t->state.model, &t->task, err)) ||
+        (st = criterion_check(&t->criterion, io, err)))
+        return st;
+    return t->options.variance > 0 ? mem_new((void **)&t->criterion.numbers, rows,
+                                             VB_NUMBERS * sizeof(float), "variances", err)
+                                   : OK;
 }
 
 static enum status check_labels(const struct trainer *t, struct error *err)
@@ -124,7 +129,7 @@ static enum status make_arrays(struct trainer *t, struct error *err)
              mem_block_new((void **)&t->state.m, n_trained, sizeof(float), "first moments", err)) ||
         (st = mem_block_new((void **)&t->state.v, n_trained, sizeof(float), "second moments",
                             err)) ||
-        (st = flow_batch_init(&t->batch, t->options.batch, length, err)))
+        (st = flow_batch_init_for(&t->batch, &t->task, t->options.batch, length, err)))
         return st;
     if (t->options.accumulate > 1 &&
         (st = mem_block_new((void **)&t->total, n_trained, sizeof(float), "summed gradients", err)))
@@ -184,6 +189,7 @@ static void tear_down(struct trainer *t)
     dataset_close(t->data);
     graph_free(t->graph);
     flow_batch_release(&t->batch);
+    free(t->criterion.numbers);
     log_close(&t->log);
     evaluation_free(t->evaluation);
     mem_block_free(t->state.average, n, sizeof(float));
@@ -282,8 +288,7 @@ static enum status check_drawn(const struct trainer *t, int64_t first, struct er
     return OK;
 }
 
-/* Record the loss of the batch and its adjoints.  A network that learns a variance has more
- * channels than the target; the flow objective reads the first ones. */
+/* Record the loss of the batch and its adjoints. */
 static struct tensor *record_loss(struct trainer *t)
 {
     const struct network *net = t->state.model->network;
@@ -294,13 +299,11 @@ static struct tensor *record_loss(struct trainer *t)
 
     graph_reset(g);
     in.x = graph_input(g, shape, t->batch.x);
-    in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.t);
+    in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.time);
     in.y = net->io.n_labels ? graph_input_i32(g, SHAPE(t->batch.rows), t->batch.label) : NULL;
     y = network_forward(g, net, in);
-    if (!net->io.classifies && net->io.out_channels != net->io.in_channels)
-        y = op_slice(g, y, 0, net->io.in_channels);
     loss = net->io.classifies ? classify_loss(g, y, t->batch.label)
-                              : op_mse(g, y, graph_input(g, shape, t->batch.target));
+                              : criterion_record(g, &t->criterion, &t->batch, y, t->pixels);
     graph_backward(g, loss);
     graph_keep(g, loss);
     return loss;
@@ -317,8 +320,8 @@ static enum status draw_batch(struct trainer *t, struct error *err)
     st = flow_batch_draw(&t->batch, &t->task, b.pixels, b.labels, (uint64_t)b.first_sample, err);
     if (!st)
         st = check_drawn(t, b.first_sample, err);
-    for (int64_t i = 0; i < t->batch.rows; i++)
-        t->batch.t[i] *= (float)t->state.model->options.time_scale;
+    criterion_draw(&t->criterion, &t->batch);
+    t->pixels = b.pixels;
     t->parts.data += clock_seconds() - start;
     return st;
 }

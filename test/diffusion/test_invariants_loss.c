@@ -1,5 +1,6 @@
 /*
- * test_invariants_loss.c - the loss of a training batch: theory.md 4.3, I22, I23, and 3.9 F1, S18
+ * test_invariants_loss.c - the loss of a training batch: theory.md 4.3, I22, I23, and 3.9 F1, S18,
+ * S26
  *
  * Batches are drawn by the very code that trains, and the exact field plays the network: its loss
  * must be the floor C*, which is known (1.9) or tabulated, within the error of the mean.
@@ -47,8 +48,11 @@ static double mean_error(const struct mean *m)
 static struct flow_task task_named(const char *path, double t0, double t1, enum prediction p,
                                    double eta)
 {
-    struct flow_task task = {
-        .path = path_named(path), .predicts = p, .eta = eta, .null_label = NONE, .seed = 77};
+    struct flow_task task = {.path = path_named(path),
+                             .head = {{.predicts = p}},
+                             .eta = eta,
+                             .null_label = NONE,
+                             .seed = 77};
 
     assert_int_equal(time_init(&task.time, "uniform", NULL), OK);
     assert_int_equal(time_set(&task.time, "t0", t0, NULL), OK);
@@ -90,7 +94,8 @@ static struct mean exact_loss(const struct mixture *m, const struct flow_task *t
             struct mixture_value v;
 
             assert_int_equal(mixture_at(&v, m, &c, &x, y, NULL), OK);
-            mean_add(&loss, pow(value_field(&v, task->predicts)[0] - (double)b.target[k], 2));
+            mean_add(&loss,
+                     pow(value_field(&v, task->head[0].predicts)[0] - (double)b.target[k], 2));
         }
     }
     flow_batch_release(&b);
@@ -174,20 +179,46 @@ static void i22_floor_with_dropped_labels(void **state)
 static void i22_floor_of_other_predictions(void **state)
 {
     json_t *root = json_load_file(GOLDEN_DIR "/theory/loss_floor.json", 0, NULL), *row;
-    static const char *const keys[N_PREDICTIONS] = {"u", "score", "eps", "z"};
+    static const char *const keys[] = {"u", "score", "eps", "z"};
     struct mixture m;
 
     (void)state;
     assert_non_null(root);
     mixture_line(&m);
     row = floor_row(root, "cosine");
-    for (enum prediction p = 0; p < N_PREDICTIONS; p++) {
+    for (enum prediction p = 0; p <= PREDICT_DATA; p++) {
         struct flow_task task = task_named("cosine", 0.02, 0.98, p, 0);
         struct mean loss = exact_loss(&m, &task, FEW);
 
         if (fabs(mean_of(&loss) - number(row, "guided", keys[p])) > 5 * mean_error(&loss))
             fail_msg("%s: loss %g, floor %g, error of the mean %g", keys[p], mean_of(&loss),
                      number(row, "guided", keys[p]), mean_error(&loss));
+    }
+    mixture_release(&m);
+    json_decref(root);
+}
+
+/* S26: (3.13) holds for every prediction, (3.12) being the score's. */
+static void s26_dropped_labels_of_other_predictions(void **state)
+{
+    json_t *root = json_load_file(GOLDEN_DIR "/theory/loss_floor.json", 0, NULL), *row;
+    static const char *const keys[] = {"u", "score", "eps", "z"};
+    const double eta = 0.3;
+    struct mixture m;
+
+    (void)state;
+    assert_non_null(root);
+    mixture_line(&m);
+    row = floor_row(root, "cosine");
+    for (enum prediction p = 0; p <= PREDICT_DATA; p++) {
+        struct flow_task task = task_named("cosine", 0.02, 0.98, p, eta);
+        struct mean loss = exact_loss(&m, &task, FEW);
+        double floor =
+            (1 - eta) * number(row, "guided", keys[p]) + eta * number(row, "uncond", keys[p]);
+
+        if (fabs(mean_of(&loss) - floor) > 5 * mean_error(&loss))
+            fail_msg("%s: loss %g, floor %g, error of the mean %g", keys[p], mean_of(&loss), floor,
+                     mean_error(&loss));
     }
     mixture_release(&m);
     json_decref(root);
@@ -339,6 +370,7 @@ int main(void)
         cmocka_unit_test(i22_floor_of_one_gaussian),
         cmocka_unit_test(i22_floor_with_dropped_labels),
         cmocka_unit_test(i22_floor_of_other_predictions),
+        cmocka_unit_test(s26_dropped_labels_of_other_predictions),
         cmocka_unit_test(i23_losses_differ_by_a_constant),
         cmocka_unit_test(labels_change_neither_x_nor_target),
         cmocka_unit_test(batches_may_be_cut_anywhere),

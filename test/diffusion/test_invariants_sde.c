@@ -314,6 +314,81 @@ static void i15_orders_of_the_exponential_solvers(void **state)
     }
 }
 
+/* ---- Two predictions ---- */
+
+/* Run from the same points with the velocity of one oracle and the score of another, or of the
+ * first alone (second NULL).  Returns how often the second was asked. */
+static int64_t run_two(double x[6], const char *solver, const struct diffusion *diffusion,
+                       struct mixture_oracle *velocity, struct mixture_oracle *second, double scale)
+{
+    const double w[] = {scale, scale, scale};
+    double times[41];
+    struct noise_of noise = {1, 3, 2};
+    struct guidance guidance[2];
+    struct field field = {.path = velocity->path, .guidance = &guidance[0]};
+    struct sampling_request r = {.times = times,
+                                 .steps = 40,
+                                 .field = &field,
+                                 .diffusion = *diffusion,
+                                 .draw = noise_draw,
+                                 .draw_self = &noise};
+    struct error err = {0};
+
+    for (int i = 0; i <= 40; i++)
+        times[i] = 0.05 + 0.9 * i / 40;
+    start_points(x, &velocity->path, 3);
+    assert_int_equal(guidance_init(&guidance[0], predictor_of_mixture(velocity), w, NULL, NULL),
+                     OK);
+    if (second) {
+        field.second = &guidance[1];
+        field.second_predicts = second->predicts;
+        assert_int_equal(guidance_init(&guidance[1], predictor_of_mixture(second), w, NULL, NULL),
+                         OK);
+        second->calls = 0;
+    }
+    assert_int_equal(sampler_find(&r.sampler, solver, NULL), OK);
+    choice_defaults(r.values, &r.sampler->is);
+    if (sampling_run(x, &r, NULL, &err))
+        fail_msg("%s", err.text);
+    guidance_release(&guidance[0]);
+    if (second)
+        guidance_release(&guidance[1]);
+    return second ? second->calls : 0;
+}
+
+/* S22: two heads or one head and a conversion give the same drift, under any guidance; and the
+ * second is really asked, but for the flow. */
+static void s22_two_heads_or_one_and_a_conversion(void **state)
+{
+    static const char *const solvers[] = {"euler_maruyama", "stochastic_heun", "ddim"};
+    const int32_t one[] = {1, 1, 1}, other[] = {2, 2, 2};
+    struct diffusion beta = diffusion_named("sigma", 1), zero = diffusion_named("zero", 1);
+    struct mixture_oracle u = {
+        .mixture = &plane, .path = path_named("cosine"), .label = one, .rows = 3};
+
+    (void)state;
+    for (int k = 0; k < 3; k++)
+        for (double w = 0; w <= 3; w += 1) {
+            struct mixture_oracle second = u;
+            double alone[6], both[6];
+
+            run_two(alone, solvers[k], &beta, &u, NULL, w);
+            for (enum prediction p = PREDICT_SCORE; p <= PREDICT_NOISE; p++) {
+                second.predicts = p;
+                run_two(both, solvers[k], &beta, &u, &second, w);
+                for (int i = 0; i < 6; i++)
+                    near(both[i], alone[i], 1e-8, solvers[k]);
+            }
+            if (k == 2) /* data and noise of one point are told by one head */
+                continue;
+            assert_true(run_two(both, solvers[k], &beta, &u, &second, w) > 0);
+            assert_int_equal(run_two(both, solvers[k], &zero, &u, &second, w), 0);
+            second.label = other;
+            run_two(both, solvers[k], &beta, &u, &second, w);
+            assert_true(w == 0 || fabs(both[0] - alone[0]) > 1e-3);
+        }
+}
+
 /* ---- Refusals ---- */
 
 static void infinite_strength_is_refused(void **state)
@@ -354,6 +429,7 @@ int main(void)
         cmocka_unit_test(i16_ddim_is_euler_in_the_noise_level),
         cmocka_unit_test(i17_on_straight_paths_it_is_euler_in_time),
         cmocka_unit_test(i18_the_family_between_ddim_and_ddpm),
+        cmocka_unit_test(s22_two_heads_or_one_and_a_conversion),
         cmocka_unit_test(infinite_strength_is_refused),
     };
 

@@ -177,10 +177,10 @@ static void infinite_targets_are_refused(void **state)
     struct error err = {0};
 
     (void)state;
-    assert_int_equal(path_target(&of_z, &of_eps, PREDICT_VELOCITY, &c, &err), E_ARG);
-    assert_int_equal(path_target(&of_z, &of_eps, PREDICT_SCORE, &c, &err), E_ARG);
+    assert_int_equal(prediction_target(&of_z, &of_eps, PREDICT_VELOCITY, &c, &err), E_ARG);
+    assert_int_equal(prediction_target(&of_z, &of_eps, PREDICT_SCORE, &c, &err), E_ARG);
     assert_non_null(strstr(err.text, "score"));
-    assert_int_equal(path_target(&of_z, &of_eps, PREDICT_NOISE, &c, &err), OK);
+    assert_int_equal(prediction_target(&of_z, &of_eps, PREDICT_NOISE, &c, &err), OK);
 }
 
 /* S8: x_t given z has mean alpha z and variance beta^2 on every path. */
@@ -212,6 +212,7 @@ static void points_have_the_law_of_the_path(void **state)
 static void uniform_times(void **state)
 {
     enum { N = 20000 };
+    const struct path condot = path_named("condot");
     struct time_density d;
     struct error err = {0};
     double mean = 0, lo = 1, hi = 0;
@@ -221,7 +222,7 @@ static void uniform_times(void **state)
     assert_int_equal(time_set(&d, "t0", 0.2, NULL), OK);
     assert_int_equal(time_set(&d, "t1", 0.6, NULL), OK);
     for (uint64_t i = 0; i < N; i++) {
-        double t = time_draw(&d, 3, i);
+        double t = time_draw(&d, &condot, 3, i);
 
         mean += t / N;
         lo = fmin(lo, t);
@@ -229,15 +230,16 @@ static void uniform_times(void **state)
     }
     assert_true(lo >= 0.2 && hi < 0.6 && lo < 0.201 && hi > 0.599);
     assert_true(fabs(mean - 0.4) < 5 * 0.4 / sqrt(12.0 * N));
-    assert_true(time_draw(&d, 3, 5) == time_draw(&d, 3, 5));
+    assert_true(time_draw(&d, &condot, 3, 5) == time_draw(&d, &condot, 3, 5));
     assert_int_equal(time_set(&d, "t1", 0.1, NULL), OK);
-    assert_int_equal(time_check(&d, &err), E_ARG);
+    assert_int_equal(time_check(&d, &condot, &err), E_ARG);
     assert_non_null(strstr(err.text, "0.2"));
 }
 
 static void logit_normal_times(void **state)
 {
     enum { N = 20000 };
+    const struct path condot = path_named("condot");
     struct time_density d;
     double mean = 0, square = 0;
 
@@ -245,9 +247,9 @@ static void logit_normal_times(void **state)
     assert_int_equal(time_init(&d, "logit-normal", NULL), OK);
     assert_int_equal(time_set(&d, "mean", -0.5, NULL), OK);
     assert_int_equal(time_set(&d, "std", 1.5, NULL), OK);
-    assert_int_equal(time_check(&d, NULL), OK);
+    assert_int_equal(time_check(&d, &condot, NULL), OK);
     for (uint64_t i = 0; i < N; i++) {
-        double t = time_draw(&d, 3, i), logit = log(t / (1 - t));
+        double t = time_draw(&d, &condot, 3, i), logit = log(t / (1 - t));
 
         assert_true(t > 0 && t < 1);
         mean += logit / N;

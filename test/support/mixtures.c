@@ -64,7 +64,8 @@ const double *value_field(const struct mixture_value *v, enum prediction p)
     return p == PREDICT_VELOCITY ? v->u
            : p == PREDICT_SCORE  ? v->s
            : p == PREDICT_NOISE  ? v->eps
-                                 : v->z;
+           : p == PREDICT_DATA   ? v->z
+                                 : v->v;
 }
 
 void noise_draw(void *self, double *out, int64_t step)
@@ -94,7 +95,7 @@ struct sampling_report solve_how(double *x, int64_t rows, const struct mixture *
                                        .draw_self = &noise};
     double *scale = calloc((size_t)rows, sizeof(*scale)), times[STEPS_MAX + 1];
     int32_t *label = calloc((size_t)rows, sizeof(*label));
-    struct sampling_report report;
+    struct sampling_report report = {0};
     struct error err = {0};
     struct grid grid;
 

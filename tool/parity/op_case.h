@@ -33,8 +33,10 @@ struct op_builder {
     struct tensor *(*unary)(struct graph *g, struct tensor *x); /* for builders of many such */
 };
 
-/* The rows of magnitude-preserving operators (op_magnitude.c); n of them. */
+/* The rows of magnitude-preserving operators (op_magnitude.c) and of losses (op_losses.c); n of
+ * them. */
 const struct op_builder *magnitude_builders(size_t *n);
+const struct op_builder *loss_builders(size_t *n);
 
 struct op_case {
     struct parity_fixture *fixture;

@@ -11,6 +11,9 @@
 #include "parity.h"
 #include "sampler/sampler.h"
 
+/* The fixtures know the first four predictions: velocity, score, noise, data. */
+enum { KNOWN_PREDICTIONS = PREDICT_DATA + 1 };
+
 /* All numbers in a value (a number, or arrays of arrays of them), in order, in the fixture's
  * memory; null becomes NaN.  E_FORMAT, naming `what`, for anything else and when their count is not
  * `want` (want < 0: any).  n may be NULL. */

@@ -201,6 +201,7 @@ struct parity_checker {
     X(unet_edm2)           \
     X(classifier)          \
     X(train_dit)           \
+    X(ddpm_learned_range)  \
     X(theory_schedulers)   \
     X(theory_targets)      \
     X(theory_fields)       \

@@ -44,7 +44,7 @@ static enum status mean_square(double *out, const struct mixture *m, const struc
 
 /* The four floors at one time.  Near noise the data are what is uncertain, near the data the noise;
  * the other of the two would be a difference of nearly equal numbers. */
-static enum status floors_at(double out[N_PREDICTIONS], const struct mixture *m,
+static enum status floors_at(double out[KNOWN_PREDICTIONS], const struct mixture *m,
                              const struct path_coefs *c, int32_t y, struct error *err)
 {
     bool noisy = c->alpha < c->beta;
@@ -70,16 +70,16 @@ static enum status floors_at(double out[N_PREDICTIONS], const struct mixture *m,
 
 /* Means over t uniform on [t0, t1]: Gauss's rule of three points in each panel, with t = 3 s^2 - 2
  * s^3 crowding the panels to the ends, where scores grow like 1 / beta^2. */
-static enum status floors(double out[N_PREDICTIONS], const struct mixture *m,
+static enum status floors(double out[KNOWN_PREDICTIONS], const struct mixture *m,
                           const struct path *path, double t0, double t1, int32_t y,
                           struct error *err)
 {
     static const double node[3] = {-0.77459666924148337704, 0, 0.77459666924148337704};
     static const double weight[3] = {5.0 / 18, 8.0 / 18, 5.0 / 18};
-    double here[N_PREDICTIONS];
+    double here[KNOWN_PREDICTIONS];
     enum status st;
 
-    memset(out, 0, N_PREDICTIONS * sizeof(*out));
+    memset(out, 0, KNOWN_PREDICTIONS * sizeof(*out));
     for (int i = 0; i < 3 * T_PANELS; i++) {
         double s = (i / 3 + 0.5 + 0.5 * node[i % 3]) / T_PANELS;
         double share = weight[i % 3] / T_PANELS * 6 * s * (1 - s);
@@ -87,19 +87,20 @@ static enum status floors(double out[N_PREDICTIONS], const struct mixture *m,
 
         if ((st = floors_at(here, m, &c, y, err)))
             return st;
-        for (int p = 0; p < N_PREDICTIONS; p++)
+        for (int p = 0; p < KNOWN_PREDICTIONS; p++)
             out[p] += share * here[p];
     }
     return OK;
 }
 
-static enum status floors_add(struct pairs of[N_PREDICTIONS], const double got[N_PREDICTIONS],
-                              const json_t *want, struct error *err)
+static enum status floors_add(struct pairs of[KNOWN_PREDICTIONS],
+                              const double got[KNOWN_PREDICTIONS], const json_t *want,
+                              struct error *err)
 {
-    static const char *const keys[N_PREDICTIONS] = {"u", "score", "eps", "z"};
+    static const char *const keys[KNOWN_PREDICTIONS] = {"u", "score", "eps", "z"};
     enum status st = OK;
 
-    for (int i = 0; i < N_PREDICTIONS && !st; i++) {
+    for (int i = 0; i < KNOWN_PREDICTIONS && !st; i++) {
         const json_t *value = json_object_get(want, keys[i]);
         double number = json_number_value(value);
 
@@ -110,14 +111,14 @@ static enum status floors_add(struct pairs of[N_PREDICTIONS], const double got[N
 }
 
 struct floor_pairs {
-    struct pairs of[N_PREDICTIONS], dropped, single;
+    struct pairs of[KNOWN_PREDICTIONS], dropped, single;
 };
 
 /* A row: unguided, each class, their mean, and the mean over dropped labels. */
 static enum status floor_row(struct floor_pairs *p, const struct mixture *m, const json_t *root,
                              const json_t *row, struct error *err)
 {
-    double t0, t1, any[N_PREDICTIONS], with[N_PREDICTIONS], guided[N_PREDICTIONS] = {0};
+    double t0, t1, any[KNOWN_PREDICTIONS], with[KNOWN_PREDICTIONS], guided[KNOWN_PREDICTIONS] = {0};
     struct path path;
     enum status st;
     json_t *record;
@@ -139,7 +140,7 @@ static enum status floor_row(struct floor_pairs *p, const struct mixture *m, con
             (st = floors(with, m, &path, t0, t1, y, err)) ||
             (st = floors_add(p->of, with, record, err)))
             return st;
-        for (int j = 0; j < N_PREDICTIONS; j++)
+        for (int j = 0; j < KNOWN_PREDICTIONS; j++)
             guided[j] += mixture_prior(m, y) * with[j];
     }
     if ((st = floors_add(p->of, guided, json_object_get(row, "guided"), err)))
@@ -161,7 +162,7 @@ static enum status single_row(struct floor_pairs *p, const json_t *root, const j
                               struct error *err)
 {
     static const int32_t label;
-    double t0, t1, var, want, zero = 0, one = 1, got[N_PREDICTIONS];
+    double t0, t1, var, want, zero = 0, one = 1, got[KNOWN_PREDICTIONS];
     struct mixture m;
     struct path path;
     enum status st;
@@ -187,8 +188,8 @@ static bool floor_knows(const json_t *root)
 static enum status floor_check(struct parity_report *r, struct parity_fixture *f,
                                const struct parity_options *options, struct error *err)
 {
-    static const char *const names[N_PREDICTIONS] = {"velocity loss", "score loss", "noise loss",
-                                                     "data loss"};
+    static const char *const names[KNOWN_PREDICTIONS] = {"velocity loss", "score loss",
+                                                         "noise loss", "data loss"};
     const struct parity_limit limit = {.of_each = 1e-5};
     const json_t *root = fixture_part(f, "")->json;
     struct floor_pairs p = {0};
@@ -212,12 +213,12 @@ static enum status floor_check(struct parity_report *r, struct parity_fixture *f
         if (!st)
             st = single_row(&p, root, row, err);
     }
-    for (int k = 0; k < N_PREDICTIONS; k++)
+    for (int k = 0; k < KNOWN_PREDICTIONS; k++)
         pairs_compare(&p.of[k], r, names[k], limit);
     pairs_compare(&p.dropped, r, "velocity loss with dropped labels", limit);
     pairs_compare(&p.single, r, "velocity loss of one Gaussian", limit);
 out:
-    for (int k = 0; k < N_PREDICTIONS; k++)
+    for (int k = 0; k < KNOWN_PREDICTIONS; k++)
         pairs_release(&p.of[k]);
     pairs_release(&p.dropped);
     pairs_release(&p.single);

@@ -18,7 +18,6 @@
 #include "ops/attention.h"
 #include "ops/basic.h"
 #include "ops/conv.h"
-#include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/linear.h"
 #include "ops/magnitude.h"
@@ -487,32 +486,6 @@ static struct tensor *build_unpatchify(struct op_case *c)
     return op_unpatchify(c->graph, t, H, W, p);
 }
 
-/* --- losses ------------------------------------------------------------------------------- */
-
-static struct tensor *build_mse(struct op_case *c)
-{
-    struct tensor *x = case_input(c, "x", CASE_PLAIN);
-    struct tensor *target = case_input(c, "target", CASE_PLAIN);
-
-    if (c->status || !case_need(c, has_shape(target, x->shape), "x and target of one shape"))
-        return NULL;
-    return op_mse(c->graph, x, target);
-}
-
-/* The mean over the batch. */
-static struct tensor *build_cross_entropy(struct op_case *c)
-{
-    struct tensor *z = case_input(c, "z", CASE_PLAIN), *y;
-
-    if (c->status || !case_need(c, z->shape.rank == 2 && shape_count(z->shape) > 0, "z [N, K]"))
-        return NULL;
-    y = case_indices(c, "labels", shape_last(z->shape));
-    if (!y || !case_need(c, has_shape(y, SHAPE(z->shape.dim[0])), "a label for each row"))
-        return NULL;
-    return op_affine(c->graph, op_sum(c->graph, op_cross_entropy(c->graph, z, y)),
-                     1 / (double)z->shape.dim[0], 0);
-}
-
 /* --- the table ---------------------------------------------------------------------------- */
 
 static const struct op_builder builders[] = {
@@ -523,7 +496,6 @@ static const struct op_builder builders[] = {
     {"avgpool2", CASE_PICTURE, build_avgpool, NULL},
     {"concat_channels", CASE_PICTURE, build_concat, NULL},
     {"conv2d", CASE_PICTURE, build_conv2d, NULL},
-    {"cross_entropy", CASE_PLAIN, build_cross_entropy, NULL},
     {"embedding", CASE_PLAIN, build_embedding, NULL},
     {"geglu", CASE_PLAIN, build_gated, op_geglu},
     {"gelu_erf", CASE_PLAIN, build_pointwise, op_gelu_erf},
@@ -535,7 +507,6 @@ static const struct op_builder builders[] = {
     {"leaky_relu", CASE_PLAIN, build_leaky_relu, NULL},
     {"linear", CASE_PLAIN, build_linear, NULL},
     {"mp_silu", CASE_PLAIN, build_pointwise, op_mp_silu},
-    {"mse_mean", CASE_PLAIN, build_mse, NULL},
     {"nearest_x2", CASE_PICTURE, build_upsample, NULL},
     {"patchify_tokens", CASE_PATCHES, build_patchify, NULL},
     {"qk_rmsnorm", CASE_HEADS, build_qk_rmsnorm, NULL},
@@ -559,18 +530,24 @@ static bool name_fits(const char *op, const char *row)
            (op[n] == '_' && op[n + 1] && strspn(op + n + 1, "0123456789.") == strlen(op + n + 1));
 }
 
+static const struct op_builder *find_among(const struct op_builder *rows, size_t n, const char *op)
+{
+    for (size_t i = 0; i < n; i++)
+        if (name_fits(op, rows[i].op))
+            return &rows[i];
+    return NULL;
+}
+
 static const struct op_builder *builder_find(const char *op)
 {
-    size_t n;
-    const struct op_builder *more = magnitude_builders(&n);
+    size_t n, n_losses;
+    const struct op_builder *more = magnitude_builders(&n), *losses = loss_builders(&n_losses);
+    const struct op_builder *found =
+        find_among(builders, sizeof(builders) / sizeof(builders[0]), op);
 
-    for (size_t i = 0; i < sizeof(builders) / sizeof(builders[0]); i++)
-        if (name_fits(op, builders[i].op))
-            return &builders[i];
-    for (size_t i = 0; i < n; i++)
-        if (name_fits(op, more[i].op))
-            return &more[i];
-    return NULL;
+    if (!found)
+        found = find_among(more, n, op);
+    return found ? found : find_among(losses, n_losses, op);
 }
 
 /* The accepted deviation is 2e-5, but where a group's values lie so close together that float32

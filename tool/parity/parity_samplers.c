@@ -2,8 +2,8 @@
  * parity_samplers.c - solvers of the flow against published formulas on mixtures
  *
  * Files of kind sampler_mixture hold, for each path, field values ("probe"), the exact end points
- * of the flow ODE, the results of fixed-step methods and of dopri5 with its step counts; the rest of
- * such a file is parity_solvers.c's.  What this version has no code for is skipped by name.
+ * of the flow ODE, the results of fixed-step methods and of dopri5 with its step counts; the rest
+ * of such a file is parity_solvers.c's.  What this version has no code for is skipped by name.
  * Tolerance 1e-9 absolute, as the files state.
  */
 #include "solver_case.h"
@@ -33,7 +33,7 @@ static void skip_others(struct parity_report *r, const json_t *object, const cha
 
 /* ---- sampler_mixture ---- */
 
-static enum status probe_values(double *log_p, double *fields[N_PREDICTIONS],
+static enum status probe_values(double *log_p, double *fields[KNOWN_PREDICTIONS],
                                 const struct sampler_case *s, const double *x, int64_t points,
                                 double t, struct error *err)
 {
@@ -56,8 +56,8 @@ static enum status probe_values(double *log_p, double *fields[N_PREDICTIONS],
 
 static enum status probe_check(struct sampler_case *s, const json_t *probe, struct error *err)
 {
-    static const char *const keys[N_PREDICTIONS] = {"velocity", "score", "noise", "denoiser"};
-    double *x, *t, *ab, *got[N_PREDICTIONS], *want, *log_p;
+    static const char *const keys[KNOWN_PREDICTIONS] = {"velocity", "score", "noise", "denoiser"};
+    double *x, *t, *ab, *got[KNOWN_PREDICTIONS], *want, *log_p;
     int64_t n, times;
     enum status st;
 
@@ -66,16 +66,16 @@ static enum status probe_check(struct sampler_case *s, const json_t *probe, stru
         (st = member_read(&ab, NULL, s->f, probe, "alpha_beta", 2 * times, err)) ||
         (st = fixture_new(s->f, (void **)&log_p, (uint64_t)(times * n), sizeof(double), err)))
         return st;
-    for (int p = 0; p < N_PREDICTIONS; p++)
+    for (int p = 0; p < KNOWN_PREDICTIONS; p++)
         if ((st = fixture_new(s->f, (void **)&got[p], (uint64_t)(times * n), sizeof(double), err)))
             return st;
     for (int64_t i = 0; i < times; i++) {
-        double *here[N_PREDICTIONS], mine[2];
+        double *here[KNOWN_PREDICTIONS], mine[2];
         int64_t points = n / s->m.dim;
 
         if (!(t[i] >= 0 && t[i] <= 1) || n % s->m.dim)
             return fail(err, E_FORMAT, "a probe of %lld numbers at t = %g", (long long)n, t[i]);
-        for (int p = 0; p < N_PREDICTIONS; p++)
+        for (int p = 0; p < KNOWN_PREDICTIONS; p++)
             here[p] = got[p] + i * n;
         mine[0] = path_at(&s->path, t[i]).alpha;
         mine[1] = path_at(&s->path, t[i]).beta;
@@ -84,7 +84,7 @@ static enum status probe_check(struct sampler_case *s, const json_t *probe, stru
         if ((st = probe_values(log_p + i * points, here, s, x, points, t[i], err)))
             return st;
     }
-    for (int p = 0; p < N_PREDICTIONS; p++) {
+    for (int p = 0; p < KNOWN_PREDICTIONS; p++) {
         if ((st = member_read(&want, NULL, s->f, probe, keys[p], times * n, err)))
             return st;
         parity_compare_f64(s->r, keys[p], got[p], want, times * n, limit);

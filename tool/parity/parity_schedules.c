@@ -3,6 +3,9 @@
  */
 #include "oracle.h"
 
+#include "diffusion/precondition.h"
+#include "diffusion/weighting.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +227,45 @@ static enum status ddpm_step_check(struct parity_report *r, struct parity_fixtur
     return OK;
 }
 
+/* ---- The wrapper ---- */
+
+/* c_skip, c_out, c_in, c_noise and the loss weight of some noise levels, on the path alpha = 1. */
+static enum status precondition_numbers(struct parity_report *r, struct parity_fixture *f,
+                                        const json_t *part, struct error *err)
+{
+    static const char *const keys[] = {"c_skip", "c_out", "c_in", "c_noise", "weight"};
+    enum { KEYS = sizeof keys / sizeof *keys };
+    struct precondition wrap = {.kind = precondition_kind_at(1)};
+    struct weighting weight;
+    double *sigma, *want, *got, data_std;
+    struct path path;
+    int64_t n;
+    enum status st;
+
+    if ((st = real_read(&data_std, part, "sigma_data", err)) ||
+        (st = member_read(&sigma, &n, f, part, "sigma", -1, err)) ||
+        (st = fixture_new(f, (void **)&got, (uint64_t)(KEYS * n), sizeof *got, err)) ||
+        (st = path_init(&path, "ve_karras", err)) || (st = weighting_init(&weight, "edm", err)) ||
+        (st = weighting_set(&weight, "data_std", data_std, err)))
+        return st;
+    wrap.values[0] = data_std;
+    for (int64_t i = 0; i < n; i++) {
+        struct path_coefs c = {.alpha = 1, .beta = sigma[i], .half_log_snr = -log(sigma[i])};
+        struct reading at = precondition_at(&wrap, &path, &c);
+        const double mine[] = {at.skip, at.out, at.in, at.time, weighting_at(&weight, &c)};
+
+        for (int k = 0; k < KEYS; k++)
+            got[k * n + i] = mine[k];
+    }
+    for (int k = 0; k < KEYS; k++) {
+        if ((st = member_read(&want, NULL, f, part, keys[k], n, err)))
+            return st;
+        parity_compare_f64(r, keys[k], got + k * n, want, n,
+                           (struct parity_limit){.of_each = 1e-12, .absolute = 1e-15});
+    }
+    return OK;
+}
+
 /* ---- The file ---- */
 
 static enum status discrete_linear(struct parity_report *r, struct parity_fixture *f,
@@ -252,7 +294,8 @@ static enum status schedules_check(struct parity_report *r, struct parity_fixtur
                  {"sigma_to_linear_t", sigma_check},
                  {"ddpm_linear_1e-4_0.02", discrete_linear},
                  {"ddpm_sd_scaled_linear", discrete_scaled},
-                 {"ddpm_step", ddpm_step_check}};
+                 {"ddpm_step", ddpm_step_check},
+                 {"edm_precond", precondition_numbers}};
     const json_t *root = fixture_part(f, "")->json;
     const char *key;
     json_t *part;

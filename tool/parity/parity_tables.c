@@ -9,6 +9,8 @@
  */
 #include "parity.h"
 
+#include "diffusion/ddpm.h"
+
 #include "graph/graph.h"
 #include "model_config.h"
 #include "ops/embedding.h"
@@ -79,6 +81,45 @@ static enum status positions_check(struct parity_report *r, struct parity_fixtur
     return st;
 }
 
+/* "betas.NAME" and "alphas_cumprod.NAME": rates of a schedule, or what they keep. */
+static enum status schedule_check(struct parity_report *r, struct parity_fixture *f,
+                                  const char *name, struct error *err)
+{
+    static const struct {
+        const char *name, *path;
+        double first, last; /* rates; 0: the path's own */
+    } schedules[] = {
+        {"linear", "ddpm_linear", 0, 0},
+        {"scaled_linear_sd", "ddpm_scaled", 0, 0},
+        {"scaled_linear_ldm", "ddpm_scaled", 0.0015, 0.0195},
+        {"cosine", "ddpm_cosine", 0, 0},
+    };
+    const char *which = strchr(name, '.') + 1;
+    size_t i = 0, n_known = sizeof schedules / sizeof *schedules;
+    struct path path;
+    double *want, *got;
+    int64_t n;
+    enum status st;
+
+    while (i < n_known && strcmp(which, schedules[i].name) != 0)
+        i++;
+    if (i == n_known) {
+        parity_skip(r, name, "this schedule is not implemented");
+        return OK;
+    }
+    if ((st = fixture_f64(f, &want, &n, fixture_part(f, ""), name, err)) ||
+        (st = fixture_new(f, (void **)&got, (uint64_t)n, sizeof *got, err)) ||
+        (st = path_init(&path, schedules[i].path, err)) ||
+        (st = path_set(&path, "steps", (double)n, err)) ||
+        (schedules[i].first > 0 && ((st = path_set(&path, "first", schedules[i].first, err)) ||
+                                    (st = path_set(&path, "last", schedules[i].last, err)))))
+        return st;
+    for (int k = 0; k < n; k++)
+        got[k] = name[0] == 'b' ? path.kind->rate(k, path.values) : ddpm_kept(&path, k);
+    parity_compare_f64(r, name, got, want, n, (struct parity_limit){.of_each = 1e-10});
+    return OK;
+}
+
 static const struct {
     const char *prefix;
     int sizes; /* numbers in the name, "_" between them */
@@ -120,6 +161,10 @@ static enum status tables_check(struct parity_report *r, struct parity_fixture *
 
         if (strcmp(name, "time.t") == 0)
             continue;
+        if (strncmp(name, "betas.", 6) == 0 || strncmp(name, "alphas_cumprod.", 15) == 0) {
+            st = schedule_check(r, f, name, err);
+            continue;
+        }
         while (k < N_ROWS && (strncmp(name, rows[k].prefix, strlen(rows[k].prefix)) != 0 ||
                               !sizes_read(size, rows[k].sizes, name + strlen(rows[k].prefix))))
             k++;

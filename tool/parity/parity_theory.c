@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const prediction_keys[N_PREDICTIONS] = {"u", "score", "eps", "z"};
+static const char *const prediction_keys[KNOWN_PREDICTIONS] = {"u", "score", "eps", "z"};
 
 static const json_t *first_member(const json_t *object)
 {
@@ -180,12 +180,12 @@ static enum status target_add(struct target_pairs *p, struct parity_fixture *f,
     c = path_at(path, t);
     path_point(mine, z, eps, &c, n);
     if ((st = pairs_add(&p->x, mine, x, n, err)) ||
-        (st = path_target(&of_z, &of_eps, PREDICT_VELOCITY, &c, err)))
+        (st = prediction_target(&of_z, &of_eps, PREDICT_VELOCITY, &c, err)))
         return st;
     for (int64_t i = 0; i < n; i++)
         mine[i] = of_z * z[i] + of_eps * eps[i];
     if ((st = pairs_add(&p->u, mine, u, n, err)) ||
-        (st = path_target(&of_z, &of_eps, PREDICT_SCORE, &c, err)))
+        (st = prediction_target(&of_z, &of_eps, PREDICT_SCORE, &c, err)))
         return st;
     for (int64_t i = 0; i < n; i++)
         mine[i] = of_z * z[i] + of_eps * eps[i];
@@ -245,12 +245,12 @@ static bool fields_knows(const json_t *root)
 }
 
 struct field_pairs {
-    struct pairs of[N_PREDICTIONS], guided[N_PREDICTIONS];
-    struct pairs convert[N_PREDICTIONS][N_PREDICTIONS];
+    struct pairs of[KNOWN_PREDICTIONS], guided[KNOWN_PREDICTIONS];
+    struct pairs convert[KNOWN_PREDICTIONS][KNOWN_PREDICTIONS];
     struct pairs log_p, posterior, log_posterior, grad;
 };
 
-static void value_vectors(const double *out[N_PREDICTIONS], const struct mixture_value *v)
+static void value_vectors(const double *out[KNOWN_PREDICTIONS], const struct mixture_value *v)
 {
     out[PREDICT_VELOCITY] = v->u;
     out[PREDICT_SCORE] = v->s;
@@ -263,22 +263,22 @@ static enum status record_add(struct field_pairs *p, struct parity_fixture *f,
                               const struct mixture_value *v, const struct path_coefs *c,
                               const double *x, int64_t d, const json_t *record, struct error *err)
 {
-    const double *got[N_PREDICTIONS];
-    double *want[N_PREDICTIONS], log_p, mine[MIXTURE_DIM];
+    const double *got[KNOWN_PREDICTIONS];
+    double *want[KNOWN_PREDICTIONS], log_p, mine[MIXTURE_DIM];
     enum status st;
 
     value_vectors(got, v);
     if ((st = real_read(&log_p, record, "log_p", err)) ||
         (st = pairs_add(&p->log_p, &v->log_p, &log_p, 1, err)))
         return st;
-    for (int i = 0; i < N_PREDICTIONS; i++)
+    for (int i = 0; i < KNOWN_PREDICTIONS; i++)
         if ((st = member_read(&want[i], NULL, f, record, prediction_keys[i], d, err)) ||
             (st = pairs_add(&p->of[i], got[i], want[i], d, err)))
             return st;
     if (c->t < 0.02 || c->t > 0.98)
         return OK;
-    for (int from = 0; from < N_PREDICTIONS; from++)
-        for (int to = 0; to < N_PREDICTIONS; to++)
+    for (int from = 0; from < KNOWN_PREDICTIONS; from++)
+        for (int to = 0; to < KNOWN_PREDICTIONS; to++)
             if (from != to && ((st = prediction_convert(mine, (enum prediction)to, want[from],
                                                         (enum prediction)from, x, c, d, err)) ||
                                (st = pairs_add(&p->convert[from][to], mine, want[to], d, err))))
@@ -290,7 +290,7 @@ static enum status guided_add(struct field_pairs *p, struct parity_fixture *f,
                               const struct mixture_value *any, const struct mixture_value *with,
                               int64_t d, const json_t *guided, struct error *err)
 {
-    const double *a[N_PREDICTIONS], *b[N_PREDICTIONS];
+    const double *a[KNOWN_PREDICTIONS], *b[KNOWN_PREDICTIONS];
     double w, mine[MIXTURE_DIM], *want;
     enum status st;
 
@@ -298,7 +298,7 @@ static enum status guided_add(struct field_pairs *p, struct parity_fixture *f,
     value_vectors(b, with);
     if ((st = real_read(&w, guided, "w", err)))
         return st;
-    for (int i = 0; i < N_PREDICTIONS; i++) {
+    for (int i = 0; i < KNOWN_PREDICTIONS; i++) {
         if ((st = member_read(&want, NULL, f, guided, prediction_keys[i], d, err)))
             return st;
         guidance_combine(mine, a[i], b[i], w, d);
@@ -380,7 +380,7 @@ static void fields_compare(struct field_pairs *p, struct parity_report *r, const
     struct parity_limit limit = limit_rel(edge ? 1e-8 : 1e-9);
     char name[64];
 
-    for (int i = 0; i < N_PREDICTIONS; i++) {
+    for (int i = 0; i < KNOWN_PREDICTIONS; i++) {
         if (!inside && !edge && i != PREDICT_VELOCITY && i != PREDICT_SCORE)
             p->of[i].n = 0;
         if (!inside)
@@ -389,7 +389,7 @@ static void fields_compare(struct field_pairs *p, struct parity_report *r, const
         pairs_compare(&p->of[i], r, name, limit);
         snprintf(name, sizeof(name), "%s guided %s", list, prediction_keys[i]);
         pairs_compare(&p->guided[i], r, name, limit);
-        for (int j = 0; j < N_PREDICTIONS; j++) {
+        for (int j = 0; j < KNOWN_PREDICTIONS; j++) {
             if (!inside)
                 p->convert[i][j].n = 0;
             snprintf(name, sizeof(name), "%s from %s", prediction_keys[j], prediction_keys[i]);
@@ -409,10 +409,10 @@ static void fields_compare(struct field_pairs *p, struct parity_report *r, const
 
 static void field_pairs_release(struct field_pairs *p)
 {
-    for (int i = 0; i < N_PREDICTIONS; i++) {
+    for (int i = 0; i < KNOWN_PREDICTIONS; i++) {
         pairs_release(&p->of[i]);
         pairs_release(&p->guided[i]);
-        for (int j = 0; j < N_PREDICTIONS; j++)
+        for (int j = 0; j < KNOWN_PREDICTIONS; j++)
             pairs_release(&p->convert[i][j]);
     }
     pairs_release(&p->log_p);

@@ -13,7 +13,7 @@
 #include "parity.h"
 
 #include "base/json.h"
-#include "diffusion/path.h"
+#include "diffusion/prediction.h"
 #include "model_config.h"
 #include "ops/basic.h"
 #include "train/adamw.h"
@@ -21,8 +21,6 @@
 
 #include <math.h>
 #include <string.h>
-
-enum { DDPM_STEPS = 1000 };
 
 /* The recipe in the configuration. */
 struct recipe {
@@ -139,27 +137,23 @@ static enum status data_load(struct train_case *c)
 
 /* --- one step ----------------------------------------------------------------------------- */
 
-/* The coefficients of a time: of the straight path, or of index t among 1000 linear betas from 1e-4
- * to 0.02 (Ho et al. 2020). */
+/* The coefficients of a time: of the straight path, or of index t of the linear schedule. */
 static enum status coefs_at(struct train_case *c, struct path_coefs *out, double t)
 {
-    double kept = 1; /* alpha bar */
     struct path path;
     enum status st;
 
+    if ((st = path_init(&path, c->recipe.ddpm ? "ddpm_linear" : "condot", c->err)))
+        return st;
     if (!c->recipe.ddpm) {
         if (!(t >= 0 && t <= 1))
             return fail(c->err, E_FORMAT, "a time of %g, not in [0, 1]", t);
-        if ((st = path_init(&path, "condot", c->err)))
-            return st;
         *out = path_at(&path, t);
         return OK;
     }
-    if (!(t >= 0 && t < DDPM_STEPS) || floor(t) < t)
-        return fail(c->err, E_FORMAT, "a time of %g, not an index below %d", t, DDPM_STEPS);
-    for (int k = 0; k <= (int)t; k++)
-        kept *= 1 - (1e-4 + (0.02 - 1e-4) * k / (DDPM_STEPS - 1));
-    *out = (struct path_coefs){.alpha = sqrt(kept), .beta = sqrt(1 - kept)};
+    if (!(t >= 0 && t < path_steps(&path)) || floor(t) < t)
+        return fail(c->err, E_FORMAT, "a time of %g, not an index below %d", t, path_steps(&path));
+    *out = path_at(&path, path_time_of_index(&path, (int)t));
     return OK;
 }
 
@@ -175,7 +169,7 @@ static enum status batch_make(struct train_case *c, int64_t s, float *x, float *
         enum status st;
 
         if ((st = coefs_at(c, &at, (double)c->t[s * c->batch + i])) ||
-            (st = path_target(&of_z, &of_eps, p, &at, c->err)))
+            (st = prediction_target(&of_z, &of_eps, p, &at, c->err)))
             return st;
         for (int64_t k = 0; k < c->length; k++) {
             double z = (double)c->x1[first + k], eps = (double)c->noise[first + k], point;
