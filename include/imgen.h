@@ -166,6 +166,10 @@ struct imgen_request {
     const char *clip;    /* predicted pictures kept in range on the way: "auto", "on", "off" */
     const double *times; /* [n_times] from 0 to 1 instead of schedule and steps, or NULL */
     int n_times;
+    const char *const *numbers; /* [n_numbers] of solver, schedule, guidance and SDE, such as
+                                   "sampler.churn=40", "schedule.rho=5", "guidance.kind=apg",
+                                   "guidance.to=0.8", "sde.scale=0.5": see imgen_numbers */
+    int n_numbers;
     const char *precision;          /* see imgen_list; NULL: "float32"; other bits, faster      */
     struct imgen_model *classifier; /* of noisy pictures, to guide by; or NULL         */
     double classifier_scale;        /* 0 or more; 1: as its probabilities say          */

@@ -193,6 +193,8 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
         .classifier_scale = r->classifier_scale,
         .times = r->times,
         .n_times = r->n_times,
+        .numbers = r->numbers,
+        .n_numbers = r->n_numbers,
         .n = r->n_items,
         .threads = api_threads(r->threads),
         .wants_preview = r->wants_preview,

@@ -22,6 +22,7 @@ enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
 
 struct run {
     const struct generate_request *r;
+    struct settings settings;
     struct graph *graph, *own, *guide; /* guide: of the classifier, or NULL */
     struct sampling_request sampling;
     double times[STEPS_MAX + 1];
@@ -82,10 +83,11 @@ static void choose_heads(struct field *f, const struct model *m, enum use_heads 
         f->predicts = f->second_predicts;
 }
 
-/* Pictures are -1 to 1. */
-static struct guidance_how guided_how(enum prediction predicts, enum clip_when when)
+/* As asked, and kept in range: pictures are -1 to 1. */
+static struct guidance_how guided_how(const struct settings *s, enum prediction predicts,
+                                      enum clip_when when)
 {
-    struct guidance_how how = guidance_plain();
+    struct guidance_how how = s->guidance;
     bool amplified = predicts == PREDICT_NOISE || predicts == PREDICT_SCORE;
 
     how.clip = when == CLIP_ON || (when == CLIP_AUTO && amplified) ? 1 : 0;
@@ -119,8 +121,6 @@ static enum status make_times(struct run *run, struct error *err)
 {
     const struct generate_request *r = run->r;
     const struct sample_defaults *s = &r->settings;
-    struct grid grid = {.kind = grid_kind_at(s->schedule), .path = &r->model->path};
-    enum status st;
 
     if (r->times) {
         if (r->n_times < 2 || r->n_times > STEPS_MAX + 1)
@@ -132,11 +132,8 @@ static enum status make_times(struct run *run, struct error *err)
     }
     if (s->steps < 1 || s->steps > STEPS_MAX)
         return fail(err, E_ARG, "%" PRId64 " steps are not 1 to %d", s->steps, STEPS_MAX);
-    choice_defaults(grid.values, &grid.kind->is);
-    if (!strcmp(grid.kind->is.name, "shift") && (st = grid_set(&grid, "shift", s->shift, err)))
-        return st;
     run->sampling.steps = (int)s->steps;
-    return grid_fill(run->times, &grid, (int)s->steps, first_time(r), 1, err);
+    return grid_fill(run->times, &run->settings.grid, (int)s->steps, first_time(r), 1, err);
 }
 
 static bool report(void *self, const struct sampling_progress *p)
@@ -229,7 +226,7 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
 
     split_items(run, label, w);
     choose_heads(&field, m, heads);
-    how = guided_how(field.predicts, (enum clip_when)run->r->settings.clip);
+    how = guided_how(&run->settings, field.predicts, (enum clip_when)run->r->settings.clip);
     if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a batch of pictures", err)) ||
         (st = network_predictor_init(&net, m, run->graph, label, run->count, err)) ||
         (st = head_init(&asked[0], run, of_head(&net, heads == HEADS_SECOND), field.predicts, &how,
@@ -243,7 +240,7 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     field.guidance = &asked[0].guidance;
     field.second = both ? &asked[1].guidance : NULL;
     run->sampling.field = &field;
-    run->sampling.diffusion.scale = 1;
+    run->sampling.diffusion = run->settings.diffusion;
     run->sampling.draw = draw_noise;
     run->sampling.draw_self = run;
     if ((st = sampling_run(x, &run->sampling, &count, err)))
@@ -297,8 +294,11 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
         return st;
     run->r = r;
     run->length = io->height * io->width * io->in_channels;
-    run->sampling.sampler = sampler_at(r->settings.sampler);
-    choice_defaults(run->sampling.values, &run->sampling.sampler->is);
+    if ((st = settings_read(&run->settings, &r->settings, &r->model->path, r->numbers, r->n_numbers,
+                            err)))
+        goto out;
+    run->sampling.sampler = run->settings.sampler;
+    memcpy(run->sampling.values, run->settings.sampler_values, sizeof run->sampling.values);
     run->sampling.times = run->times;
     run->sampling.wants_preview = r->wants_preview;
     run->sampling.progress = r->progress ? report : NULL;

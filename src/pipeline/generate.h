@@ -5,7 +5,7 @@
 #define IMGEN_PIPELINE_GENERATE_H
 
 #include "graph/graph.h"
-#include "pipeline/model.h"
+#include "pipeline/settings.h"
 
 /* One picture.  It is a function of these three, the model and the settings alone: not of its place
  * in the list, of its neighbours, of the batch size or of the number of threads. */
@@ -33,6 +33,8 @@ struct generate_request {
     struct sample_defaults settings;
     const double *times; /* [n_times], instead of schedule and steps; or NULL */
     int n_times;
+    const char *const *numbers; /* [n_numbers] "SECTION.NAME=VALUE": pipeline/settings.h */
+    int n_numbers;
     const struct generate_item *items; /* [n] */
     int64_t n;
     int64_t batch;                  /* at most so many at once; 0: chosen */

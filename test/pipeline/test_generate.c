@@ -117,6 +117,51 @@ static void check_own_request(struct model *m, int sampler)
     model_free(m);
 }
 
+/* Where all items' pictures are the same: bit i. */
+static unsigned equal_pictures(const float *a, const float *b)
+{
+    unsigned equal = 0;
+
+    for (int i = 0; i < ITEMS; i++)
+        if (!memcmp(a + i * LENGTH, b + i * LENGTH, LENGTH * sizeof *a))
+            equal |= 1u << i;
+    return equal;
+}
+
+/* Numbers reach what they name: guided nowhere is as trained, an SDE of no strength draws no noise,
+ * and another kind of guidance is another picture where there is a label and w is neither 0 nor 1.
+ */
+static void test_numbers(void **state)
+{
+    static float want[ITEMS * LENGTH], got[ITEMS * LENGTH];
+    struct model *m = make_dit();
+    struct generate_item trained[ITEMS];
+    struct generate_request r = {
+        .model = m, .settings = m->sample, .items = items, .n = ITEMS, .threads = 2};
+    const char *number = "guidance.kind=apg";
+
+    (void)state;
+    assert_int_equal(generate(want, &r, NULL, NULL), OK);
+    r.numbers = &number;
+    r.n_numbers = 1;
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    assert_int_equal(equal_pictures(want, got), 1u << 1 | 1u << 2 | 1u << 3);
+
+    number = "guidance.from=1";
+    assert_int_equal(generate(got, &r, NULL, NULL), E_ARG);
+    number = "guidance.from=0.999";
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    for (int i = 0; i < ITEMS; i++) {
+        trained[i] = items[i];
+        trained[i].w = 1;
+    }
+    r.items = trained;
+    r.n_numbers = 0;
+    assert_int_equal(generate(want, &r, NULL, NULL), OK);
+    assert_int_equal(equal_pictures(want, got), (1u << ITEMS) - 1);
+    model_free(m);
+}
+
 /* In int8 and bf16 too a picture is a function of its own request, and near the one in float32. */
 static void test_precisions(void **state)
 {
@@ -416,19 +461,13 @@ static void test_sheet(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unet_pictures),
-        cmocka_unit_test(test_precisions),
-        cmocka_unit_test(test_dit_pictures),
-        cmocka_unit_test(test_evaluations),
-        cmocka_unit_test(test_null_label),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_model_file),
-        cmocka_unit_test(test_hostile_description),
-        cmocka_unit_test(test_foreign_file),
-        cmocka_unit_test(test_huge_description),
-        cmocka_unit_test(test_sheet),
-        cmocka_unit_test(test_on_another_graph),
+        cmocka_unit_test(test_unet_pictures), cmocka_unit_test(test_precisions),
+        cmocka_unit_test(test_dit_pictures),  cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_evaluations),   cmocka_unit_test(test_null_label),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_model_file),    cmocka_unit_test(test_hostile_description),
+        cmocka_unit_test(test_foreign_file),  cmocka_unit_test(test_huge_description),
+        cmocka_unit_test(test_sheet),         cmocka_unit_test(test_on_another_graph),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

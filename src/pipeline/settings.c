@@ -1,0 +1,130 @@
+/*
+ * settings.c - the numbers behind the names of a request
+ *
+ * Solvers, schedules and kinds of guidance carry their own rows of options, so what can be set
+ * follows from what is chosen: `sampler.zeta` exists while the solver is one that has a zeta.  The
+ * kinds are read first, wherever in the list they stand; then all assignments, against the rows of
+ * the kinds.  A new solver or guidance is here without a line.
+ */
+#include "pipeline/settings.h"
+
+#include <stddef.h>
+#include <string.h>
+
+struct guidance_options {
+    int kind;
+    double from, to, rescale, threshold;
+};
+
+struct sde_options {
+    int kind, last;
+    double scale;
+};
+
+static const char *guidance_choice(int i)
+{
+    return guidance_kind_at(i) ? guidance_kind_at(i)->is.name : NULL;
+}
+
+static const char *diffusion_choice(int i)
+{
+    return diffusion_kind_at(i) ? diffusion_kind_at(i)->is.name : NULL;
+}
+
+static const char *last_choice(int i)
+{
+    return last_step_at(i) ? last_step_at(i)->name : NULL;
+}
+
+static const struct option guidance_rows[] = {
+    {"kind", "how the two predictions become one", OPTION_CHOICE,
+     offsetof(struct guidance_options, kind), .choice = guidance_choice},
+    {"from", "guided after this time, as trained before; below 0: from the start", OPTION_REAL,
+     offsetof(struct guidance_options, from), "-1", .lo = -1, .hi = 1},
+    {"to", "guided up to this time, as trained after", OPTION_REAL,
+     offsetof(struct guidance_options, to), "1", .lo = 0, .hi = 1},
+    {"rescale", "share of the result that gets the deviation of the guided prediction", OPTION_REAL,
+     offsetof(struct guidance_options, rescale), "0", .lo = 0, .hi = 1},
+    {"threshold", "quantile of the predicted picture's numbers to clip at; 0: none", OPTION_REAL,
+     offsetof(struct guidance_options, threshold), "0", .lo = 0, .hi = 1},
+    {0},
+};
+
+static const struct option sde_rows[] = {
+    {"kind", "how the strength of the noise changes with time", OPTION_CHOICE,
+     offsetof(struct sde_options, kind), .choice = diffusion_choice},
+    {"scale", "strength of the noise; 0: the flow", OPTION_REAL,
+     offsetof(struct sde_options, scale), "1", .lo = 0, .hi = 1e6},
+    {"last", "what the last step does, whose noise would stay", OPTION_CHOICE,
+     offsetof(struct sde_options, last), .choice = last_choice},
+    {0},
+};
+
+/* Which is of a kind, and not of what the kind decides. */
+static bool chooses(const char *assignment)
+{
+    return !strncmp(assignment, "guidance.kind", 13) || !strncmp(assignment, "sde.", 4);
+}
+
+static enum status assign(const struct option_set *set, const char *const *assignments, int n,
+                          bool kinds, struct error *err)
+{
+    enum status st = OK;
+
+    for (int i = 0; i < n && !st; i++)
+        if (chooses(assignments[i]) == kinds)
+            st = options_assign(set, assignments[i], err);
+    return st;
+}
+
+static enum status read_kinds(struct guidance_options *guidance, struct sde_options *sde,
+                              const char *const *assignments, int n, struct error *err)
+{
+    const struct option_group groups[] = {{"guidance", guidance_rows, guidance, NULL},
+                                          {"sde", sde_rows, sde, NULL}};
+    const struct option_set set = {groups, 2};
+    enum status st;
+
+    if ((st = options_default(&set, err)))
+        return st;
+    return assign(&set, assignments, n, true, err);
+}
+
+enum status settings_read(struct settings *out, const struct sample_defaults *chosen,
+                          const struct path *path, const char *const *assignments, int n,
+                          struct error *err)
+{
+    struct guidance_options guidance = {0};
+    struct sde_options sde = {0};
+    enum status st;
+
+    *out = (struct settings){
+        .sampler = sampler_at(chosen->sampler),
+        .grid = {.kind = grid_kind_at(chosen->schedule), .path = path},
+    };
+    choice_defaults(out->sampler_values, &out->sampler->is);
+    choice_defaults(out->grid.values, &out->grid.kind->is);
+    if ((!strcmp(out->grid.kind->is.name, "shift") &&
+         (st = grid_set(&out->grid, "shift", chosen->shift, err))) ||
+        (st = read_kinds(&guidance, &sde, assignments, n, err)))
+        return st;
+    out->diffusion = (struct diffusion){
+        .kind = diffusion_kind_at(sde.kind), .scale = sde.scale, .last = (enum last_step)sde.last};
+    out->guidance.kind = guidance_kind_at(guidance.kind);
+    choice_defaults(out->guidance.values, &out->guidance.kind->is);
+    const struct option_group groups[] = {
+        choice_options(&out->sampler->is, "sampler", out->sampler_values),
+        choice_options(&out->grid.kind->is, "schedule", out->grid.values),
+        {"guidance", guidance_rows, &guidance, NULL},
+        choice_options(&out->guidance.kind->is, "guidance", out->guidance.values),
+    };
+    const struct option_set set = {groups, sizeof groups / sizeof *groups};
+
+    if ((st = assign(&set, assignments, n, false, err)))
+        return st;
+    out->guidance.from = guidance.from;
+    out->guidance.to = guidance.to;
+    out->guidance.rescale = guidance.rescale;
+    out->guidance.threshold = guidance.threshold;
+    return OK;
+}

@@ -1,0 +1,30 @@
+/*
+ * settings.h - the numbers behind the names of a request: of its solver, schedule, guidance and SDE
+ *
+ *     sampler.NUMBER, schedule.NUMBER     of the solver and the schedule that are chosen
+ *     guidance.kind                       how two predictions become one
+ *     guidance.from, .to                  guided where from < t <= to, as trained elsewhere
+ *     guidance.rescale, .threshold        of the result; see diffusion/guidance.h
+ *     guidance.NUMBER                     of the kind
+ *     sde.kind, .scale, .last             how strongly an SDE stirs; how it ends
+ */
+#ifndef IMGEN_PIPELINE_SETTINGS_H
+#define IMGEN_PIPELINE_SETTINGS_H
+
+#include "pipeline/model.h"
+
+struct settings {
+    const struct sampler *sampler;
+    double sampler_values[CHOICE_VALUES];
+    struct grid grid;
+    struct guidance_how guidance;
+    struct diffusion diffusion;
+};
+
+/* Defaults of what `chosen` names, then "SECTION.NAME=VALUE" n times, in any order.  The path must
+ * outlive *out.  E_ARG for a section, name or value that is none. */
+enum status settings_read(struct settings *out, const struct sample_defaults *chosen,
+                          const struct path *path, const char *const *assignments, int n,
+                          struct error *err);
+
+#endif
