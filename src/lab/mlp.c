@@ -116,7 +116,7 @@ static void update(struct mlp *net, double rate)
         .beta2 = 0.99,
         .eps = 1e-8,
         .clip = 1,
-        .ema = ema_decay(0.995, net->step),
+        .ema = ema_decay(0.98, net->step),
         .step = net->step + 1,
     };
 

@@ -284,8 +284,10 @@ static void draw_curves(struct lab *lab, const struct work *w, int n)
 
 static void report(struct lab *lab, const struct work *w, int n)
 {
-    static const char *const columns[] = {
-        "w", "to_guided", "to_unguided", "sure", "sde_to_guided", "sde_sure", NULL};
+    static const char *const columns[] = {"w",        "to_guided",  "to_unguided",
+                                          "sure",     "spread",     "sde_to_guided",
+                                          "sde_sure", "sde_spread", NULL};
+    _Static_assert(sizeof columns / sizeof *columns == N_MEASURES + 1, "a column a measure");
     struct finding_table *table = findings_table(
         &lab->findings, "scales",
         "sliced Wasserstein distances of the end points from fresh points of p(x | y) and p(x); "
