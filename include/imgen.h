@@ -407,6 +407,39 @@ IMGEN_API enum imgen_status imgen_findings_draw(struct imgen_findings *f, const 
 IMGEN_API enum imgen_status imgen_plot_check(const char *path, double scale,
                                              struct imgen_error *err);
 
+/* A law of labelled points in the plane on a path, for programs of your own: its points, its exact
+ * fields, and how far other points lie from them. */
+struct imgen_law;
+
+/* law: as --law of imgen lab: a name, a file of a mixture, a picture; path: see imgen_list. */
+IMGEN_API enum imgen_status imgen_law_open(struct imgen_law **out, const char *law,
+                                           const char *path, struct imgen_error *err);
+IMGEN_API void imgen_law_close(struct imgen_law *law); /* NULL is fine */
+IMGEN_API int imgen_law_labels(const struct imgen_law *law);
+
+/* The path at t in [0, 1]: alpha, beta, and their derivatives (dbeta may be infinite at an end). */
+struct imgen_law_path {
+    double alpha, beta, dalpha, dbeta;
+};
+IMGEN_API void imgen_law_path(const struct imgen_law *law, double t, struct imgen_law_path *out);
+
+/* At x and t, under a label or -1 for none: log p_t(x), velocity, score, E[eps | x], E[z | x]. */
+struct imgen_law_fields {
+    double log_p, velocity[2], score[2], noise[2], data[2];
+};
+IMGEN_API enum imgen_status imgen_law_fields(const struct imgen_law *law, double t,
+                                             const double x[2], int label,
+                                             struct imgen_law_fields *out, struct imgen_error *err);
+
+/* x [n, 2] ~ p_t(x | label), or p_t(x) with -1, and the labels [n] they have, or NULL.  Point i is
+ * a function of (seed, i) alone; t = 1 is the data. */
+IMGEN_API enum imgen_status imgen_law_sample(const struct imgen_law *law, double t, int label,
+                                             uint64_t seed, int64_t n, double *x, int32_t *labels,
+                                             struct imgen_error *err);
+/* *out = the sliced Wasserstein distance between two clouds a, b [n, 2]. */
+IMGEN_API enum imgen_status imgen_cloud_distance(double *out, const double *a, const double *b,
+                                                 int64_t n, struct imgen_error *err);
+
 /* A line of words on a picture with 3 channels: x, y is where the first letter stands on its line,
  * size that of an em (capitals are 0.7 of it high), in pixels; grey 0 black to 255 white.  '_' and
  * '^' set the next letter, or a {group}, low and high; a backslash takes that from them. */

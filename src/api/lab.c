@@ -7,7 +7,8 @@
 #include "api/api.h"
 
 #include "base/memory.h"
-#include "lab/lab.h"
+#include "lab/cloud.h"
+#include "lab/distance.h"
 #include "plot/font.h"
 #include "plot/raster.h"
 
@@ -122,6 +123,99 @@ enum imgen_status imgen_plot_check(const char *path, double scale, struct imgen_
     struct error e = {0};
 
     return api_status(err, &e, figure_check_name(path, scale, &e));
+}
+
+/* ---- Laws ---- */
+
+struct imgen_law {
+    struct law law;
+    struct path path;
+};
+
+enum imgen_status imgen_law_open(struct imgen_law **out, const char *law, const char *path,
+                                 struct imgen_error *err)
+{
+    struct imgen_law *made = NULL;
+    struct error e = {0};
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_new((void **)&made, 1, sizeof *made, "a law", &e)) ||
+        (st = path_init(&made->path, path, &e)) || (st = law_open(&made->law, law, &e)))
+        imgen_law_close(made);
+    else
+        *out = made;
+    return api_status(err, &e, st);
+}
+
+void imgen_law_close(struct imgen_law *law)
+{
+    if (!law)
+        return;
+    law_release(&law->law);
+    free(law);
+}
+
+int imgen_law_labels(const struct imgen_law *law)
+{
+    return law->law.n_labels;
+}
+
+void imgen_law_path(const struct imgen_law *law, double t, struct imgen_law_path *out)
+{
+    struct path_coefs c = path_at(&law->path, t);
+
+    *out = (struct imgen_law_path){c.alpha, c.beta, c.dalpha, c.dbeta};
+}
+
+static enum status check_asked(const struct imgen_law *law, double t, int label, struct error *err)
+{
+    if (!(t >= 0 && t <= 1))
+        return fail(err, E_ARG, "t = %g lies outside 0 .. 1", t);
+    return law_check_label(&law->law, label, err);
+}
+
+enum imgen_status imgen_law_fields(const struct imgen_law *law, double t, const double x[2],
+                                   int label, struct imgen_law_fields *out, struct imgen_error *err)
+{
+    struct mixture_value v;
+    struct error e = {0};
+    struct path_coefs c;
+    enum status st;
+
+    if ((st = check_asked(law, t, label, &e)))
+        return api_status(err, &e, st);
+    c = path_at(&law->path, t);
+    if (!(st = law_at(&v, &law->law, &c, x, label, &e)))
+        *out = (struct imgen_law_fields){
+            v.log_p, {v.u[0], v.u[1]}, {v.s[0], v.s[1]}, {v.eps[0], v.eps[1]}, {v.z[0], v.z[1]},
+        };
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_law_sample(const struct imgen_law *law, double t, int label, uint64_t seed,
+                                   int64_t n, double *x, int32_t *labels, struct imgen_error *err)
+{
+    struct error e = {0};
+    enum status st = check_asked(law, t, label, &e);
+
+    if (!st) {
+        struct path_coefs c = path_at(&law->path, t);
+
+        cloud_noisy(x, NULL, NULL, labels, n, &law->law, &c, label, seed, CLOUD_DATA);
+    }
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_cloud_distance(double *out, const double *a, const double *b, int64_t n,
+                                       struct imgen_error *err)
+{
+    struct distance d = {0};
+    struct error e = {0};
+    enum status st = distance_between(&d, a, b, n, api_threads(0), &e);
+
+    *out = d.sliced;
+    return api_status(err, &e, st);
 }
 
 /* ---- Words on pictures ---- */

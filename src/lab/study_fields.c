@@ -65,7 +65,7 @@ static double guided_log_p(const struct work *w, const struct fields *o, const s
 
     if (law_at(&none, &w->law, c, x, LAW_ANY, NULL) ||
         law_at(&with, &w->law, c, x, (int32_t)o->label, NULL))
-        return NAN;
+        return (double)NAN;
     return (1 - o->w) * none.log_p + o->w * with.log_p;
 }
 
@@ -122,7 +122,7 @@ static double table_error(const struct work *w, int64_t n, const struct path_coe
     double of_x, of_s, worst = 0;
 
     if (prediction_coefs(&of_x, &of_s, PREDICT_VELOCITY, PREDICT_SCORE, c, NULL))
-        return NAN;
+        return (double)NAN;
     for (int64_t i = 0; i < 2 * n; i++)
         worst = fmax(worst, fabs(of_x * w->at[i] + of_s * w->s[i] - w->u[i]) / (1 + fabs(w->u[i])));
     return worst;

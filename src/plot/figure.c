@@ -407,16 +407,16 @@ static void draw_arrows(struct scene *s, const struct mark_style *style, const d
             tail[1],
             tip[0],
             tip[1],
-            NAN,
-            NAN,
+            (double)NAN,
+            (double)NAN,
             tip[0] - barb * (dx + 0.6 * dy),
             tip[1] - barb * (dy - 0.6 * dx),
             tip[0],
             tip[1],
             tip[0] - barb * (dx - 0.6 * dy),
             tip[1] - barb * (dy + 0.6 * dx),
-            NAN,
-            NAN,
+            (double)NAN,
+            (double)NAN,
         };
 
         memcpy(line + 2 * used, points, sizeof points);

@@ -221,7 +221,7 @@ static void test_clip(void **state)
 
 static struct figure *make_figure(void)
 {
-    static const double points[] = {0, 0, 0.25, 0.5, 0.5, NAN, 0.75, 0.5, 1, 1};
+    static const double points[] = {0, 0, 0.25, 0.5, 0.5, (double)NAN, 0.75, 0.5, 1, 1};
     static const double arrows[] = {0.1, 0.1, 0.4, 0.3, 0.5, 0.5, 0.5, 0.5};
     static const double amounts[] = {0, 1, 2, 3, 2, 1};
     const struct mark_style style = {
