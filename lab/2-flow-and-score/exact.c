@@ -1,7 +1,8 @@
 /*
  * exact.c - holds the targets and conversions of convert.c against exact fields
  *
- *     exact     prints, one a line and for each kind, NAME_target and NAME_conversion: largest errors
+ *     exact     prints, one a line and for each kind, NAME_target and NAME_conversion: largest
+ * errors
  *
  * Targets: the field at x is the mean of the target over all pairs (z, eps) that lead through x
  * (1.5).  Points z of the law are weighed by N(x; alpha z, beta^2 I), eps follows from x and z, and
