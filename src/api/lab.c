@@ -220,17 +220,39 @@ enum imgen_status imgen_cloud_distance(double *out, const double *a, const doubl
 
 /* ---- Words on pictures ---- */
 
+/* The words as font.h reads them: file names and solvers have '_' of their own.  *out: heap. */
+static enum status escaped(char **out, const char *text, struct error *err)
+{
+    size_t room = 2 * strlen(text) + 3;
+    enum status st = mem_new((void **)out, room, 1, "words on a picture", err);
+
+    if (!st)
+        font_escape(*out, (int)room, text);
+    return st;
+}
+
 enum imgen_status imgen_text_draw(struct imgen_image *image, double x, double y, double size,
                                   int grey, const char *text, struct imgen_error *err)
 {
     struct image im = {image->height, image->width, image->channels, image->pixels};
     struct colour colour = {(uint8_t)grey, (uint8_t)grey, (uint8_t)grey};
     struct error e = {0};
+    char *words = NULL;
+    enum status st;
 
-    return api_status(err, &e, raster_text(&im, x, y, size, colour, text, &e));
+    if (!(st = escaped(&words, text, &e)))
+        st = raster_text(&im, x, y, size, colour, words, &e);
+    free(words);
+    return api_status(err, &e, st);
 }
 
 double imgen_text_width(const char *text, double size)
 {
-    return font_width(text) * size;
+    double width = 0;
+    char *words = NULL;
+
+    if (!escaped(&words, text, NULL))
+        width = font_width(words) * size;
+    free(words);
+    return width;
 }

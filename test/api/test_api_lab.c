@@ -126,6 +126,8 @@ static void words_are_drawn_inside_the_picture(void **state)
         dark += pixels[3 * i] < 128;
     assert_true(dark > 20 && dark < 200);
     assert_true(imgen_text_width("w = 1", 14) > 20 && imgen_text_width("w = 1", 14) < 50);
+    assert_true(imgen_text_width("a_b^c", 10) >
+                imgen_text_width("abc", 10) + 9); /* signs, no markup */
     assert_int_equal(imgen_text_draw(&image, -500, 400, 14, 0, "outside", NULL), IMGEN_OK);
 }
 
