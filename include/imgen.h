@@ -440,7 +440,7 @@ IMGEN_API enum imgen_status imgen_law_sample(const struct imgen_law *law, double
 IMGEN_API enum imgen_status imgen_cloud_distance(double *out, const double *a, const double *b,
                                                  int64_t n, struct imgen_error *err);
 
-/* A line of words (UTF-8) on a picture with 3 channels: x, y is where the first letter stands on its
+/* A line of words on a picture with 3 channels: x, y is where the first letter stands on its
  * line, size that of an em (capitals are 0.7 of it high), in pixels; grey 0 black to 255 white. */
 IMGEN_API enum imgen_status imgen_text_draw(struct imgen_image *image, double x, double y,
                                             double size, int grey, const char *text,

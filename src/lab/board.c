@@ -101,12 +101,12 @@ static void cell_at(double *log_p, double *mean, double a, double h, double x,
                     const struct path_coefs *c)
 {
     double width = h * c->alpha / c->beta, middle = a + h / 2;
+    double off = (x - c->alpha * middle) / c->beta;
     double A = (c->alpha * a - x) / c->beta, B = A + width;
 
-    if (width < 1e-3) {
-        double off = (x - c->alpha * middle) / c->beta;
-
-        *log_p = -0.5 * off * off - log_root_2_pi - log(c->beta);
+    if (width * fmax(1, fabs(off)) < 1e-3) {
+        *log_p = -0.5 * off * off - log_root_2_pi - log(c->beta) +
+                 width * width * (off * off - 1) / 24;
         *mean = middle + off * width * h / 12;
         return;
     }

@@ -105,6 +105,30 @@ static void test_board_score(void **state)
     law_release(&l);
 }
 
+/* Narrow cells have a formula of their own: no jump where it takes over, at alpha / beta = 1e-3. */
+static void test_board_narrow(void **state)
+{
+    static const double t[] = {0.000985, 0.000995, 0.001005, 0.001015};
+    struct path path = path_named("condot");
+    struct law l;
+    double z[4], log_p[4];
+
+    (void)state;
+    assert_int_equal(law_open(&l, "checkerboard", NULL), OK);
+    for (int k = 0; k < 4; k++) {
+        struct path_coefs c = path_at(&path, t[k]);
+        struct mixture_value v;
+
+        assert_int_equal(law_at(&v, &l, &c, (const double[]){0.3, -0.4}, 1, NULL), OK);
+        z[k] = v.z[0];
+        log_p[k] = v.log_p;
+    }
+    assert_true(fabs((z[2] - z[1]) - (z[1] - z[0])) < 1e-8);
+    assert_true(fabs((z[3] - z[2]) - (z[2] - z[1])) < 1e-8);
+    assert_true(fabs((log_p[2] - log_p[1]) - (log_p[1] - log_p[0])) < 1e-7);
+    law_release(&l);
+}
+
 static void test_board_ends(void **state)
 {
     struct path path = path_named("condot");
@@ -361,10 +385,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_board_fields), cmocka_unit_test(test_board_score),
-        cmocka_unit_test(test_board_ends),   cmocka_unit_test(test_built_in),
-        cmocka_unit_test(test_oracle),       cmocka_unit_test(test_files),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_board_ends),   cmocka_unit_test(test_board_narrow),
+        cmocka_unit_test(test_built_in),     cmocka_unit_test(test_oracle),
+        cmocka_unit_test(test_files),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_damaged),      cmocka_unit_test(test_pictures),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
