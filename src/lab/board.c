@@ -105,8 +105,8 @@ static void cell_at(double *log_p, double *mean, double a, double h, double x,
     double A = (c->alpha * a - x) / c->beta, B = A + width;
 
     if (width * fmax(1, fabs(off)) < 1e-3) {
-        *log_p = -0.5 * off * off - log_root_2_pi - log(c->beta) +
-                 width * width * (off * off - 1) / 24;
+        *log_p =
+            -0.5 * off * off - log_root_2_pi - log(c->beta) + width * width * (off * off - 1) / 24;
         *mean = middle + off * width * h / 12;
         return;
     }
@@ -205,6 +205,7 @@ static void at_data(struct mixture_value *v, const struct board *b, const struct
     for (int i = 0; i < 2; i++) {
         v->z[i] = x[i] / c->alpha;
         v->u[i] = c->dalpha * v->z[i];
+        v->v[i] = -c->beta * v->z[i];
     }
 }
 
@@ -234,6 +235,7 @@ enum status board_at(struct mixture_value *v, const struct board *b, const struc
         v->eps[i] = (x[i] - c->alpha * v->z[i]) / c->beta;
         v->s[i] = -v->eps[i] / c->beta;
         v->u[i] = c->dalpha * v->z[i] - c->beta_dbeta * v->s[i];
+        v->v[i] = c->alpha * v->eps[i] - c->beta * v->z[i];
     }
     return OK;
 }

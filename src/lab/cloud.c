@@ -126,7 +126,7 @@ enum status cloud_carry(double *x, const struct cloud_run *run, struct predictor
 {
     struct carrying c = {run, lab, of.rows};
     struct guidance guidance = {0};
-    struct field field = {run->path, predicts, &guidance};
+    struct field field = {.path = run->path, .predicts = predicts, .guidance = &guidance};
     double *w = NULL;
     enum status st;
 

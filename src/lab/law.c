@@ -266,20 +266,6 @@ void law_moments(double mean[2], double cov[4], const struct law *l, const struc
 
 /* ---- As a predictor ---- */
 
-const double *law_value(const struct mixture_value *v, enum prediction p)
-{
-    switch (p) {
-    case PREDICT_SCORE:
-        return v->s;
-    case PREDICT_NOISE:
-        return v->eps;
-    case PREDICT_DATA:
-        return v->z;
-    default:
-        return v->u;
-    }
-}
-
 static enum status branch(const struct law_oracle *o, double *out, const double *x,
                           const struct path_coefs *c, bool guided, struct error *err)
 {
@@ -291,7 +277,7 @@ static enum status branch(const struct law_oracle *o, double *out, const double 
         struct error mine = {0};
         enum status st = law_at(&v, o->law, c, x + 2 * i, guided ? o->label[i] : LAW_ANY, &mine);
 
-        memcpy(out + 2 * i, law_value(&v, o->predicts), 2 * sizeof(*out));
+        memcpy(out + 2 * i, mixture_value_of(&v, o->predicts), 2 * sizeof(*out));
         if (st) {
 #pragma omp critical(law_oracle_failed)
             {

@@ -53,8 +53,6 @@ struct law_oracle {
     int threads;
 };
 struct predictor predictor_of_law(struct law_oracle *o);
-/* The prediction among a value's fields. */
-const double *law_value(const struct mixture_value *v, enum prediction p);
 
 /* ---- For whoever makes one ---- */
 

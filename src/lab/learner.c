@@ -1,12 +1,13 @@
 /*
  * learner.c - a small network that learns one prediction of a law's path
  *
- * Velocity, score, noise and data are learned by the same loop: the batch, with its times, noise,
- * targets and dropped labels, is that of the library's own training (loss.c), drawn from a law that
- * never ends.  Two things are said here.  The network sees x_t divided by its deviation at t, so
- * that a path which starts at beta = 80 looks like one that starts at 1.  And the score's loss has
- * the weight beta^2, without which the few points near the data, where the score grows as 1 / beta,
- * would drown all others (theory.md 2.2); the other three have the weight 1.
+ * Velocity, score, noise, data and v are learned by the same loop: the batch, with its times,
+ * noise, targets, gains and dropped labels, is that of the library's own training (loss.c), drawn
+ * from a law that never ends.  Two things are said here.  The network sees x_t divided by its
+ * deviation at t, so that a path which starts at beta = 80 looks like one that starts at 1.  And
+ * the score is graded by the error of the noise it implies, a weight of beta^2, without which the
+ * few points near the data, where the score grows as 1 / beta, would drown all others
+ * (theory.md 2.2); the others are graded by their own error.
  */
 #include "lab/learner.h"
 
@@ -17,12 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The root of the loss's weight at a time: all that an objective is, besides its target. */
-static double root_weight(enum prediction predicts, const struct path_coefs *c)
-{
-    return predicts == PREDICT_SCORE ? c->beta : 1;
-}
-
 enum status learner_task(struct flow_task *task, const struct law *law, const struct path *path,
                          enum prediction predicts, double label_drop, double t_max, uint64_t seed,
                          struct error *err)
@@ -30,10 +25,12 @@ enum status learner_task(struct flow_task *task, const struct law *law, const st
     enum status st;
 
     *task = (struct flow_task){.path = *path,
-                               .predicts = predicts,
+                               .head = {{.predicts = predicts}},
                                .eta = label_drop,
                                .null_label = law->n_labels,
                                .seed = seed};
+    if (predicts == PREDICT_SCORE)
+        task->head[0].graded_as = 1 + PREDICT_NOISE;
     if ((st = time_init(&task->time, "uniform", err)) ||
         (st = time_set(&task->time, "t1", t_max, err)))
         return st;
@@ -54,7 +51,7 @@ enum status learner_init(struct learner *l, const struct law *law, const struct 
     if ((st = flow_batch_init(&l->batch, rows, 2, err)) ||
         (st = mem_new((void **)&l->z, n, sizeof(float), "points", err)) ||
         (st = mem_new((void **)&l->scaled, n, sizeof(float), "points", err)) ||
-        (st = mem_new((void **)&l->weight, n, sizeof(float), "weights", err)) ||
+        (st = mem_new((void **)&l->gain, n, sizeof(float), "gains", err)) ||
         (st = mem_new((void **)&l->out, n, sizeof(float), "predictions", err)))
         return st;
     return mem_new((void **)&l->label, n, sizeof(int32_t), "labels", err);
@@ -65,7 +62,7 @@ void learner_release(struct learner *l)
     flow_batch_release(&l->batch);
     free(l->z);
     free(l->scaled);
-    free(l->weight);
+    free(l->gain);
     free(l->out);
     free(l->label);
     memset(l, 0, sizeof(*l));
@@ -93,11 +90,11 @@ static enum status draw(struct learner *l, uint64_t first, struct error *err)
         return st;
     for (int64_t i = 0; i < l->n; i++) {
         struct path_coefs c = path_at(&l->task.path, (double)l->batch.t[i]);
-        double scale = input_scale(l, &c), root = root_weight(l->task.predicts, &c);
+        double scale = input_scale(l, &c);
 
         for (int64_t k = 2 * i; k < 2 * i + 2; k++) {
             l->scaled[k] = (float)(scale * (double)l->batch.x[k]);
-            l->weight[k] = (float)root;
+            l->gain[k] = l->batch.gain[i];
         }
     }
     return OK;
@@ -117,13 +114,12 @@ enum status learner_step(struct learner *l, uint64_t first, double rate, double 
     if ((st = draw(l, first, err)))
         return st;
     rows = rows_of(l);
-    return mlp_step(l->net, &rows, l->batch.target, l->weight, rate, loss, err);
+    return mlp_step(l->net, &rows, l->batch.target, l->gain, rate, loss, err);
 }
 
-/* The mean square of weight (f - target), f as float or double. */
-static double weighted_square(double f, float target, float weight)
+static double graded(double f, float target, float gain)
 {
-    double off = (double)weight * (f - (double)target);
+    double off = (double)gain * f - (double)target;
 
     return off * off;
 }
@@ -149,10 +145,9 @@ enum status learner_losses(struct learner *l, uint64_t first, double *loss, doub
         if ((st = law_at(&v, l->law, &c, x, y, err)))
             return st;
         for (int64_t k = 2 * i; k < 2 * i + 2; k++) {
-            *loss += weighted_square((double)l->out[k], l->batch.target[k], l->weight[k]) /
-                     (double)(2 * l->n);
-            *floor += weighted_square(law_value(&v, l->task.predicts)[k % 2], l->batch.target[k],
-                                      l->weight[k]) /
+            *loss += graded((double)l->out[k], l->batch.target[k], l->gain[k]) / (double)(2 * l->n);
+            *floor += graded(mixture_value_of(&v, l->task.head[0].predicts)[k % 2],
+                             l->batch.target[k], l->gain[k]) /
                       (double)(2 * l->n);
         }
     }

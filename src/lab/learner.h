@@ -15,8 +15,8 @@ struct learner {
     int64_t n;             /* rows of the arrays                      */
     double square;         /* mean square of a coordinate of the data */
     struct flow_batch batch;
-    float *z, *scaled, *weight, *out; /* [n, 2] */
-    int32_t *label;                   /* [n] of the points; as a predictor: what is asked for */
+    float *z, *scaled, *gain, *out; /* [n, 2] */
+    int32_t *label;                 /* [n] of the points; as a predictor: what is asked for */
 };
 
 /* Learn a prediction on a path, with labels dropped at this share and times uniform up to t_max.

@@ -126,18 +126,18 @@ static void update(struct mlp *net, double rate)
 }
 
 enum status mlp_step(struct mlp *net, const struct mlp_rows *rows, const float *target,
-                     const float *weight, double rate, double *loss, struct error *err)
+                     const float *gain, double rate, double *loss, struct error *err)
 {
     struct graph *g = net->graph;
     struct shape shape = SHAPE(rows->n, 2);
-    struct tensor *w, *off;
+    struct tensor *off;
     float value;
     enum status st;
 
     params_use(net->params, NULL);
     graph_reset(g);
-    w = graph_input(g, shape, weight);
-    off = op_mse(g, op_mul(g, w, forward(net, rows)), op_mul(g, w, graph_input(g, shape, target)));
+    off = op_mse(g, op_mul(g, graph_input(g, shape, gain), forward(net, rows)),
+                 graph_input(g, shape, target));
     graph_backward(g, off);
     graph_keep(g, off);
     if ((st = graph_run(g, err)))

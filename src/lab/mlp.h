@@ -27,11 +27,11 @@ struct mlp_rows {
     const int32_t *label; /* [n]: 0 .. n_labels      */
 };
 
-/* One step of AdamW at this rate on the mean of (weight (f(x, t, y) - target))^2; target, weight:
- * [n, 2].  *loss is what it was before the step.  Predictions then come from the moving average of
- * the weights.  E_NOT_FINITE. */
+/* One step of AdamW at this rate on the mean of (gain f(x, t, y) - target)^2; target, gain: [n, 2].
+ * *loss is what it was before the step.  Predictions then come from the moving average of the
+ * weights.  E_NOT_FINITE. */
 enum status mlp_step(struct mlp *m, const struct mlp_rows *rows, const float *target,
-                     const float *weight, double rate, double *loss, struct error *err);
+                     const float *gain, double rate, double *loss, struct error *err);
 /* out [n, 2] = f(x, t, y). */
 enum status mlp_predict(struct mlp *m, float *out, const struct mlp_rows *rows, struct error *err);
 

@@ -5,7 +5,7 @@
  * (z, eps) of the many that lead through a point, and their mean is the field (1.5).  So the loss
  * does not fall to zero but to the floor C* of a perfect model (1.8), which is known here, and what
  * counts is the distance to the exact field at each time and to the exact law at the end.  The same
- * loop learns velocity, score, noise or data; converted by table 2.4 all are compared as
+ * loop learns velocity, score, noise, data or v; converted by table 2.4 all are compared as
  * velocities.
  */
 #include "lab/cloud.h"
@@ -202,9 +202,9 @@ static enum status compare_fields(struct work *w, const struct train *o, struct 
 /* Where predictions of this kind begin to say what the data are: alpha large enough. */
 static double first_time(const struct train *o, const struct path *path)
 {
-    if (o->objective == PREDICT_VELOCITY || o->objective == PREDICT_DATA)
-        return 0;
-    return path_time_of_noise(path, 50);
+    if (o->objective == PREDICT_SCORE || o->objective == PREDICT_NOISE)
+        return path_time_of_noise(path, 50);
+    return 0;
 }
 
 /* The points carried by the learned field from noise to data. */
@@ -431,8 +431,8 @@ const struct study study_train = {
     .name = "train",
     .summary = "train a small network on a law, and compare it with the exact field",
     .details =
-        "Trains a small network on endless points of a law to predict velocity, score, noise or\n"
-        "data, in seconds, and shows its loss beside the floor that a perfect model has, the "
+        "Trains a small network on endless points of a law to predict velocity, score, noise,\n"
+        "data or v, in seconds, and shows its loss beside the floor that a perfect model has, the "
         "error\n"
         "of its velocity at each time, its field over the exact one, and where its flow ends,\n"
         "unguided and guided.  The loss does not go to zero: loss_floor is the goal.",

@@ -215,10 +215,10 @@ static void test_convergence(void **state)
 static void test_train(void **state)
 {
     static const char *const objectives[] = {"objective=velocity", "objective=score",
-                                             "objective=noise", "objective=data"};
+                                             "objective=noise", "objective=data", "objective=v"};
 
     (void)state;
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 5; k++) {
         const char *const settings[] = {objectives[k],     "law=pair", "steps=500",
                                         "batch=256",       "width=48", "points=1000",
                                         "solver_steps=20", NULL};
