@@ -1,12 +1,12 @@
 /*
  * canvas.c - a white sheet on which pictures, lines and words are placed
  *
- * Everything drawn is a filled rectangle: a pixel of a picture, a dot of a letter, a line.  One
- * function clips, so nothing can be drawn past an edge.
+ * Pixels of pictures and lines are filled rectangles, clipped by one function, so that nothing can
+ * be drawn past an edge; letters are the library's.
  */
 #include "canvas.h"
 
-#include "font.h"
+#include "imgen.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,19 +68,22 @@ void canvas_picture(struct canvas *c, int64_t left, int64_t top, const float *x,
         }
 }
 
+/* An em of letters whose capitals are `zoom` times seven pixels high. */
+static double em_of(int zoom)
+{
+    return 10.0 * zoom;
+}
+
 void canvas_text(struct canvas *c, int64_t left, int64_t top, int zoom, uint8_t grey,
                  const char *text)
 {
-    for (; *text; text++, left += FONT_ADVANCE * zoom)
-        for (int row = 0; row < FONT_HEIGHT; row++)
-            for (int column = 0; column < FONT_WIDTH; column++)
-                if (font_dot(*text, row, column))
-                    canvas_fill(c, left + column * zoom, top + row * zoom, zoom, zoom, grey);
+    struct imgen_image image = {c->height, c->width, 3, c->pixels};
+
+    /* without memory for letters the picture still stands */
+    imgen_text_draw(&image, (double)left, (double)(top + 7 * zoom), em_of(zoom), grey, text, NULL);
 }
 
 int64_t canvas_text_width(const char *text, int zoom)
 {
-    int64_t n = (int64_t)strlen(text);
-
-    return n ? (n * FONT_ADVANCE - (FONT_ADVANCE - FONT_WIDTH)) * zoom : 0;
+    return (int64_t)(imgen_text_width(text, em_of(zoom)) + 0.5);
 }

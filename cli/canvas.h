@@ -23,7 +23,7 @@ void canvas_fill(struct canvas *c, int64_t left, int64_t top, int64_t width, int
  * zoom. */
 void canvas_picture(struct canvas *c, int64_t left, int64_t top, const float *x, int64_t height,
                     int64_t width, int64_t channels, int64_t zoom);
-/* One line of text; top is the top of its capitals, each dot zoom x zoom. */
+/* One line of text; top is the top of its capitals, which are 7 zoom pixels high. */
 void canvas_text(struct canvas *c, int64_t left, int64_t top, int zoom, uint8_t grey,
                  const char *text);
 /* The width canvas_text covers. */

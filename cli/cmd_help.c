@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMMANDS_MAX = 32 };
+enum { COMMANDS_MAX = 48 };
 
 static const char sentence[] = "train and sample guided image generators by flow matching";
 
@@ -97,15 +97,29 @@ const struct command command_version = {
 
 /* ---- man and completion ---- */
 
+/* Studies read like commands of two words; the names are kept in `names`. */
+static int add_studies(struct imgen_command *all, int n, char names[COMMANDS_MAX][32])
+{
+    struct imgen_study study;
+
+    for (int i = 0; n < COMMANDS_MAX && imgen_study_at(i, &study); i++, n++) {
+        snprintf(names[i], sizeof names[i], "lab %s", study.name);
+        all[n] = (struct imgen_command){names[i], "[flags]", study.summary, study.rows};
+    }
+    return n;
+}
+
 static int print_document(const struct command *c, const char *kind)
 {
     struct imgen_command all[COMMANDS_MAX];
+    char names[COMMANDS_MAX][32], *text = NULL;
     struct imgen_error err;
-    char *text = NULL;
     int n = 0;
 
     for (; n < COMMANDS_MAX && command_at(n); n++)
         all[n] = command_at(n)->is;
+    if (!strcmp(kind, "man")) /* shells complete one word */
+        n = add_studies(all, n, names);
     if (imgen_options_document(&text, kind, "imgen", sentence, all, n, &err))
         return command_failed(c, &err);
     fputs(text, stdout);

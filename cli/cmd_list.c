@@ -26,11 +26,17 @@ static const struct {
     const char *name;
     enum imgen_kind kind;
 } kinds[] = {
-    {"samplers", IMGEN_SAMPLERS},     {"schedules", IMGEN_SCHEDULES},
-    {"networks", IMGEN_NETWORKS},     {"paths", IMGEN_PATHS},
-    {"times", IMGEN_TIMES},           {"datasets", IMGEN_DATASETS},
-    {"precisions", IMGEN_PRECISIONS}, {"predictions", IMGEN_PREDICTIONS},
-    {"weights", IMGEN_WEIGHTS},       {"preconditions", IMGEN_PRECONDITIONS},
+    {"samplers", IMGEN_SAMPLERS},
+    {"schedules", IMGEN_SCHEDULES},
+    {"networks", IMGEN_NETWORKS},
+    {"paths", IMGEN_PATHS},
+    {"times", IMGEN_TIMES},
+    {"datasets", IMGEN_DATASETS},
+    {"precisions", IMGEN_PRECISIONS},
+    {"predictions", IMGEN_PREDICTIONS},
+    {"weights", IMGEN_WEIGHTS},
+    {"preconditions", IMGEN_PRECONDITIONS},
+    {"laws", IMGEN_LAWS},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
@@ -154,7 +160,7 @@ static int cmd_list(int argc, char **argv)
 const struct command command_list = {
     .is = {"list",
            "[samplers|schedules|networks|paths|times|datasets|precisions|predictions|weights|"
-           "preconditions|keys]",
+           "preconditions|laws|keys]",
            "list what there is to choose from", rows},
     .details = "Lists the names that configurations and flags accept; `keys` are the keys of a\n"
                "training configuration with their defaults.",

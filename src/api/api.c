@@ -8,6 +8,7 @@
 
 #include "backend/cpu/panel.h"
 #include "data/dataset.h"
+#include "lab/law.h"
 
 #include <omp.h>
 #include <string.h>
@@ -91,6 +92,8 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
         return precision_name(i) ? give(out, precision_name(i), precision_summary(i),
                                         panel_engine((enum precision)i)->name)
                                  : 0;
+    case IMGEN_LAWS:
+        return law_kind_at(i) ? give_choice(out, &law_kind_at(i)->is) : 0;
     }
     return 0;
 }

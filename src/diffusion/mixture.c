@@ -335,7 +335,7 @@ int32_t mixture_sample(double *z, const struct mixture *m, int32_t y, struct rng
 
 /* ---- As a predictor ---- */
 
-static const double *value_of(const struct mixture_value *v, enum prediction p)
+const double *mixture_value_of(const struct mixture_value *v, enum prediction p)
 {
     const double *table[N_PREDICTIONS] = {
         [PREDICT_VELOCITY] = v->u, [PREDICT_SCORE] = v->s, [PREDICT_NOISE] = v->eps,
@@ -357,7 +357,7 @@ static enum status oracle_branch(const struct mixture_oracle *o, double *out, co
 
         if ((st = mixture_at(&v, o->mixture, c, x + i * d, y, err)))
             return st;
-        memcpy(out + i * d, value_of(&v, o->predicts), (size_t)d * sizeof(*out));
+        memcpy(out + i * d, mixture_value_of(&v, o->predicts), (size_t)d * sizeof(*out));
     }
     return OK;
 }

@@ -44,6 +44,9 @@ struct mixture_value {
     double v[MIXTURE_DIM];   /* alpha eps - beta z                            */
 };
 
+/* One of them. */
+const double *mixture_value_of(const struct mixture_value *v, enum prediction p);
+
 /* The fields of the parts labelled y, or of all with MIXTURE_ANY.  Valid on the closed interval
  * wherever alpha^2 C + beta^2 I is positive definite for every part, else E_ARG.  E_ARG for a label
  * no part has. */
