@@ -108,7 +108,8 @@ struct imgen_model_info {
     int height, width, channels;
     int n_labels;    /* labels a request can name; 0: unconditional             */
     int guided;      /* 1: has a null label, so that any guidance scale works    */
-    int classifies;  /* 1: tells labels from noisy pictures, and makes none      */
+    int classifies;  /* 1: tells labels from pictures, and makes none            */
+    int clean;       /* 1: from pictures without noise: for measures, not to guide by */
     int null_label;  /* the number that means "no request", or -1                */
     int64_t weights; /* trained numbers                                         */
     int64_t step;    /* training steps behind it                                */
@@ -264,7 +265,7 @@ struct imgen_train_event {
                                 k of so many segments                                           */
     /* EVALUATED, of a classifier: the share of held-out pictures whose label it found by its
      * averaged weights; of those with t in each quarter, from noise to data. */
-    int classifies;
+    int classifies, clean; /* clean: of pictures without noise, all at t = 1 */
     double accuracy, accuracy_quarter[4];
 };
 /* Return 0 to stop: the step is finished and saved, and the call fails with IMGEN_E_CANCELLED. */

@@ -51,6 +51,7 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .n_labels = (int)io->n_classes,
         .guided = io->null_label >= 0,
         .classifies = io->classifies,
+        .clean = io->clean,
         .null_label = io->null_label,
         .weights = params_weights(m->network->params),
         .step = m->step,

@@ -26,6 +26,7 @@ static bool relay(const struct train_event *e, void *user)
         .seconds_left = e->seconds_left,
         .path = e->path,
         .classifies = e->evaluated && e->evaluated->classifies,
+        .clean = e->evaluated && e->evaluated->clean,
         .accuracy = e->evaluated ? e->evaluated->right : 0,
         .planned_bytes = e->memory->peak,
         .peak_bytes = e->peak_bytes,
