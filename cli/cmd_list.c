@@ -31,6 +31,7 @@ static const struct {
     {"times", IMGEN_TIMES},           {"datasets", IMGEN_DATASETS},
     {"precisions", IMGEN_PRECISIONS}, {"predictions", IMGEN_PREDICTIONS},
     {"weights", IMGEN_WEIGHTS},       {"preconditions", IMGEN_PRECONDITIONS},
+    {"measures", IMGEN_MEASURES},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
@@ -154,7 +155,7 @@ static int cmd_list(int argc, char **argv)
 const struct command command_list = {
     .is = {"list",
            "[samplers|schedules|networks|paths|times|datasets|precisions|predictions|weights|"
-           "preconditions|keys]",
+           "preconditions|measures|keys]",
            "list what there is to choose from", rows},
     .details = "Lists the names that configurations and flags accept; `keys` are the keys of a\n"
                "training configuration with their defaults.",

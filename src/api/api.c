@@ -8,6 +8,7 @@
 
 #include "backend/cpu/panel.h"
 #include "data/dataset.h"
+#include "eval/measure.h"
 
 #include <omp.h>
 #include <string.h>
@@ -86,6 +87,11 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
         const struct dataset_format *f = dataset_format_at(i);
 
         return f ? give(out, f->name, f->summary, NULL) : 0;
+    }
+    case IMGEN_MEASURES: {
+        const struct measure *m = measure_at(i);
+
+        return m ? give(out, m->name, m->summary, m->paper) : 0;
     }
     case IMGEN_PRECISIONS:
         return precision_name(i) ? give(out, precision_name(i), precision_summary(i),

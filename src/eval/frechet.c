@@ -14,18 +14,21 @@
  *
  * Sums over pictures are taken in double, the mean first: E[x^2] - E[x]^2 would lose what it is to
  * find.  A covariance of n pictures in D dimensions is biased by about D / n of itself, so
- * distances are comparable between equal n only; see the floor in evaluate.c.
+ * distances are comparable between equal n only; hence the floor at the end: the distance between
+ * true pictures at the same n.
  *
  * Dowson and Landau 1982; Heusel et al. 2017.
  */
-#include "eval/measures.h"
+#include "eval/measure.h"
 
 #include "base/memory.h"
 #include "base/simd.h"
+#include "data/loader.h"
 #include "eval/symmetric.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,3 +198,94 @@ enum status frechet_distance(struct frechet *out, const float *x, int64_t nx, co
     gaussian_release(&b);
     return st;
 }
+
+/* --- the measure ---------------------------------------------------------------------------------
+ */
+
+/* Numbers of the reference's pictures, class by class, shuffled inside each: start is scratch for
+ * the largest label and two more. */
+static void by_class(int64_t *order, int64_t *start, const struct measure_task *t, int64_t classes)
+{
+    const int32_t *label = t->reference.label;
+    int64_t n = t->reference.n;
+
+    for (int64_t i = 0; i < n; i++)
+        start[label ? label[i] + 2 : 1]++;
+    for (int64_t c = 1; c <= classes; c++)
+        start[c] += start[c - 1];
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = loader_index(t->options.seed, n, i);
+
+        order[start[label ? label[row] + 1 : 0]++] = row;
+    }
+}
+
+/* The reference in two parts: rows [n, D] of the first, and the others behind it.  Pictures are
+ * dealt evenly along the classes, so that both parts hold them in the same shares: a share that
+ * chance made larger would count as a difference. */
+static enum status deal(float *rows, const struct measure_task *t, int64_t n, struct error *err)
+{
+    int64_t all = t->reference.n, classes = 1, first = 0, other = n;
+    int64_t *order = NULL, *start = NULL;
+    enum status st;
+
+    for (int64_t i = 0; t->reference.label && i < all; i++)
+        classes = t->reference.label[i] + 2 > classes ? t->reference.label[i] + 2 : classes;
+    if (!(st = mem_new((void **)&order, (uint64_t)all, sizeof *order, "an order", err)) &&
+        !(st = mem_new((void **)&start, (uint64_t)classes + 1, sizeof *start, "an order", err))) {
+        by_class(order, start, t, classes);
+        for (int64_t i = 0; i < all; i++) {
+            bool mine = (i + 1) * n / all > i * n / all;
+
+            memcpy(rows + (mine ? first++ : other++) * t->D,
+                   t->reference.features + order[i] * t->D, (size_t)t->D * sizeof *rows);
+        }
+    }
+    free(order);
+    free(start);
+    return st;
+}
+
+/* The distance that remains between true pictures: as many as were measured, where the reference
+ * has twice that, against the rest of it.  No model can be nearer. */
+static enum status add_floor(struct measure_result *out, const struct measure_task *t,
+                             struct error *err)
+{
+    int64_t half = t->reference.n / 2, n = t->pictures.n < half ? t->pictures.n : half;
+    struct frechet f;
+    float *rows = NULL;
+    enum status st;
+
+    if (n <= t->D)
+        return OK;
+    if (!(st = mem_new((void **)&rows, (uint64_t)t->reference.n, (uint64_t)t->D * sizeof *rows,
+                       "features", err)) &&
+        !(st = deal(rows, t, n, err)) &&
+        !(st = frechet_distance(&f, rows, n, rows + n * t->D, t->reference.n - n, t->D, err)))
+        measure_add(out, "frechet_floor", f.distance, -1,
+                    "%" PRId64 " pictures of the reference against its %" PRId64 " others", n,
+                    t->reference.n - n);
+    free(rows);
+    return st;
+}
+
+static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
+{
+    struct frechet f;
+    enum status st;
+
+    if ((st = frechet_distance(&f, t->pictures.features, t->pictures.n, t->reference.features,
+                               t->reference.n, t->D, err)))
+        return st;
+    measure_add(out, "frechet", f.distance, -1, "means %.4g, covariances %.4g", f.mean,
+                f.covariance);
+    return add_floor(out, t, err);
+}
+
+const struct measure measure_frechet = {
+    .name = "frechet",
+    .summary = "squared distance of Gaussians fitted to features (FID, with Inception's)",
+    .paper = "Heusel et al. 2017",
+    .needs = NEEDS_REFERENCE | NEEDS_FEATURES,
+    .run = run,
+};

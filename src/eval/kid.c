@@ -12,7 +12,7 @@
  * Each subset is drawn from the seed and its own number.  Binkowski et al. 2018, "Demystifying MMD
  * GANs".
  */
-#include "eval/measures.h"
+#include "eval/measure.h"
 
 #include "base/memory.h"
 #include "base/rng.h"
@@ -154,3 +154,36 @@ out:
     draw_release(&d);
     return st;
 }
+
+static int64_t subset_size(const struct measure_task *t)
+{
+    int64_t n = t->options.subset_size ? t->options.subset_size : 1000;
+
+    if (t->options.subset_size)
+        return n;
+    n = n < t->pictures.n ? n : t->pictures.n;
+    return n < t->reference.n ? n : t->reference.n;
+}
+
+static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
+{
+    const struct measure_options *o = &t->options;
+    int64_t size = subset_size(t);
+    struct kid k;
+    enum status st;
+
+    if ((st = kid_distance(&k, t->pictures.features, t->pictures.n, t->reference.features,
+                           t->reference.n, t->D, o->subsets, size, o->seed, err)))
+        return st;
+    measure_add(out, "kid", k.mean, k.deviation, "%" PRId64 " subsets of %" PRId64, o->subsets,
+                size);
+    return OK;
+}
+
+const struct measure measure_kid = {
+    .name = "kid",
+    .summary = "squared kernel distance of features, without bias",
+    .paper = "Binkowski et al. 2018",
+    .needs = NEEDS_REFERENCE | NEEDS_FEATURES,
+    .run = run,
+};

@@ -11,7 +11,7 @@
  *
  * Kynkaanniemi et al. 2019, "Improved precision and recall metric for assessing generative models".
  */
-#include "eval/measures.h"
+#include "eval/measure.h"
 
 #include "base/memory.h"
 #include "eval/pairs.h"
@@ -133,3 +133,26 @@ enum status manifold_compare(struct manifold *out, const float *x, int64_t nx, c
     cloud_release(&b);
     return st;
 }
+
+static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
+{
+    int64_t k = t->options.neighbours;
+    struct manifold m;
+    enum status st;
+
+    if ((st = manifold_compare(&m, t->pictures.features, t->pictures.n, t->reference.features,
+                               t->reference.n, t->D, k, err)))
+        return st;
+    measure_add(out, "precision", m.precision, -1, "share that looks real, %" PRId64 " neighbours",
+                k);
+    measure_add(out, "recall", m.recall, -1, "share of the reference that is covered");
+    return OK;
+}
+
+const struct measure measure_precision = {
+    .name = "precision",
+    .summary = "precision and recall: quality and variety told apart",
+    .paper = "Kynkaanniemi et al. 2019",
+    .needs = NEEDS_REFERENCE | NEEDS_FEATURES,
+    .run = run,
+};

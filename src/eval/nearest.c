@@ -11,12 +11,14 @@
  * Sums of squared differences of 8-bit numbers are whole numbers and exact: no order of summing
  * matters, and a copy is at 0.
  */
-#include "eval/measures.h"
+#include "eval/measure.h"
 
+#include "base/memory.h"
 #include "base/simd.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 
 enum { QUERIES = 16, CHUNK = 32768 /* squares that surely fit an int32: 255^2 of each */ };
 
@@ -84,3 +86,52 @@ enum status nearest_find(struct neighbour *out, struct pixel_set a, struct pixel
                  a.n - first < QUERIES ? a.n - first : QUERIES, b, length);
     return OK;
 }
+
+/* Of the distance to the second neighbour: below it, a picture counts as remembered. */
+static const double memory_ratio = 1.0 / 3;
+
+static void summarise(struct measure_result *out, const struct neighbour *at, int64_t n)
+{
+    double distance = 0, ratio = 0;
+    int64_t remembered = 0, copies = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        double r = at[i].second > 0 ? at[i].distance / at[i].second : 1;
+
+        distance += at[i].distance / (double)n;
+        ratio += r / (double)n;
+        remembered += r < memory_ratio;
+        copies += !(at[i].distance > 0);
+    }
+    measure_add(out, "nearest", distance, -1,
+                "mean difference of a pixel to the nearest, of 0 to 1");
+    measure_add(out, "nearest_ratio", ratio, -1, "mean, to the second nearest");
+    measure_add(out, "remembered", (double)remembered / (double)n, -1,
+                "%" PRId64 " of %" PRId64 " with a ratio below 1/3, %" PRId64 " copies", remembered,
+                n, copies);
+}
+
+static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
+{
+    const struct picture_set *p = &t->pictures;
+    struct neighbour *own = NULL, *at = t->nearest;
+    enum status st;
+
+    if (!at && (st = mem_new((void **)&own, (uint64_t)p->n, sizeof *own, "neighbours", err)))
+        return st;
+    at = at ? at : own;
+    if (!(st = nearest_find(at, (struct pixel_set){p->pixels, p->n},
+                            (struct pixel_set){t->reference.pixels, t->reference.n},
+                            p->height * p->width * p->channels, err)))
+        summarise(out, at, p->n);
+    free(own);
+    return st;
+}
+
+const struct measure measure_nearest = {
+    .name = "nearest",
+    .summary = "nearest picture of the reference, in pixels: made, or remembered?",
+    .paper = "Yoon et al. 2023",
+    .needs = NEEDS_REFERENCE | NEEDS_PIXELS,
+    .run = run,
+};

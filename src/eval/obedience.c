@@ -6,7 +6,7 @@
  * (data/shapes_check.c), and form and colour are told apart.  Elsewhere a classifier guesses; its
  * own mistakes on true pictures bound what the figure can say, so they are printed beside it.
  */
-#include "eval/measures.h"
+#include "eval/measure.h"
 
 #include "base/memory.h"
 #include "data/picture.h"
@@ -87,3 +87,39 @@ void obedience_guessed(struct obedience *out, const int32_t *guess, const int32_
         out->obeyed += label[i] >= 0 && guess[i] == label[i];
     }
 }
+
+static double share(int64_t part, int64_t of)
+{
+    return of ? (double)part / (double)of : 0;
+}
+
+static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
+{
+    const struct picture_set *p = &t->pictures;
+    struct obedience o;
+    enum status st = OK;
+
+    if (p->shapes)
+        st = obedience_shapes(&o, (struct pixel_set){p->pixels, p->n}, p->label, p->width, err);
+    else
+        obedience_guessed(&o, p->guess, p->label, p->n);
+    if (!st && !o.asked)
+        st = fail(err, E_ARG, "none of the %" PRId64 " pictures has a label", p->n);
+    if (st)
+        return st;
+    measure_add(out, "obedience", share(o.obeyed, o.asked), -1, "%" PRId64 " of %" PRId64 ", by %s",
+                o.obeyed, o.asked, p->shapes ? "the exact checker" : "a classifier");
+    if (p->shapes) {
+        measure_add(out, "obedience_form", share(o.form, o.asked), -1, "the form alone");
+        measure_add(out, "obedience_colour", share(o.colour, o.asked), -1, "the colour alone");
+        measure_add(out, "unclear", share(o.unclear, o.asked), -1, "show nothing clearly");
+    }
+    return OK;
+}
+
+const struct measure measure_obedience = {
+    .name = "obedience",
+    .summary = "share of pictures that show what was asked for",
+    .needs = NEEDS_LABELS,
+    .run = run,
+};

@@ -11,7 +11,7 @@
  * 64 directions at a time, so that memory is that of 64 columns and not of all.  Rabin et al. 2012;
  * Bonneel et al. 2015.
  */
-#include "eval/measures.h"
+#include "eval/measure.h"
 
 #include "base/memory.h"
 #include "base/rng.h"
@@ -183,3 +183,27 @@ out:
     slices_release(&s);
     return st;
 }
+
+static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
+{
+    const struct picture_set *p = &t->pictures;
+    struct sliced s;
+    enum status st;
+
+    if ((st = sliced_wasserstein(&s, (struct pixel_set){p->pixels, p->n},
+                                 (struct pixel_set){t->reference.pixels, t->reference.n},
+                                 p->height * p->width * p->channels, t->options.projections,
+                                 t->options.seed, err)))
+        return st;
+    measure_add(out, "sliced", s.distance, s.deviation, "pixels along %" PRId64 " directions",
+                t->options.projections);
+    return OK;
+}
+
+const struct measure measure_sliced = {
+    .name = "sliced",
+    .summary = "sliced Wasserstein distance of pixels; no network",
+    .paper = "Rabin et al. 2012",
+    .needs = NEEDS_REFERENCE | NEEDS_PIXELS,
+    .run = run,
+};

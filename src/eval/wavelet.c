@@ -15,7 +15,7 @@
  * Haar 1910; Coifman and Wickerhauser 1992 for packets; Veeramacheneni et al. 2025, "Frechet
  * wavelet distance: a domain-agnostic metric for image generation".
  */
-#include "eval/measures.h"
+#include "eval/measure.h"
 
 #include "base/memory.h"
 
@@ -137,3 +137,27 @@ enum status wavelet_frechet(double *out, struct pixel_set a, struct pixel_set b,
     free(rows);
     return st;
 }
+
+static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
+{
+    const struct picture_set *p = &t->pictures;
+    int levels = wavelet_levels(p->height, p->width);
+    double distance;
+    enum status st;
+
+    if ((st = wavelet_frechet(&distance, (struct pixel_set){p->pixels, p->n},
+                              (struct pixel_set){t->reference.pixels, t->reference.n}, p->height,
+                              p->width, p->channels, err)))
+        return st;
+    measure_add(out, "wavelet", distance, -1, "mean over %d packets of %d levels",
+                1 << (2 * levels), levels);
+    return OK;
+}
+
+const struct measure measure_wavelet = {
+    .name = "wavelet",
+    .summary = "Frechet distance of Haar packets of pixels; no network",
+    .paper = "Veeramacheneni et al. 2025",
+    .needs = NEEDS_REFERENCE | NEEDS_PIXELS,
+    .run = run,
+};

@@ -5,7 +5,7 @@
  * sets on which each measure is computed once more by the obvious loop.  Everything again on 1, 2,
  * 3 and 4 threads, asking for the same bits.
  */
-#include "eval/measures.h"
+#include "eval/measure.h"
 
 #include "base/rng.h"
 #include "data/shapes.h"
@@ -57,7 +57,7 @@ static void assert_near(double got, double want, double tolerance)
 static void reflected(double *a, const double *value, int64_t n)
 {
     struct rng r = rng_stream(3, RNG_TEST, (uint64_t)n);
-    double *u = malloc((size_t)n * sizeof *u), *au = malloc((size_t)n * sizeof *au);
+    double *u = calloc((size_t)n, sizeof *u), *au = calloc((size_t)n, sizeof *au);
 
     memset(a, 0, (size_t)(n * n) * sizeof *a);
     for (int64_t i = 0; i < n; i++)
@@ -88,7 +88,7 @@ static void reflected(double *a, const double *value, int64_t n)
 
 static void check_eigenvalues(int64_t n, double least, double ratio)
 {
-    double *value = malloc((size_t)n * sizeof *value), *got = malloc((size_t)n * sizeof *got);
+    double *value = calloc((size_t)n, sizeof *value), *got = calloc((size_t)n, sizeof *got);
     double *a = malloc((size_t)(n * n) * sizeof *a), largest = 0;
 
     for (int64_t i = 0; i < n; i++)
@@ -238,6 +238,39 @@ static void test_frechet_of_sets(void **state)
     assert_near(got.distance, 0, 1e-7);
     free(x);
     free(y);
+}
+
+/* The floor of a reference of two classes far apart: were they dealt by chance, the parts' means
+ * would differ by some hundredths of the distance between the classes. */
+static void test_frechet_floor(void **state)
+{
+    enum { N = 401, D = 4 };
+    float *x = normal_rows(N, D, 1, 0, 12);
+    int32_t label[N];
+    struct measure_task t = {.pictures = {.n = 100, .features = x},
+                             .reference = {.n = N, .features = x, .label = label},
+                             .D = D,
+                             .options = {.seed = 5}};
+    const struct measure *m;
+    struct measure_result r = {0};
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        label[i] = i % 3 ? 1 : -1;
+        x[i * D] += (float)(i % 3 ? 1000 : 0);
+    }
+    assert_int_equal(measure_find(&m, "frechet", NULL), 0);
+    assert_int_equal(m->run(&r, &t, NULL), 0);
+    assert_int_equal(r.n, 2);
+    assert_string_equal(r.at[1].name, "frechet_floor");
+    assert_non_null(strstr(r.at[1].note, "100 pictures of the reference against its 301 others"));
+    assert_true(r.at[1].value < 110); /* a picture of 100 too many moves the mean by 10 */
+    t.reference.label = NULL;
+    r.n = 0;
+    assert_int_equal(m->run(&r, &t, NULL), 0);
+
+    assert_true(r.at[1].value > 300);
+    free(x);
 }
 
 /* --- KID ---------------------------------------------------------------------------------------
@@ -700,6 +733,7 @@ int main(void)
         cmocka_unit_test(test_frechet_two_dimensions),
         cmocka_unit_test(test_fit),
         cmocka_unit_test(test_frechet_of_sets),
+        cmocka_unit_test(test_frechet_floor),
         cmocka_unit_test(test_kid_formula),
         cmocka_unit_test(test_kid_of_equal_laws),
         cmocka_unit_test(test_manifold_formula),

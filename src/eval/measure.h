@@ -1,18 +1,91 @@
 /*
- * measures.h - how far a set of pictures is from another
+ * measure.h - how far a set of pictures is from another: the list of measures, and each one as a
+ * pure function
  *
- * Pure functions of arrays.  x, y: features [n, D], one row a picture; pixels: 8 bits, one row of
- * `length` a picture, compared as numbers from -1 to 1 unless said.  Work is cut by shapes alone
- * and sums have a fixed order: results have the same bits on any number of threads (those that
- * OpenMP is set to).  Features that are not finite are E_NOT_FINITE, sets that are too small E_ARG
- * with both numbers, and all may fail with E_MEMORY.
+ * A measure is one file that ends in one descriptor; one line in measure.c lists it.
  */
-#ifndef IMGEN_EVAL_MEASURES_H
-#define IMGEN_EVAL_MEASURES_H
+#ifndef IMGEN_EVAL_MEASURE_H
+#define IMGEN_EVAL_MEASURE_H
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* --- the list ------------------------------------------------------------------------------------
+ */
+
+/* Pictures, and what is known of them.  Arrays belong to the caller. */
+struct picture_set {
+    int64_t n, height, width, channels;
+    const uint8_t *pixels; /* [n, height, width, channels], or NULL: only features are known */
+    const int32_t *label;  /* [n] what was asked for, negative: nothing; or NULL             */
+    const float *features; /* [n, D] or NULL                                                 */
+    const int32_t *guess;  /* [n] what a classifier takes them for, or NULL                  */
+    bool shapes;           /* labels are those of the set "shapes", which can be read back   */
+};
+
+struct measure_options {
+    int64_t neighbours;           /* of precision and recall                         */
+    int64_t subsets, subset_size; /* of kid; size 0: 1000, or as many as there are   */
+    int64_t projections;          /* of sliced                                       */
+    uint64_t seed;                /* of what is drawn                                */
+};
+
+struct neighbour;
+
+struct measure_task {
+    struct picture_set pictures, reference; /* reference.n 0: there is none               */
+    int64_t D;                              /* features of a picture, 0: none are known   */
+    struct measure_options options;
+    struct neighbour *nearest; /* [pictures.n] filled in by the measure nearest; or NULL */
+};
+
+/* One number. */
+struct measure_value {
+    const char *name;
+    double value, deviation; /* deviation: negative when there is none */
+    char note[160];          /* "" or what belongs beside it           */
+};
+enum { MEASURE_VALUES = 8 };
+struct measure_result {
+    struct measure_value at[MEASURE_VALUES];
+    int n;
+};
+
+/* What a measure cannot do without. */
+enum measure_needs {
+    NEEDS_REFERENCE = 1,
+    NEEDS_FEATURES = 2, /* of all sets it needs  */
+    NEEDS_PIXELS = 4,   /* the same              */
+    NEEDS_LABELS = 8,   /* and a judge           */
+};
+
+struct measure {
+    const char *name, *summary, *paper;
+    unsigned needs;
+    /* E_ARG for sets that are too small, E_NOT_FINITE, E_MEMORY. */
+    enum status (*run)(struct measure_result *out, const struct measure_task *t, struct error *err);
+};
+
+const struct measure *measure_at(int i); /* NULL past the last */
+enum status measure_find(const struct measure **out, const char *name, struct error *err);
+
+/* What the task lacks for this measure, in words ("a reference"), or NULL. */
+const char *measure_lacks(const struct measure *m, const struct measure_task *t);
+
+/* For measures: append a value; deviation negative: none; fmt: the note, "" for none. */
+void measure_add(struct measure_result *out, const char *name, double value, double deviation,
+                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* --- pure functions ------------------------------------------------------------------------------
+ *
+ * x, y: features [n, D], one row a picture; pixels: 8 bits, one row of `length` a picture, compared
+ * as numbers from -1 to 1 unless said.  Work is cut by shapes alone and sums have a fixed order:
+ * results have the same bits on any number of threads (those that OpenMP is set to).  Features that
+ * are not finite are E_NOT_FINITE, sets that are too small E_ARG with both numbers, and all may
+ * fail with E_MEMORY.
+ */
 
 /* --- frechet.c --- */
 
