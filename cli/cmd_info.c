@@ -174,6 +174,14 @@ static struct totals count(const struct imgen_file *file)
     return sum;
 }
 
+static void print_path(const struct imgen_model_info *m)
+{
+    printf("  path           %s, predicts %s", m->path,
+           m->classifies ? "the label" : m->prediction);
+    printf("%s%s\n", strcmp(m->second, "none") ? " and " : "",
+           strcmp(m->second, "none") ? m->second : "");
+}
+
 static void print_model(const struct imgen_model *model)
 {
     struct imgen_model_info m;
@@ -189,12 +197,13 @@ static void print_model(const struct imgen_model *model)
         print_plain(m.about);
         printf("\n");
     }
-    printf("  path           %s, predicts %s", m.path, m.classifies ? "the label" : m.prediction);
-    printf("%s%s\n", strcmp(m.second, "none") ? " and " : "",
-           strcmp(m.second, "none") ? m.second : "");
+    if (!m.clean)
+        print_path(&m);
     if (!m.classifies)
         printf("  made by        %s, %d steps, schedule %s\n", m.sampler, m.steps, m.schedule);
-    if (m.classifies)
+    if (m.clean)
+        printf("  classifies     pictures without noise, for imgen eval\n");
+    else if (m.classifies)
         printf("  guidance       of a model on the same path, by imgen sample --classifier\n");
     else if (m.guided)
         printf("  guidance       any scale, %g unless told\n", m.cfg_scale);

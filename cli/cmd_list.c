@@ -36,12 +36,18 @@ static const struct {
     {"predictions", IMGEN_PREDICTIONS},
     {"weights", IMGEN_WEIGHTS},
     {"preconditions", IMGEN_PRECONDITIONS},
+    {"guidances", IMGEN_GUIDANCES},
+    {"strengths", IMGEN_STRENGTHS},
     {"laws", IMGEN_LAWS},
+    {"measures", IMGEN_MEASURES},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
-static const char keys[] = "keys";
+/* Lists that are not of names; numbered after the kinds. */
+enum { KEYS = N_KINDS, NUMBERS, N_LISTS };
+
+static const char keys[] = "keys", numbers[] = "numbers";
 
 static void print_kind(int k, bool titled)
 {
@@ -93,14 +99,39 @@ static int print_key_json(const struct imgen_config_key *key, void *user)
     return 1;
 }
 
-/* what: the number of a kind, N_KINDS for the keys, -1 for every kind. */
+static void print_number(const struct imgen_number *n, void *user)
+{
+    char name[128];
+
+    (void)user;
+    snprintf(name, sizeof name, "%s.%s", n->section, n->name);
+    printf("  %-22s %-18s %s%s%s%s\n", name, n->of ? n->of : "", n->help, *n->fallback ? " [" : "",
+           n->fallback, *n->fallback ? "]" : "");
+}
+
+static void print_number_json(const struct imgen_number *n, void *user)
+{
+    struct json_out *j = user;
+
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "section", n->section);
+    json_out_text(j, "of", n->of);
+    json_out_text(j, "name", n->name);
+    json_out_text(j, "help", n->help);
+    json_out_text(j, "default", n->fallback);
+    json_out_close(j);
+}
+
+/* what: the number of a kind or list, -1 for every kind. */
 static void print(int what)
 {
     for (int k = 0; k < N_KINDS; k++)
         if (what < 0 || what == k)
             print_kind(k, what < 0);
-    if (what == N_KINDS)
+    if (what == KEYS)
         imgen_config_keys(print_key, NULL);
+    if (what == NUMBERS)
+        imgen_numbers(print_number, NULL);
 }
 
 static void print_json(int what)
@@ -112,9 +143,12 @@ static void print_json(int what)
     for (int k = 0; k < N_KINDS; k++)
         if (what < 0 || what == k)
             print_kind_json(&j, k);
-    if (what == N_KINDS) {
-        json_out_open(&j, keys, '[');
-        imgen_config_keys(print_key_json, &j);
+    if (what >= N_KINDS) {
+        json_out_open(&j, what == KEYS ? keys : numbers, '[');
+        if (what == KEYS)
+            imgen_config_keys(print_key_json, &j);
+        else
+            imgen_numbers(print_number_json, &j);
         json_out_close(&j);
     }
     json_out_close(&j);
@@ -122,16 +156,16 @@ static void print_json(int what)
 
 static int find_kind(const char *word, int *out)
 {
-    const char *names[N_KINDS + 1], *nearest;
+    const char *names[N_LISTS], *nearest;
 
-    for (int k = 0; k <= N_KINDS; k++) {
-        names[k] = k < N_KINDS ? kinds[k].name : keys;
+    for (int k = 0; k < N_LISTS; k++) {
+        names[k] = k < N_KINDS ? kinds[k].name : k == KEYS ? keys : numbers;
         if (!strcmp(word, names[k])) {
             *out = k;
             return EXIT_DONE;
         }
     }
-    nearest = imgen_nearest(word, names, N_KINDS + 1);
+    nearest = imgen_nearest(word, names, N_LISTS);
     return command_misused(&command_list, "there is no list of '%s'%s%s%s", word,
                            nearest ? "; did you mean '" : "", nearest ? nearest : "",
                            nearest ? "'?" : "");
@@ -160,9 +194,11 @@ static int cmd_list(int argc, char **argv)
 const struct command command_list = {
     .is = {"list",
            "[samplers|schedules|networks|paths|times|datasets|precisions|predictions|weights|"
-           "preconditions|laws|keys]",
+           "preconditions|guidances|strengths|laws|measures|numbers|keys]",
            "list what there is to choose from", rows},
-    .details = "Lists the names that configurations and flags accept; `keys` are the keys of a\n"
-               "training configuration with their defaults.",
+    .details =
+        "Lists the names that configurations and flags accept; `keys` are the keys of a\n"
+        "training configuration with their defaults, `numbers` what --number of `imgen sample`\n"
+        "and `imgen eval` may set.",
     .run = cmd_list,
 };

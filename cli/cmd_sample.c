@@ -13,11 +13,11 @@
 #include "json_out.h"
 #include "picture_names.h"
 #include "progress.h"
+#include "solver_flags.h"
 #include "units.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,37 +30,11 @@ enum { PICTURES_MAX = 1000000, LABELS_MAX = 4096, SHEET_WIDTH = 768 };
 
 struct sample_options {
     bool help;
-    char *label, *labels, *seed, *output, *from, *classifier;
-    int64_t batch_count, steps, threads, preview, zoom;
-    double cfg_scale, shift, classifier_scale;
-    int sampler, schedule, precision, heads, clip;
-    struct imgen_real_list times;
+    char *label, *labels, *seed, *output, *from;
+    int64_t batch_count, threads, preview, zoom;
+    struct solver_flags solver;
     bool grid, quiet, verbose, json;
 };
-
-static const char *sampler_name(int i)
-{
-    struct imgen_choice c;
-
-    return imgen_list(IMGEN_SAMPLERS, i, &c) ? c.name : NULL;
-}
-
-static const char *schedule_name(int i)
-{
-    struct imgen_choice c;
-
-    return imgen_list(IMGEN_SCHEDULES, i, &c) ? c.name : NULL;
-}
-
-static const char *precision_name(int i)
-{
-    struct imgen_choice c;
-
-    return imgen_list(IMGEN_PRECISIONS, i, &c) ? c.name : NULL;
-}
-
-static const char *const clip_names[] = {"auto", "on", "off", NULL};
-static const char *const heads_names[] = {"both", "first", "second", NULL};
 
 static const struct imgen_option rows[] = {
     ROW_HELP,
@@ -72,29 +46,7 @@ static const struct imgen_option rows[] = {
      offsetof(struct sample_options, batch_count), "1", .lo = 1, .hi = PICTURES_MAX, .letter = 'n'},
     {"seed", "of the first picture, the next take seed + 1, ...; -1: a random one",
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, seed), "42", .letter = 's', .value = "N"},
-    {"cfg_scale", "guidance: 0 none, 1 as trained, above 1 stronger; default: the model's",
-     IMGEN_OPTION_REAL, offsetof(struct sample_options, cfg_scale), .lo = 0, .hi = HUGE_VAL},
-    {"classifier", "guide by a classifier of noisy pictures too", IMGEN_OPTION_TEXT,
-     offsetof(struct sample_options, classifier), .value = "MODEL"},
-    {"classifier_scale", "how strongly: 0 not at all, 1 as its probabilities say; default 1",
-     IMGEN_OPTION_REAL, offsetof(struct sample_options, classifier_scale), .lo = 0, .hi = HUGE_VAL},
-    {"steps", "steps of the solver; default: the model's", IMGEN_OPTION_INT,
-     offsetof(struct sample_options, steps), .lo = 1, .hi = 1000},
-    {"sampling_method", "solver; default: the model's", IMGEN_OPTION_CHOICE,
-     offsetof(struct sample_options, sampler), .choice = sampler_name},
-    {"schedule", "how the times are spaced; default: the model's", IMGEN_OPTION_CHOICE,
-     offsetof(struct sample_options, schedule), .choice = schedule_name},
-    {"shift", "of the shifted schedule; default: the model's", IMGEN_OPTION_REAL,
-     offsetof(struct sample_options, shift), .lo = 0.01, .hi = 100},
-    {"times", "the solver's times from 0 to 1, instead of schedule and steps", IMGEN_OPTION_REALS,
-     offsetof(struct sample_options, times), .lo = 0, .hi = 1},
-    {"precision", "numbers of the large layers: other pictures by a hair, made faster",
-     IMGEN_OPTION_CHOICE, offsetof(struct sample_options, precision), "float32",
-     .choice = precision_name},
-    {"heads", "of a model with two predictions, which to use; default: the model's",
-     IMGEN_OPTION_CHOICE, offsetof(struct sample_options, heads), .choices = heads_names},
-    {"clip", "keep predicted pictures in range on the way; default: the model's",
-     IMGEN_OPTION_CHOICE, offsetof(struct sample_options, clip), .choices = clip_names},
+    SOLVER_ROWS(offsetof(struct sample_options, solver)),
     {"from", "make the picture again whose recipe this PNG carries", IMGEN_OPTION_TEXT,
      offsetof(struct sample_options, from), .value = "PICTURE.png"},
     {"output", "file; several pictures become NAME-000.png, NAME-001.png, ...", IMGEN_OPTION_TEXT,
@@ -123,6 +75,8 @@ struct job {
     struct imgen_model *model, *classifier; /* classifier: or NULL */
     struct imgen_model_info info;
     struct imgen_recipe recipe; /* of --from */
+    const char *numbers[sizeof((struct imgen_recipe *)0)->numbers /
+                        sizeof((struct imgen_recipe *)0)->numbers[0]]; /* its own */
     struct imgen_request request;
     struct imgen_item *items; /* [n_items], label by label */
     int label[LABELS_MAX], n_labels;
@@ -157,7 +111,7 @@ static void find_model(char out[PICTURE_NAME], const char *picture, const char *
 /* The one that was named, or the one that the recipe was made with, when it stands there too. */
 static int open_classifier(struct job *job)
 {
-    const char *word = job->options->classifier, *from = job->options->from;
+    const char *word = job->options->solver.classifier, *from = job->options->from;
     char path[PICTURE_NAME];
     struct imgen_error err;
 
@@ -240,7 +194,7 @@ static int check_hash(struct job *job, const char *word)
         !job->classifier || !made_by->classifier[0])
         return code;
     return check_content(job, "classifier", now.classifier, now.classifier_hash,
-                         made_by->classifier_hash, job->options->classifier);
+                         made_by->classifier_hash, job->options->solver.classifier);
 }
 
 /* ---- What is asked of it ---- */
@@ -329,25 +283,13 @@ static int choose_seed(struct job *job)
     return EXIT_DONE;
 }
 
-/* A label of "none" leaves nothing to guide by: one evaluation a step does. */
 static double choose_scale(const struct job *job, int label)
 {
     if (typed(job, "cfg_scale"))
-        return job->options->cfg_scale;
+        return job->options->solver.cfg_scale;
     if (job->options->from)
         return job->recipe.item.cfg_scale;
-    if (!job->info.guided)
-        return 1;
-    return label == job->info.null_label ? 0 : job->info.cfg_scale;
-}
-
-static void choose_classifier(struct job *job)
-{
-    job->request.classifier = job->classifier;
-    if (job->options->from && job->recipe.classifier[0])
-        job->request.classifier_scale = job->recipe.classifier_scale;
-    if (typed(job, "classifier_scale"))
-        job->request.classifier_scale = job->options->classifier_scale;
+    return solver_flags_scale(&job->info, label);
 }
 
 static int choose_solver(struct job *job)
@@ -365,30 +307,14 @@ static int choose_solver(struct job *job)
         r->steps = job->recipe.steps;
         r->times = job->recipe.n_times ? job->recipe.times : NULL;
         r->n_times = job->recipe.n_times;
+        for (int i = 0; i < job->recipe.n_numbers; i++)
+            job->numbers[i] = job->recipe.numbers[i];
+        r->numbers = job->numbers;
+        r->n_numbers = job->recipe.n_numbers;
+        if (job->recipe.classifier[0])
+            r->classifier_scale = job->recipe.classifier_scale;
     }
-    if (typed(job, "times") && (typed(job, "steps") || typed(job, "schedule")))
-        return command_misused(&command_sample, "--times excludes --steps and --schedule");
-    if (typed(job, "steps") || typed(job, "schedule"))
-        r->times = NULL, r->n_times = 0;
-    if (typed(job, "sampling_method"))
-        r->sampler = sampler_name(o->sampler);
-    if (typed(job, "schedule"))
-        r->schedule = schedule_name(o->schedule);
-    if (typed(job, "precision"))
-        r->precision = precision_name(o->precision);
-    if (typed(job, "heads"))
-        r->heads = heads_names[o->heads];
-    if (typed(job, "clip"))
-        r->clip = clip_names[o->clip];
-    if (typed(job, "shift"))
-        r->shift = o->shift;
-    if (typed(job, "steps"))
-        r->steps = (int)o->steps;
-    if (typed(job, "times")) {
-        r->times = o->times.at;
-        r->n_times = o->times.n;
-    }
-    return EXIT_DONE;
+    return solver_flags_apply(&command_sample, job->given, &o->solver, r);
 }
 
 static int fill_items(struct job *job)
@@ -576,7 +502,8 @@ static void print_result_json(const struct job *job)
     json_out_int(&j, "steps", r->times ? r->n_times - 1 : r->steps);
     if (job->classifier) {
         json_out_text(&j, "classifier",
-                      job->options->classifier ? job->options->classifier : job->recipe.classifier);
+                      job->options->solver.classifier ? job->options->solver.classifier
+                                                      : job->recipe.classifier);
         json_out_real(&j, "classifier_scale", r->classifier_scale);
     }
     json_out_real(&j, "seconds", seconds_now() - job->progress.began);
@@ -651,10 +578,10 @@ static int run(struct job *job, int n_words, char **words)
     job->request.wants_preview = o->preview > 0;
     job->request.progress = on_progress;
     job->request.user = job;
+    job->request.classifier = job->classifier;
     if ((code = choose_labels(job)) || (code = choose_seed(job)) || (code = choose_solver(job)) ||
         (code = fill_items(job)))
         return code;
-    choose_classifier(job);
     if (o->from && (code = check_hash(job, word)))
         return code;
     return make_pictures(job);

@@ -51,7 +51,9 @@ static void say_evaluated(struct train_watch *w, const struct imgen_train_event 
 
     progress_note(&w->progress, "step %" PRId64 ": loss on held-out pictures %.4f, averaged %.4f",
                   e->step, e->loss, e->mean_loss);
-    if (e->classifies)
+    if (e->classifies && e->clean)
+        progress_note(&w->progress, "step %" PRId64 ": %.2f %% right", e->step, 100 * e->accuracy);
+    else if (e->classifies)
         progress_note(&w->progress,
                       "step %" PRId64
                       ": %.1f %% right; by quarters of t, from noise to data: %.1f, "

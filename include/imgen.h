@@ -80,7 +80,10 @@ enum imgen_kind {
     IMGEN_PREDICTIONS,   /* what a network may predict                           */
     IMGEN_WEIGHTS,       /* of an error in the loss, by noise level              */
     IMGEN_PRECONDITIONS, /* functions of the noise level around a network        */
+    IMGEN_GUIDANCES,     /* how two predictions become one: guidance.kind        */
+    IMGEN_STRENGTHS,     /* of an SDE's noise over time: sde.kind                */
     IMGEN_LAWS,          /* of points in the plane, for studies                  */
+    IMGEN_MEASURES,      /* of a set of pictures                                 */
 };
 
 struct imgen_choice {
@@ -109,7 +112,8 @@ struct imgen_model_info {
     int height, width, channels;
     int n_labels;    /* labels a request can name; 0: unconditional             */
     int guided;      /* 1: has a null label, so that any guidance scale works    */
-    int classifies;  /* 1: tells labels from noisy pictures, and makes none      */
+    int classifies;  /* 1: tells labels from pictures, and makes none            */
+    int clean;       /* 1: from pictures without noise: for measures, not to guide by */
     int null_label;  /* the number that means "no request", or -1                */
     int64_t weights; /* trained numbers                                         */
     int64_t step;    /* training steps behind it                                */
@@ -180,6 +184,15 @@ struct imgen_request {
     void *user;
 };
 
+/* A number that a request may have, of a solver, a schedule or a kind of guidance; of NULL: of any.
+ */
+struct imgen_number {
+    const char *section, *of, *name, *help, *fallback;
+};
+typedef void imgen_number_callback(const struct imgen_number *number, void *user);
+/* All there are, in order. */
+IMGEN_API void imgen_numbers(imgen_number_callback *tell, void *user);
+
 /* The model's own defaults, no items, all processors. */
 IMGEN_API void imgen_request_init(struct imgen_request *r, const struct imgen_model *model);
 
@@ -232,6 +245,8 @@ struct imgen_recipe {
     int steps;
     double times[1001]; /* when n_times > 0 */
     int n_times;
+    char numbers[24][80]; /* of the request */
+    int n_numbers;
 };
 /* The recipe of item i of a request.  The model's file is read once more, for its hash. */
 IMGEN_API enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model *model,
@@ -269,7 +284,7 @@ struct imgen_train_event {
                                 k of so many segments                                           */
     /* EVALUATED, of a classifier: the share of held-out pictures whose label it found by its
      * averaged weights; of those with t in each quarter, from noise to data. */
-    int classifies;
+    int classifies, clean; /* clean: of pictures without noise, all at t = 1 */
     double accuracy, accuracy_quarter[4];
 };
 /* Return 0 to stop: the step is finished and saved, and the call fails with IMGEN_E_CANCELLED. */
@@ -335,6 +350,17 @@ IMGEN_API const char *imgen_data_label(const struct imgen_data *data, int i);
 /* pixels [height, width, channels] in -1 .. 1; label -1 when there is none; caption may be NULL. */
 IMGEN_API enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
                                            int *label, char caption[160], struct imgen_error *err);
+
+/* The same for the pictures that are never trained on: those of data.eval_path, or, of an endless
+ * set, those of another seed.  E_ARG when a finite set names none. */
+IMGEN_API enum imgen_status imgen_data_open_held_out(struct imgen_data **out,
+                                                     const struct imgen_training *t,
+                                                     struct imgen_error *err);
+/* n different pictures in 8 bits, drawn from the seed (of an endless set: the first n): pixels
+ * [n, height, width, channels], label [n], number [n]: which they are. */
+IMGEN_API enum imgen_status imgen_data_draw(const struct imgen_data *data, uint64_t seed, int64_t n,
+                                            uint8_t *pixels, int *label, int64_t *number,
+                                            struct imgen_error *err);
 
 /* What a picture of the set "shapes" shows, or -1: the label when shape and colour are clear.
  * pixels [size, size, 3] in -1 .. 1, size 16 .. 128. */
@@ -478,6 +504,93 @@ IMGEN_API enum imgen_status imgen_file_read(const struct imgen_file *file, const
 /* Every number is read: E_NOT_FINITE names the first tensor with a NaN or an infinity. */
 IMGEN_API enum imgen_status imgen_file_verify(const struct imgen_file *file,
                                               struct imgen_error *err);
+
+/* ---- Measures
+ * --------------------------------------------------------------------------------------
+ *
+ * How far a set of pictures is from another, and whether pictures show what was asked for.  All
+ * figures are functions of the arrays, the seed and the options: not of the number of threads.
+ */
+
+/* A network whose features are compared: a classifier trained here (a model whose info says so). */
+struct imgen_features;
+
+/* Texts belong to the network. */
+struct imgen_features_info {
+    const char *kind, *about, *hash; /* hash: SHA-256 of the file                 */
+    const char *resize;              /* what it does to a picture first, in words */
+    int height, width, channels;     /* of the pictures it takes                  */
+    int features;                    /* numbers it makes of one                   */
+    int n_labels;                    /* classes it can guess                      */
+};
+IMGEN_API enum imgen_status imgen_features_open(struct imgen_features **out, const char *path,
+                                                struct imgen_error *err);
+IMGEN_API void imgen_features_close(struct imgen_features *f); /* NULL is fine */
+IMGEN_API void imgen_features_info(const struct imgen_features *f, struct imgen_features_info *out);
+
+/* pixels [n, height, width, channels], 1 or 3 channels; label [n]: what was asked for, -1: nothing;
+ * or NULL.  label_names [n_labels] or NULL.  All belong to the caller. */
+struct imgen_pictures {
+    int64_t n;
+    int height, width, channels;
+    const uint8_t *pixels;
+    const int *label;
+    int n_labels;
+    const char *const *label_names;
+};
+
+/* Return 0 to stop. */
+typedef int imgen_measure_progress(const char *what, int64_t done, int64_t n, void *user);
+
+struct imgen_measuring {
+    struct imgen_pictures pictures;
+    struct imgen_pictures reference;       /* n 0: none                                         */
+    const char *statistics;                /* or a file written by `save`, or NULL              */
+    const struct imgen_features *features; /* or NULL                                     */
+    const struct imgen_features *judge;    /* of obedience; NULL: the same                */
+    const char *measures; /* "frechet,kid", see imgen_list; NULL: all that what is given allows */
+    int neighbours;       /* of precision and recall                             */
+    int subsets, subset_size; /* of kid; size 0: 1000, or as many as there are  */
+    int projections;          /* of sliced                                      */
+    uint64_t seed;
+    int threads;                      /* 0: one per processor */
+    const char *save;                 /* write the reference's features here, or NULL            */
+    const char *about;                /* where the reference came from, for that file, or NULL  */
+    imgen_measure_progress *progress; /* may be NULL */
+    void *user;
+};
+/* 3 neighbours, 100 subsets, 512 projections, and nothing else. */
+IMGEN_API void imgen_measuring_init(struct imgen_measuring *m);
+
+/* Of one picture: its nearest in the reference, and how far that and the second nearest are, as
+ * root mean square differences of a pixel, black to white being 1. */
+struct imgen_neighbour {
+    int64_t first;
+    double distance, second;
+};
+
+/* One figure, or, when `lacks` is not NULL, why a measure was left out. */
+struct imgen_measure_row {
+    const char *measure, *name, *lacks;
+    double value, deviation; /* deviation: negative when there is none */
+    const char *note;
+};
+typedef int imgen_measure_callback(const struct imgen_measure_row *row, void *user);
+
+/* What the protocol must say besides the arguments; a statistics file brings its own. */
+struct imgen_measured {
+    int64_t n_reference;
+    char about[512]; /* of the statistics file, else "" */
+};
+
+/* nearest: [pictures.n] or NULL: filled in when the measure of that name is taken.  E_ARG when sets
+ * have other sizes, when there are too few pictures, when a measure asked for by name lacks what it
+ * needs, or when the labels are not those that the judge knows; with the numbers. */
+IMGEN_API enum imgen_status imgen_measure(const struct imgen_measuring *m,
+                                          struct imgen_measured *out,
+                                          struct imgen_neighbour *nearest,
+                                          imgen_measure_callback *callback, void *callback_user,
+                                          struct imgen_error *err);
 
 /* ---- Speed
  * ------------------------------------------------------------------------------------------ */

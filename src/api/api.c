@@ -8,6 +8,7 @@
 
 #include "backend/cpu/panel.h"
 #include "data/dataset.h"
+#include "eval/measure.h"
 #include "lab/law.h"
 
 #include <omp.h>
@@ -78,6 +79,10 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
         return weighting_kind_at(i) ? give_choice(out, &weighting_kind_at(i)->is) : 0;
     case IMGEN_PRECONDITIONS:
         return precondition_kind_at(i) ? give_choice(out, &precondition_kind_at(i)->is) : 0;
+    case IMGEN_GUIDANCES:
+        return guidance_kind_at(i) ? give_choice(out, &guidance_kind_at(i)->is) : 0;
+    case IMGEN_STRENGTHS:
+        return diffusion_kind_at(i) ? give_choice(out, &diffusion_kind_at(i)->is) : 0;
     case IMGEN_NETWORKS: {
         const struct network_kind *k = network_kind_at(i);
 
@@ -87,6 +92,11 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
         const struct dataset_format *f = dataset_format_at(i);
 
         return f ? give(out, f->name, f->summary, NULL) : 0;
+    }
+    case IMGEN_MEASURES: {
+        const struct measure *m = measure_at(i);
+
+        return m ? give(out, m->name, m->summary, m->paper) : 0;
     }
     case IMGEN_PRECISIONS:
         return precision_name(i) ? give(out, precision_name(i), precision_summary(i),

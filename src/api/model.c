@@ -51,6 +51,7 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .n_labels = (int)io->n_classes,
         .guided = io->null_label >= 0,
         .classifies = io->classifies,
+        .clean = io->clean,
         .null_label = io->null_label,
         .weights = params_weights(m->network->params),
         .step = m->step,
@@ -89,6 +90,27 @@ enum imgen_status imgen_model_find_label(const struct imgen_model *model, const 
 
 /* --- sampling -----------------------------------------------------------------------------------
  */
+
+struct telling {
+    imgen_number_callback *tell;
+    void *user;
+};
+
+static void tell_number(const char *section, const char *of, const struct option *row, void *user)
+{
+    const struct telling *to = user;
+    const struct imgen_number number = {section, of, row->name, row->help,
+                                        row->fallback ? row->fallback : ""};
+
+    to->tell(&number, to->user);
+}
+
+void imgen_numbers(imgen_number_callback *tell, void *user)
+{
+    struct telling to = {tell, user};
+
+    settings_each(tell_number, &to);
+}
 
 void imgen_request_init(struct imgen_request *r, const struct imgen_model *model)
 {

@@ -122,6 +122,21 @@ static enum status put_classifier(struct imgen_recipe *out, const struct imgen_r
     return hash_of(out->classifier_hash, sizeof out->classifier_hash, r->classifier, err);
 }
 
+static enum status put_numbers(struct imgen_recipe *out, const struct imgen_request *r,
+                               struct error *err)
+{
+    const int most = sizeof out->numbers / sizeof out->numbers[0];
+
+    if (r->n_numbers > most)
+        return fail(err, E_ARG, "a recipe holds %d numbers, and there are %d", most, r->n_numbers);
+    for (int k = 0; k < r->n_numbers; k++) {
+        if (strlen(r->numbers[k]) >= sizeof out->numbers[k])
+            return fail(err, E_ARG, "a recipe has no room for '%.40s...'", r->numbers[k]);
+        put(out->numbers[out->n_numbers++], sizeof out->numbers[k], r->numbers[k]);
+    }
+    return OK;
+}
+
 enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model *model,
                                     const struct imgen_request *r, int64_t i,
                                     struct imgen_error *err)
@@ -130,7 +145,8 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
     enum status st = OK;
 
     memset(out, 0, sizeof *out);
-    if ((st = hash_of(out->hash, sizeof out->hash, model, &e)) || (st = put_classifier(out, r, &e)))
+    if ((st = hash_of(out->hash, sizeof out->hash, model, &e)) ||
+        (st = put_classifier(out, r, &e)) || (st = put_numbers(out, r, &e)))
         return api_status(err, &e, st);
     put(out->model, sizeof out->model, last_part(model->path));
     put_label(out, model, r, r->items[i].label);
@@ -161,6 +177,19 @@ static json_t *times_json(const struct imgen_recipe *r)
     return list;
 }
 
+static json_t *numbers_json(const struct imgen_recipe *r)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < r->n_numbers; i++) {
+        if (json_array_append_new(list, json_string(r->numbers[i]))) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 /* Seeds take all 64 bits, which JSON numbers do not: written as text. */
 static enum status recipe_json(char **out, const struct imgen_recipe *r, struct error *err)
 {
@@ -179,7 +208,8 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
         (r->classifier[0] &&
          (json_object_set_new(root, "classifier", json_string(r->classifier)) ||
           json_object_set_new(root, "classifier_hash", json_string(r->classifier_hash)) ||
-          json_object_set_new(root, "classifier_scale", json_real(r->classifier_scale))))) {
+          json_object_set_new(root, "classifier_scale", json_real(r->classifier_scale)))) ||
+        (r->n_numbers && json_object_set_new(root, "numbers", numbers_json(r)))) {
         json_decref(root);
         return fail(err, E_MEMORY, "no memory to describe a picture");
     }
@@ -235,6 +265,28 @@ static enum status read_times(struct imgen_recipe *out, const json_t *root, stru
     return OK;
 }
 
+static enum status read_numbers(struct imgen_recipe *out, const json_t *root, struct error *err)
+{
+    const size_t most = sizeof out->numbers / sizeof out->numbers[0];
+    json_t *list;
+    enum status st;
+
+    if (!json_object_get(root, "numbers"))
+        return OK;
+    if ((st = config_array(&list, root, "numbers", err)))
+        return st;
+    if (json_array_size(list) > most)
+        return fail(err, E_FORMAT, "%zu numbers are more than %zu", json_array_size(list), most);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+
+        if (!text || strlen(text) >= sizeof out->numbers[i])
+            return fail(err, E_FORMAT, "number %zu of the recipe is no SECTION.NAME=VALUE", i);
+        put(out->numbers[out->n_numbers++], sizeof out->numbers[i], text);
+    }
+    return OK;
+}
+
 static enum status read_recipe(struct imgen_recipe *out, const json_t *root, struct error *err)
 {
     const char *model, *hash, *label, *seed, *sampler, *schedule, *precision, *by, *by_hash;
@@ -258,7 +310,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_int(&steps, root, "steps", 1, 1, STEPS_MAX, err)) ||
         (st = config_double(&out->shift, root, "shift", 1, 0, 1000, err)) ||
         (st = config_double(&out->item.cfg_scale, root, "cfg_scale", 1, 0, 1e9, err)) ||
-        (st = read_times(out, root, err)))
+        (st = read_times(out, root, err)) || (st = read_numbers(out, root, err)))
         return st;
     if (!text_to_seed(seed, &out->item.seed))
         return fail(err, E_FORMAT, "the seed '%.40s' is no number", seed);

@@ -4,10 +4,14 @@
 #include "api/api.h"
 
 #include "base/memory.h"
+#include "data/loader.h"
 #include "data/shapes.h"
+#include "pipeline/picture.h"
+#include "train/evaluate.h"
 #include "train/report.h"
 #include "train/trainer.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +30,7 @@ static bool relay(const struct train_event *e, void *user)
         .seconds_left = e->seconds_left,
         .path = e->path,
         .classifies = e->evaluated && e->evaluated->classifies,
+        .clean = e->evaluated && e->evaluated->clean,
         .accuracy = e->evaluated ? e->evaluated->right : 0,
         .planned_bytes = e->memory->peak,
         .peak_bytes = e->peak_bytes,
@@ -150,8 +155,10 @@ struct imgen_data {
     struct dataset *set;
 };
 
-enum imgen_status imgen_data_open(struct imgen_data **out, const struct imgen_training *t,
-                                  struct imgen_error *err)
+typedef enum status open_set(const struct experiment *e, struct dataset **out, struct error *err);
+
+static enum imgen_status data_open(struct imgen_data **out, const struct imgen_training *t,
+                                   open_set *open, struct imgen_error *err)
 {
     struct imgen_data *d = NULL;
     struct experiment x = {0};
@@ -160,13 +167,24 @@ enum imgen_status imgen_data_open(struct imgen_data **out, const struct imgen_tr
 
     *out = NULL;
     if ((st = api_experiment(&x, t, &e)) ||
-        (st = mem_new((void **)&d, 1, sizeof *d, "a data set", &e)) ||
-        (st = experiment_data(&x, &d->set, &e)))
+        (st = mem_new((void **)&d, 1, sizeof *d, "a data set", &e)) || (st = open(&x, &d->set, &e)))
         imgen_data_close(d);
     else
         *out = d;
     experiment_release(&x);
     return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_data_open(struct imgen_data **out, const struct imgen_training *t,
+                                  struct imgen_error *err)
+{
+    return data_open(out, t, experiment_data, err);
+}
+
+enum imgen_status imgen_data_open_held_out(struct imgen_data **out, const struct imgen_training *t,
+                                           struct imgen_error *err)
+{
+    return data_open(out, t, evaluation_data, err);
 }
 
 void imgen_data_close(struct imgen_data *data)
@@ -207,6 +225,42 @@ enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float
     *label = number;
     if (caption)
         memcpy(caption, text, sizeof text);
+    return api_status(err, &e, st);
+}
+
+static enum status draw_one(const struct dataset *d, int64_t i, float *x, uint8_t *pixels,
+                            int *label, struct error *err)
+{
+    int64_t length = d->height * d->width * d->channels;
+    char caption[CAPTION_TEXT];
+    int32_t number = -1;
+    enum status st;
+
+    if ((st = dataset_get(d, i, x, &number, caption, err)))
+        return st;
+    *label = number;
+    return picture_levels(pixels, x, length, err);
+}
+
+enum imgen_status imgen_data_draw(const struct imgen_data *data, uint64_t seed, int64_t n,
+                                  uint8_t *pixels, int *label, int64_t *number,
+                                  struct imgen_error *err)
+{
+    const struct dataset *d = data->set;
+    int64_t length = d->height * d->width * d->channels;
+    struct error e = {0};
+    float *x = NULL;
+    enum status st = OK;
+
+    if (n < 0 || n > d->count)
+        st = fail(&e, E_ARG, "%" PRId64 " pictures of a set of %" PRId64, n, d->count);
+    if (!st)
+        st = mem_new((void **)&x, (uint64_t)length, sizeof *x, "a picture", &e);
+    for (int64_t i = 0; i < n && !st; i++) {
+        number[i] = loader_index(seed, d->count, i);
+        st = draw_one(d, number[i], x, pixels + i * length, &label[i], &e);
+    }
+    free(x);
     return api_status(err, &e, st);
 }
 

@@ -23,6 +23,7 @@ enum rng_purpose {
     RNG_START = 8,   /* X_0 of sampling; index: picture                          */
     RNG_STEP = 9,    /* noise of SDE steps; index: picture                       */
     RNG_TEST = 10,   /* tests and benchmarks                                     */
+    RNG_EVAL = 11,   /* subsets and directions of a measure; index: which        */
 };
 
 struct rng {

@@ -132,6 +132,14 @@ static enum status row_draw(struct flow_batch *b, int64_t row, const struct flow
     return OK;
 }
 
+static enum status row_show(struct flow_batch *b, int64_t row, const float *z, int32_t label)
+{
+    memcpy(b->x + row * b->length, z + row * b->length, (size_t)b->length * sizeof *z);
+    b->t[row] = b->time[row] = 1;
+    b->label[row] = label;
+    return OK;
+}
+
 enum status flow_batch_draw(struct flow_batch *b, const struct flow_task *task, const float *z,
                             const int32_t *label, uint64_t first, struct error *err)
 {
@@ -141,7 +149,8 @@ enum status flow_batch_draw(struct flow_batch *b, const struct flow_task *task, 
     for (int64_t i = 0; i < b->rows; i++) {
         struct error mine = {0};
         int32_t y = label && label[i] >= 0 ? label[i] : task->null_label;
-        enum status st = row_draw(b, i, task, z, y, first + (uint64_t)i, &mine);
+        enum status st = task->clean ? row_show(b, i, z, y)
+                                     : row_draw(b, i, task, z, y, first + (uint64_t)i, &mine);
 
         if (st) {
 #pragma omp critical(flow_batch_failed)

@@ -11,6 +11,8 @@
 #include "diffusion/objective.h"
 #include "diffusion/time.h"
 
+#include <stdbool.h>
+
 enum { HEADS_MAX = 2 };
 
 /* What is trained.  In zeros but for path and time: the velocity. */
@@ -22,6 +24,7 @@ struct flow_task {
     struct precondition precondition;
     double eta;         /* probability of dropping a label, in [0, 1]  */
     int32_t null_label; /* what a dropped label becomes                */
+    bool clean;         /* no noise and no target: x = z at t = 1      */
     uint64_t seed;
 };
 

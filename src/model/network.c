@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KINDS(X) X(unet) X(dit) X(pixart) X(mmdit) X(classifier) X(classifier_dit)
+#define KINDS(X) X(unet) X(dit) X(pixart) X(mmdit) X(classifier) X(classifier_dit) X(cnn)
 
 #define DECLARE(name) extern const struct network_kind network_##name;
 KINDS(DECLARE)

@@ -40,6 +40,7 @@ struct network_io {
     int64_t context_width; /* features of a token of the encoded sequence; 0: reads none   */
     int64_t pooled_width;  /* of the vector that stands for the whole; 0: reads none       */
     bool classifies;       /* forward gives logits [N, n_classes] of x; takes no label     */
+    bool clean;            /* x is always a picture without noise, and t means nothing     */
 };
 
 /* One architecture: one file under model/ ends in one of these. */

@@ -67,6 +67,10 @@ enum status classifier_check(const struct model *classifier, const struct model 
     if (!c->classifies)
         return fail(err, E_ARG, "a '%s' makes pictures and cannot guide as a classifier",
                     classifier->network->kind->name);
+    if (c->clean)
+        return fail(err, E_ARG,
+                    "a '%s' has seen clean pictures only, and cannot guide through noise",
+                    classifier->network->kind->name);
     if ((st = check_pictures(c, g, err)) ||
         (st = check_path(&classifier->path, &generator->path, err)))
         return st;

@@ -120,11 +120,34 @@ enum status settings_read(struct settings *out, const struct sample_defaults *ch
     };
     const struct option_set set = {groups, sizeof groups / sizeof *groups};
 
-    if ((st = assign(&set, assignments, n, false, err)))
+    if ((st = assign(&set, assignments, n, false, err))) {
+        fail_under(err, "solver %s, schedule %s, guidance %s", out->sampler->is.name,
+                   out->grid.kind->is.name, out->guidance.kind->is.name);
         return st;
+    }
     out->guidance.from = guidance.from;
     out->guidance.to = guidance.to;
     out->guidance.rescale = guidance.rescale;
     out->guidance.threshold = guidance.threshold;
     return OK;
+}
+
+static void each_row(const char *section, const char *of, const struct option *rows,
+                     settings_row *tell, void *user)
+{
+    for (; rows && rows->name; rows++)
+        tell(section, of, rows, user);
+}
+
+void settings_each(settings_row *tell, void *user)
+{
+    for (int i = 0; sampler_at(i); i++)
+        each_row("sampler", sampler_at(i)->is.name, sampler_at(i)->is.options, tell, user);
+    for (int i = 0; grid_kind_at(i); i++)
+        each_row("schedule", grid_kind_at(i)->is.name, grid_kind_at(i)->is.options, tell, user);
+    each_row("guidance", NULL, guidance_rows, tell, user);
+    for (int i = 0; guidance_kind_at(i); i++)
+        each_row("guidance", guidance_kind_at(i)->is.name, guidance_kind_at(i)->is.options, tell,
+                 user);
+    each_row("sde", NULL, sde_rows, tell, user);
 }

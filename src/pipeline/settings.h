@@ -27,4 +27,10 @@ enum status settings_read(struct settings *out, const struct sample_defaults *ch
                           const struct path *path, const char *const *assignments, int n,
                           struct error *err);
 
+/* Every number that some request may have, in order.  of: the solver, schedule or kind that has it,
+ * or NULL: every request. */
+typedef void settings_row(const char *section, const char *of, const struct option *row,
+                          void *user);
+void settings_each(settings_row *tell, void *user);
+
 #endif

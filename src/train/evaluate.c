@@ -33,9 +33,7 @@ struct evaluation {
     int64_t row;               /* floats of a row of y                   */
 };
 
-/* The set to draw from: never the one that is trained on. */
-static enum status open_held_out(const struct experiment *e, struct dataset **out,
-                                 struct error *err)
+enum status evaluation_data(const struct experiment *e, struct dataset **out, struct error *err)
 {
     struct experiment other = *e;
     enum status st;
@@ -53,7 +51,7 @@ static enum status open_held_out(const struct experiment *e, struct dataset **ou
         return OK;
     dataset_close(*out);
     *out = NULL;
-    return fail(err, E_ARG, "train.eval_every: name held-out pictures with data.eval_path");
+    return fail(err, E_ARG, "there are no held-out pictures: name them with data.eval_path");
 }
 
 static enum status fill(const struct dataset *d, int64_t rows, float *pixels, int32_t *labels,
@@ -153,7 +151,7 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
     *out = NULL;
     if (!e->train.eval_every)
         return OK;
-    if ((st = open_held_out(e, &d, err)) || (st = check_set(d, m, err)) ||
+    if ((st = evaluation_data(e, &d, err)) || (st = check_set(d, m, err)) ||
         (st = mem_new((void **)&v, 1, sizeof *v, "an evaluation", err)))
         goto out;
     v->g = g;
@@ -292,6 +290,7 @@ enum status evaluation_run(struct evaluation *v, struct model *m, float *average
     enum status st;
 
     out->classifies = m->network->io.classifies;
+    out->clean = m->network->io.clean;
     if ((st = measure(v, m->network, &out->raw, out, err)))
         return st;
     params_use(m->network->params, average);

@@ -19,9 +19,13 @@ struct eval_losses {
 
     /* Of a classifier: share of pictures whose label it gives the largest logit, by the averaged
      * weights; of another network all 0. */
-    bool classifies;
+    bool classifies, clean; /* clean: of pictures without noise, all at t = 1 */
     double right, right_quarter[4];
 };
+
+/* Open the set that is never trained on: the one data.eval_path names, or, of an endless set, that
+ * of another seed.  E_ARG when a finite set names none. */
+enum status evaluation_data(const struct experiment *e, struct dataset **out, struct error *err);
 
 /* Draw train.eval_count pictures: from the set data.eval_path names, or, of an endless set,
  * pictures of another seed.  E_ARG when a finite set names none.  *out is NULL when

@@ -341,6 +341,7 @@ enum status experiment_task(const struct experiment *e, const struct model *m,
         .precondition = m->precondition,
         .eta = m->network->io.null_label >= 0 ? e->train.label_drop : 0,
         .null_label = m->network->io.null_label,
+        .clean = m->network->io.clean,
         .seed = e->train.seed,
     };
     memcpy(out->time.values, e->time_values, sizeof out->time.values);

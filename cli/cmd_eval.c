@@ -1,0 +1,545 @@
+/*
+ * cmd_eval.c - how good a set of pictures is
+ *
+ * A figure without its protocol is no figure: how many pictures, of which size, against which, by
+ * whose features, from which seed.  All of it stands above the table and in the JSON, the files of
+ * networks by their content.
+ */
+#include "cli.h"
+#include "interrupt.h"
+#include "json_out.h"
+#include "picture_source.h"
+#include "progress.h"
+#include "solver_flags.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS_MAX = 64 };
+
+static const char *const splits[] = {"train", "held-out", NULL};
+enum { SPLIT_TRAIN, SPLIT_HELD_OUT };
+
+struct eval_options {
+    bool help, each, json, quiet;
+    char *reference, *features, *judge, *measures, *save, *label;
+    int split, reference_split;
+    int64_t count, reference_count, size, channels, neighbours, subsets, subset_size, projections;
+    int64_t threads;
+    uint64_t seed;
+    struct solver_flags solver;
+    struct imgen_text_list settings;
+};
+
+static const struct imgen_option rows[] = {
+    ROW_HELP,
+    {"reference", "what to compare with: a folder, a configuration or a file made by --save",
+     IMGEN_OPTION_TEXT, offsetof(struct eval_options, reference), .letter = 'r', .value = "WHAT"},
+    {"features", "a model whose network classifies: compare its features", IMGEN_OPTION_TEXT,
+     offsetof(struct eval_options, features), .letter = 'f', .value = "FILE"},
+    {"judge", "the classifier that judges obedience; default: --features", IMGEN_OPTION_TEXT,
+     offsetof(struct eval_options, judge), .value = "FILE"},
+    {"measures", "only these (imgen list measures); default: all that can be taken",
+     IMGEN_OPTION_TEXT, offsetof(struct eval_options, measures), .letter = 'm',
+     .value = "NAME,NAME,..."},
+    {"count", "pictures to measure; 0: all, and 10000 of a model or an endless set",
+     IMGEN_OPTION_INT, offsetof(struct eval_options, count), "0", .lo = 0, .hi = 10000000,
+     .letter = 'n'},
+    {"reference_count", "pictures of the reference; 0: the same rule", IMGEN_OPTION_INT,
+     offsetof(struct eval_options, reference_count), "0", .lo = 0, .hi = 10000000},
+    {"split", "of a configuration's pictures, when they are what is measured", IMGEN_OPTION_CHOICE,
+     offsetof(struct eval_options, split), "held-out", .choices = splits},
+    {"reference_split", "of a configuration's pictures, when they are the reference",
+     IMGEN_OPTION_CHOICE, offsetof(struct eval_options, reference_split), "train",
+     .choices = splits},
+    {"size", "bring pictures of folders and sets to this height and width; 0: as they are",
+     IMGEN_OPTION_INT, offsetof(struct eval_options, size), "0", .lo = 0, .hi = 4096},
+    {"channels", "1 grey, 3 colour; 0: as they are", IMGEN_OPTION_INT,
+     offsetof(struct eval_options, channels), "0", .lo = 0, .hi = 3},
+    {"set", "a key of the configurations, over the files; may be given often", IMGEN_OPTION_TEXTS,
+     offsetof(struct eval_options, settings), .value = "SECTION.KEY=VALUE"},
+    {"label", "ask the model for this label only; default: all in turn", IMGEN_OPTION_TEXT,
+     offsetof(struct eval_options, label), .letter = 'l', .value = "NAME"},
+    SOLVER_ROWS(offsetof(struct eval_options, solver)),
+    {"seed", "of a model's noise, of pictures drawn from sets, of subsets and directions",
+     IMGEN_OPTION_SEED, offsetof(struct eval_options, seed), "0", .letter = 's'},
+    {"neighbours", "of precision and recall", IMGEN_OPTION_INT,
+     offsetof(struct eval_options, neighbours), "3", .lo = 1, .hi = 64},
+    {"subsets", "of kid", IMGEN_OPTION_INT, offsetof(struct eval_options, subsets), "100", .lo = 1,
+     .hi = 100000},
+    {"subset_size", "of kid; 0: 1000, or as many as there are", IMGEN_OPTION_INT,
+     offsetof(struct eval_options, subset_size), "0", .lo = 0, .hi = 1000000},
+    {"projections", "of sliced", IMGEN_OPTION_INT, offsetof(struct eval_options, projections),
+     "512", .lo = 1, .hi = 1000000},
+    {"save", "write the reference's features here, to be a --reference later", IMGEN_OPTION_TEXT,
+     offsetof(struct eval_options, save), .value = "FILE.safetensors"},
+    {"each", "with --json: every picture's nearest neighbour too", IMGEN_OPTION_BOOL,
+     offsetof(struct eval_options, each), .letter = 0},
+    {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,
+     offsetof(struct eval_options, threads), "0", .lo = 0, .hi = 1024, .letter = 't'},
+    {"json", "print as JSON", IMGEN_OPTION_BOOL, offsetof(struct eval_options, json), .letter = 0},
+    {"quiet", "no progress", IMGEN_OPTION_BOOL, offsetof(struct eval_options, quiet),
+     .letter = 'q'},
+    {0},
+};
+
+/* One figure, its texts kept. */
+struct figure {
+    struct imgen_measure_row row;
+    char note[192], lacks[400];
+};
+
+/* A call of the command. */
+struct job {
+    const struct eval_options *options;
+    const bool *given;
+    struct imgen_features *features, *judge;
+    struct imgen_features_info features_info, judge_info;
+    struct picture_source pictures, reference;
+    struct imgen_measured measured;
+    struct imgen_neighbour *nearest;
+    struct figure figure[ROWS_MAX];
+    int n;
+    struct progress progress;
+};
+
+static int failed(struct job *job, const struct imgen_error *err)
+{
+    progress_end(&job->progress);
+    return command_failed(&command_eval, err);
+}
+
+/* ---- What is measured ---- */
+
+static int open_network(struct job *job, const char *path, struct imgen_features **out,
+                        struct imgen_features_info *info)
+{
+    struct imgen_error err;
+
+    if (!path)
+        return EXIT_DONE;
+    if (imgen_features_open(out, path, &err))
+        return failed(job, &err);
+    imgen_features_info(*out, info);
+    return EXIT_DONE;
+}
+
+static int apply_solver(struct imgen_request *r, void *user)
+{
+    const struct job *job = user;
+
+    return solver_flags_apply(&command_eval, job->given, &job->options->solver, r);
+}
+
+static double choose_scale(const struct imgen_model_info *model, int label, void *user)
+{
+    const struct job *job = user;
+
+    if (command_given(&command_eval, job->given, "cfg_scale"))
+        return job->options->solver.cfg_scale;
+    return solver_flags_scale(model, label);
+}
+
+static struct source_wish wish(struct job *job, const char *word)
+{
+    const struct eval_options *o = job->options;
+
+    return (struct source_wish){
+        .command = &command_eval,
+        .word = word,
+        .settings = o->settings,
+        .size = o->size,
+        .channels = o->channels,
+        .seed = o->seed,
+        .label = o->label,
+        .classifier = o->solver.classifier,
+        .solver = apply_solver,
+        .scale = choose_scale,
+        .user = job,
+        .threads = o->threads,
+        .progress = &job->progress,
+    };
+}
+
+/* Pictures of a folder take the size of what they are compared with, unless one is given. */
+static int fit_folder(struct job *job, struct source_wish *w, const struct picture_source *other)
+{
+    const struct imgen_features_info *f = &job->features_info;
+    const struct imgen_pictures *p = &other->pictures;
+
+    if (!w->size)
+        w->size = f->height ? f->height : p->height;
+    if (!w->channels)
+        w->channels = f->height ? f->channels : p->channels;
+    if (!w->size)
+        return command_misused(&command_eval,
+                               "%s: pictures of a folder may have any size: which "
+                               "--size?",
+                               w->word);
+    return EXIT_DONE;
+}
+
+static int read_one(struct job *job, struct picture_source *s, struct source_wish *w,
+                    const struct picture_source *other)
+{
+    enum source_kind kind = source_kind_of(&command_eval, w->word);
+    int code;
+
+    if (kind == SOURCE_NONE)
+        return EXIT_MISUSED;
+    if (kind == SOURCE_FOLDER && (code = fit_folder(job, w, other)))
+        return code;
+    return source_read(s, w);
+}
+
+/* Folders come last, for they take the size of the other. */
+static int read_sets(struct job *job, const char *word)
+{
+    const struct eval_options *o = job->options;
+    struct source_wish ours = wish(job, word), theirs = wish(job, o->reference);
+    enum source_kind kind;
+    bool folder;
+    int code;
+
+    ours.count = o->count;
+    ours.held_out = o->split == SPLIT_HELD_OUT;
+    theirs.count = o->reference_count;
+    theirs.held_out = o->reference_split == SPLIT_HELD_OUT;
+    if (!(kind = source_kind_of(&command_eval, word)))
+        return EXIT_MISUSED;
+    ours.held_out = ours.held_out && kind == SOURCE_SET;
+    if (!o->reference)
+        return read_one(job, &job->pictures, &ours, &job->reference);
+    folder = kind == SOURCE_FOLDER;
+    if (!(kind = source_kind_of(&command_eval, o->reference)))
+        return EXIT_MISUSED;
+    theirs.held_out = theirs.held_out && kind == SOURCE_SET;
+    if (kind == SOURCE_MODEL) {
+        job->reference = (struct picture_source){.kind = SOURCE_STATISTICS, .word = o->reference};
+        return read_one(job, &job->pictures, &ours, &job->reference);
+    }
+    if (folder && kind != SOURCE_FOLDER)
+        return (code = read_one(job, &job->reference, &theirs, &job->pictures))
+                   ? code
+                   : read_one(job, &job->pictures, &ours, &job->reference);
+    return (code = read_one(job, &job->pictures, &ours, &job->reference))
+               ? code
+               : read_one(job, &job->reference, &theirs, &job->pictures);
+}
+
+/* ---- Measuring ---- */
+
+static int on_progress(const char *what, int64_t done, int64_t n, void *user)
+{
+    struct job *job = user;
+
+    if (progress_due(&job->progress, false)) {
+        if (n > 1)
+            progress_say(&job->progress, "%s %" PRId64 "/%" PRId64, what, done, n);
+        else
+            progress_say(&job->progress, "%s", what);
+    }
+    return !interrupt_asked();
+}
+
+static int keep_figure(const struct imgen_measure_row *row, void *user)
+{
+    struct job *job = user;
+    struct figure *f = &job->figure[job->n];
+
+    if (job->n == ROWS_MAX)
+        return 0;
+    f->row = *row;
+    snprintf(f->note, sizeof f->note, "%s", row->note);
+    snprintf(f->lacks, sizeof f->lacks, "%s", row->lacks ? row->lacks : "");
+    job->n++;
+    return 1;
+}
+
+static int measure(struct job *job)
+{
+    const struct eval_options *o = job->options;
+    struct imgen_measuring m;
+    struct imgen_error err;
+
+    imgen_measuring_init(&m);
+    m.pictures = job->pictures.pictures;
+    if (job->reference.kind == SOURCE_STATISTICS)
+        m.statistics = job->reference.word;
+    else
+        m.reference = job->reference.pictures;
+    m.features = job->features;
+    m.judge = job->judge;
+    m.measures = o->measures;
+    m.neighbours = (int)o->neighbours;
+    m.subsets = (int)o->subsets;
+    m.subset_size = (int)o->subset_size;
+    m.projections = (int)o->projections;
+    m.seed = o->seed;
+    m.threads = (int)o->threads;
+    m.save = o->save;
+    m.about = job->reference.about;
+    m.progress = on_progress;
+    m.user = job;
+    if (o->each && !(job->nearest = calloc((size_t)m.pictures.n, sizeof *job->nearest)))
+        return command_broken(&command_eval, "no memory for %" PRId64 " neighbours", m.pictures.n);
+    if (imgen_measure(&m, &job->measured, job->nearest, keep_figure, job, &err))
+        return failed(job, &err);
+    progress_end(&job->progress);
+    return EXIT_DONE;
+}
+
+/* ---- The report ---- */
+
+static void print_set(const char *title, const struct picture_source *s)
+{
+    const struct imgen_pictures *p = &s->pictures;
+
+    printf("%-12s %" PRId64 " of %d x %d, %d channel%s: %s\n", title, p->n, p->width, p->height,
+           p->channels, p->channels == 1 ? "" : "s", s->about);
+    if (strcmp(s->resize, "none") != 0)
+        printf("%-12s resized: %s\n", "", s->resize);
+}
+
+static void print_network(const char *title, const char *path, const struct imgen_features_info *f)
+{
+    printf("%-12s %s (sha256 %.12s...): %s, %d features%s%s\n", title, path, f->hash, f->kind,
+           f->features, f->about ? "; " : "", f->about ? f->about : "");
+}
+
+static void print_protocol(const struct job *job)
+{
+    const struct eval_options *o = job->options;
+
+    print_set("pictures", &job->pictures);
+    if (job->reference.kind == SOURCE_STATISTICS)
+        printf("%-12s %" PRId64 " by their features, %s: %s\n", "reference",
+               job->measured.n_reference, job->reference.word, job->measured.about);
+    else if (job->reference.kind)
+        print_set("reference", &job->reference);
+    if (job->features)
+        print_network("features", o->features, &job->features_info);
+    if (job->judge)
+        print_network("judge", o->judge, &job->judge_info);
+    printf("%-12s seed %" PRIu64 ", imgen %s\n\n", "", o->seed, imgen_version());
+}
+
+static void print_figures(const struct job *job)
+{
+    for (int i = 0; i < job->n; i++) {
+        const struct figure *f = &job->figure[i];
+        char deviation[32] = "";
+
+        if (f->row.lacks)
+            continue;
+        if (f->row.deviation >= 0)
+            snprintf(deviation, sizeof deviation, "+- %.3g", f->row.deviation);
+        printf("%-18s %12.6g  %-12s  %s\n", f->row.name, f->row.value, deviation, f->note);
+    }
+    for (int i = 0; i < job->n; i++)
+        if (job->figure[i].row.lacks)
+            printf("left out: %s: %s\n", job->figure[i].row.name, job->figure[i].lacks);
+}
+
+static void print_set_json(struct json_out *j, const char *key, const struct picture_source *s)
+{
+    static const char *const kinds[] = {NULL, "folder", "set", "model", "statistics"};
+    const struct imgen_pictures *p = &s->pictures;
+    const struct imgen_recipe *r = &s->recipe;
+
+    json_out_open(j, key, '{');
+    json_out_text(j, "from", s->word);
+    json_out_text(j, "kind", kinds[s->kind]);
+    json_out_text(j, "about", s->about);
+    json_out_int(j, "n", p->n);
+    json_out_int(j, "height", p->height);
+    json_out_int(j, "width", p->width);
+    json_out_int(j, "channels", p->channels);
+    json_out_int(j, "labels", p->n_labels);
+    json_out_text(j, "resize", s->resize);
+    if (s->kind == SOURCE_MODEL) {
+        json_out_text(j, "hash", r->hash);
+        json_out_text(j, "sampling_method", r->sampler);
+        json_out_text(j, "schedule", r->n_times ? NULL : r->schedule);
+        json_out_real(j, "shift", r->shift);
+        json_out_int(j, "steps", r->n_times ? r->n_times - 1 : r->steps);
+        json_out_real(j, "cfg_scale", r->item.cfg_scale);
+        json_out_text(j, "precision", r->precision);
+        json_out_text(j, "heads", r->heads);
+        json_out_text(j, "clip", r->clip);
+        if (r->classifier[0]) {
+            json_out_text(j, "classifier", r->classifier);
+            json_out_text(j, "classifier_hash", r->classifier_hash);
+            json_out_real(j, "classifier_scale", r->classifier_scale);
+        }
+    }
+    json_out_close(j);
+}
+
+static void print_network_json(struct json_out *j, const char *key, const char *path,
+                               const struct imgen_features_info *f)
+{
+    json_out_open(j, key, '{');
+    json_out_text(j, "from", path);
+    json_out_text(j, "kind", f->kind);
+    json_out_text(j, "hash", f->hash);
+    json_out_text(j, "about", f->about);
+    json_out_int(j, "features", f->features);
+    json_out_text(j, "resize", f->resize);
+    json_out_close(j);
+}
+
+static void print_protocol_json(struct json_out *j, const struct job *job)
+{
+    const struct eval_options *o = job->options;
+
+    print_set_json(j, "pictures", &job->pictures);
+    if (job->reference.kind == SOURCE_STATISTICS) {
+        json_out_open(j, "reference", '{');
+        json_out_text(j, "from", job->reference.word);
+        json_out_text(j, "kind", "statistics");
+        json_out_text(j, "about", job->measured.about);
+        json_out_int(j, "n", job->measured.n_reference);
+        json_out_close(j);
+    } else if (job->reference.kind) {
+        print_set_json(j, "reference", &job->reference);
+    }
+    if (job->features)
+        print_network_json(j, "features", o->features, &job->features_info);
+    if (job->judge)
+        print_network_json(j, "judge", o->judge, &job->judge_info);
+    json_out_seed(j, "seed", o->seed);
+    json_out_int(j, "neighbours", o->neighbours);
+    json_out_int(j, "subsets", o->subsets);
+    json_out_int(j, "subset_size", o->subset_size);
+    json_out_int(j, "projections", o->projections);
+}
+
+static void print_figures_json(struct json_out *j, const struct job *job)
+{
+    json_out_open(j, "figures", '[');
+    for (int i = 0; i < job->n; i++) {
+        const struct figure *f = &job->figure[i];
+
+        json_out_open(j, NULL, '{');
+        json_out_text(j, "measure", f->row.measure);
+        json_out_text(j, "name", f->row.name);
+        if (f->row.lacks) {
+            json_out_text(j, "left_out", f->lacks);
+        } else {
+            json_out_real(j, "value", f->row.value);
+            if (f->row.deviation >= 0)
+                json_out_real(j, "deviation", f->row.deviation);
+            json_out_text(j, "note", f->note);
+        }
+        json_out_close(j);
+    }
+    json_out_close(j);
+}
+
+static bool has_neighbours(const struct job *job)
+{
+    for (int i = 0; job->nearest && i < job->n; i++)
+        if (!strcmp(job->figure[i].row.measure, "nearest") && !job->figure[i].row.lacks)
+            return true;
+    return false;
+}
+
+static void print_json(const struct job *job)
+{
+    struct json_out j;
+
+    json_out_begin(&j, stdout);
+    json_out_open(&j, NULL, '{');
+    json_out_text(&j, "version", imgen_version());
+    print_protocol_json(&j, job);
+    print_figures_json(&j, job);
+    if (has_neighbours(job)) {
+        json_out_open(&j, "neighbours_of_each", '[');
+        for (int64_t i = 0; i < job->pictures.pictures.n; i++) {
+            json_out_open(&j, NULL, '{');
+            json_out_int(&j, "picture", job->pictures.number[i]);
+            json_out_int(&j, "nearest", job->reference.number[job->nearest[i].first]);
+            json_out_real(&j, "distance", job->nearest[i].distance);
+            json_out_real(&j, "second", job->nearest[i].second);
+            json_out_close(&j);
+        }
+        json_out_close(&j);
+    }
+    json_out_real(&j, "seconds", seconds_now() - job->progress.began);
+    json_out_close(&j);
+}
+
+/* ---- The command ---- */
+
+static int run(struct job *job, int n_words, char **words)
+{
+    const struct eval_options *o = job->options;
+    int code;
+
+    if (n_words != 1)
+        return command_misused(&command_eval,
+                               n_words ? "one set at a time, not %d words" : "which pictures?",
+                               n_words);
+    if (command_given(&command_eval, job->given, "classifier_scale") && !o->solver.classifier)
+        return command_misused(
+            &command_eval, "--classifier-scale: of which classifier? Name it with --classifier");
+    if (o->each && !o->json)
+        return command_misused(&command_eval, "--each goes with --json");
+    interrupt_watch("\nstopping; Ctrl-C again quits at once\n");
+    progress_start(&job->progress, o->quiet);
+    if ((code = open_network(job, o->features, &job->features, &job->features_info)) ||
+        (code = open_network(job, o->judge, &job->judge, &job->judge_info)) ||
+        (code = read_sets(job, words[0])) || (code = measure(job)))
+        return code;
+    if (o->json) {
+        print_json(job);
+        return EXIT_DONE;
+    }
+    print_protocol(job);
+    print_figures(job);
+    return EXIT_DONE;
+}
+
+static int cmd_eval(int argc, char **argv)
+{
+    struct eval_options o = {0};
+    bool given[sizeof rows / sizeof *rows] = {false};
+    struct job *job = calloc(1, sizeof *job);
+    int n_words, code;
+
+    if (!job)
+        return command_broken(&command_eval, "no memory");
+    job->options = &o;
+    job->given = given;
+    if (command_read(&command_eval, &o, given, argc, argv, &n_words, &code))
+        code = run(job, n_words, argv + 1);
+    source_release(&job->pictures);
+    source_release(&job->reference);
+    imgen_features_close(job->features);
+    imgen_features_close(job->judge);
+    free(job->nearest);
+    free(job);
+    imgen_options_release(rows, &o);
+    return code;
+}
+
+const struct command command_eval = {
+    .is = {"eval", "PICTURES [flags]", "measure how good pictures are", rows},
+    .details =
+        "PICTURES is a folder, a model (it is asked for pictures, all labels in turn) or a\n"
+        "configuration (its held-out pictures).  The reference is a folder, a configuration (its\n"
+        "training pictures) or features saved before.  Prints what was compared and every figure\n"
+        "that can be had: without --features those in pixels, without --reference obedience\n"
+        "alone.  A feature network is trained like a model, with model.network = cnn.\n"
+        "\n"
+        "    imgen train config/fashion-mnist-features.ini\n"
+        "    imgen eval run-fashion-mnist/model.safetensors -r config/fashion-mnist.ini \\\n"
+        "               -f run-fashion-mnist-features/model.safetensors\n"
+        "    imgen eval pictures/ -r config/cifar10.ini -m sliced,wavelet,nearest --json",
+    .run = cmd_eval,
+};

@@ -1,0 +1,317 @@
+/*
+ * picture_source.c - sets of pictures from wherever they may come
+ *
+ * A folder is read as training would read it, a configuration names a set that training knows, and
+ * a model is asked for pictures: all labels in turn, so that a set of any size is balanced, and
+ * each picture with a seed of its own.  All become 8-bit pictures in memory, so that a model's
+ * pictures measure the same whether they were drawn just now or stand in files.
+ *
+ * Of a set that has more than is wanted, different pictures are drawn from the seed: the first ones
+ * of a folder would all be of one class.
+ */
+#include "picture_source.h"
+
+#include "interrupt.h"
+#include "units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { AT_ONCE = 1024, SETTING = 5000, SETTINGS_MAX = 4096 };
+
+static bool ends(const char *word, const char *ending)
+{
+    size_t n = strlen(word), m = strlen(ending);
+
+    return n >= m && !strcmp(word + n - m, ending);
+}
+
+enum source_kind source_kind_of(const struct command *c, const char *word)
+{
+    struct stat st;
+    bool there = !stat(word, &st);
+
+    if (there && S_ISDIR(st.st_mode))
+        return SOURCE_FOLDER;
+    if (ends(word, ".ini"))
+        return SOURCE_SET;
+    if (ends(word, ".safetensors"))
+        return SOURCE_MODEL;
+    command_misused(c, "%s is no %s", word,
+                    there ? "folder, configuration (.ini) or model (.safetensors)"
+                          : "such folder or file");
+    return SOURCE_NONE;
+}
+
+void source_release(struct picture_source *s)
+{
+    imgen_model_close(s->model);
+    imgen_model_close(s->classifier);
+    imgen_data_close(s->data);
+    free(s->pixels);
+    free(s->label);
+    free(s->number);
+    free(s->names);
+    *s = (struct picture_source){0};
+}
+
+static int allocate(struct picture_source *s, const struct source_wish *w)
+{
+    struct imgen_pictures *p = &s->pictures;
+    size_t length = (size_t)p->height * (size_t)p->width * (size_t)p->channels;
+
+    s->pixels = calloc((size_t)p->n, length);
+    s->label = calloc((size_t)p->n, sizeof *s->label);
+    s->number = calloc((size_t)p->n, sizeof *s->number);
+    s->names = calloc((size_t)p->n_labels + 1, sizeof *s->names);
+    if (!s->pixels || !s->label || !s->number || !s->names)
+        return command_broken(w->command, "no memory for %" PRId64 " pictures of %d x %d", p->n,
+                              p->width, p->height);
+    p->pixels = s->pixels;
+    p->label = p->n_labels ? s->label : NULL;
+    return EXIT_DONE;
+}
+
+/* ---- Folders and sets ---- */
+
+static int open_set(struct picture_source *s, const struct source_wish *w)
+{
+    static const char *const named[] = {"data.size", "data.channels"};
+    int64_t value[] = {w->size, w->channels};
+    const char **settings = calloc((size_t)w->settings.n + 4, sizeof *settings);
+    char text[4][SETTING];
+    struct imgen_training t = {.settings = settings};
+    struct imgen_error err;
+    int n = 0, code = EXIT_DONE;
+
+    if (!settings)
+        return command_broken(w->command, "no memory");
+    if (s->kind == SOURCE_SET) {
+        t.config = w->word;
+        for (int i = 0; i < w->settings.n; i++)
+            settings[t.n_settings++] = w->settings.at[i];
+    } else {
+        snprintf(text[n], SETTING, "data.format=folder");
+        settings[t.n_settings++] = text[n++];
+        snprintf(text[n], SETTING, "data.path=%s", w->word);
+        settings[t.n_settings++] = text[n++];
+    }
+    for (int i = 0; i < 2; i++)
+        if (value[i]) {
+            snprintf(text[n], SETTING, "%s=%" PRId64, named[i], value[i]);
+            settings[t.n_settings++] = text[n++];
+        }
+    if ((w->held_out ? imgen_data_open_held_out : imgen_data_open)(&s->data, &t, &err))
+        code = command_failed(w->command, &err);
+    free(settings);
+    return code;
+}
+
+static void describe_set(struct picture_source *s, const struct source_wish *w,
+                         const struct imgen_data_info *d)
+{
+    char all[32] = "endless";
+
+    if (d->count != INT64_MAX)
+        snprintf(all, sizeof all, "%" PRId64, d->count);
+    snprintf(s->about, sizeof s->about, "%.200s, %s, %" PRId64 " of %s pictures, seed %" PRIu64,
+             w->word,
+             s->kind == SOURCE_FOLDER ? "folder"
+             : w->held_out            ? "held-out pictures"
+                                      : "training pictures",
+             s->pictures.n, all, w->seed);
+    s->resize = s->kind == SOURCE_FOLDER ? "shorter side scaled (bicubic, antialiased), centre cut"
+                : w->size                ? "to data.size, as training does"
+                                         : "none";
+}
+
+static int read_set(struct picture_source *s, const struct source_wish *w)
+{
+    struct imgen_data_info d;
+    struct imgen_error err;
+    int code;
+
+    if ((code = open_set(s, w)))
+        return code;
+    imgen_data_info(s->data, &d);
+    s->pictures = (struct imgen_pictures){.n = w->count,
+                                          .height = d.height,
+                                          .width = d.width,
+                                          .channels = d.channels,
+                                          .n_labels = d.n_labels};
+    if (!w->count)
+        s->pictures.n = d.count == INT64_MAX ? SOURCE_USUAL : d.count;
+    if (s->pictures.n > d.count)
+        return command_misused(w->command,
+                               "%s: %" PRId64 " pictures are wanted, and there are %" PRId64,
+                               w->word, s->pictures.n, d.count);
+    if ((code = allocate(s, w)))
+        return code;
+    for (int i = 0; i < d.n_labels; i++)
+        s->names[i] = imgen_data_label(s->data, i);
+    s->pictures.label_names = s->names;
+    if (imgen_data_draw(s->data, w->seed, s->pictures.n, s->pixels, s->label, s->number, &err))
+        return command_failed(w->command, &err);
+    describe_set(s, w, &d);
+    return EXIT_DONE;
+}
+
+/* ---- Models ---- */
+
+struct drawing {
+    const struct source_wish *wish;
+    int64_t first, n; /* of this call, in all */
+    double began;
+};
+
+static int on_progress(const struct imgen_progress *p, void *user)
+{
+    const struct drawing *d = user;
+    double done = ((double)d->first + p->done * (double)p->n) / (double)d->n;
+    char left[UNITS_ROOM];
+
+    if (progress_due(d->wish->progress, done >= 1))
+        progress_say(d->wish->progress,
+                     "drawing picture %" PRId64 "/%" PRId64 "  %3.0f %%   ETA %s",
+                     d->first + p->first + p->count, d->n, 100 * done,
+                     units_seconds(left, (seconds_now() - d->began) / done * (1 - done)));
+    return !interrupt_asked();
+}
+
+/* Item i of the set: labels in turn, a seed each. */
+static struct imgen_item item_at(const struct source_wish *w, const struct imgen_model_info *m,
+                                 int label, int64_t i)
+{
+    struct imgen_item item = {.seed = w->seed + (uint64_t)i};
+
+    item.label = w->label || !m->n_labels ? label : (int)(i % m->n_labels);
+    item.cfg_scale = w->scale(m, item.label, w->user);
+    return item;
+}
+
+static int draw_some(struct picture_source *s, const struct source_wish *w,
+                     const struct imgen_model_info *m, int label, struct imgen_request *r,
+                     struct drawing *d)
+{
+    int64_t length = (int64_t)m->height * m->width * m->channels;
+    struct imgen_item items[AT_ONCE];
+    struct imgen_error err;
+
+    r->items = items;
+    r->n_items = d->n - d->first < AT_ONCE ? d->n - d->first : AT_ONCE;
+    for (int64_t i = 0; i < r->n_items; i++) {
+        items[i] = item_at(w, m, label, d->first + i);
+        s->number[d->first + i] = d->first + i;
+        s->label[d->first + i] = items[i].label < m->n_labels ? items[i].label : -1;
+    }
+    if (!d->first && imgen_recipe_make(&s->recipe, s->model, r, 0, &err))
+        return command_failed(w->command, &err);
+    if (imgen_sample(s->model, r, s->pixels + d->first * length, &err)) {
+        progress_end(w->progress);
+        return command_failed(w->command, &err);
+    }
+    return EXIT_DONE;
+}
+
+static int draw_all(struct picture_source *s, const struct source_wish *w,
+                    const struct imgen_model_info *m, int label)
+{
+    struct drawing d = {.wish = w, .n = s->pictures.n, .began = seconds_now()};
+    struct imgen_request r;
+    int code;
+
+    imgen_request_init(&r, s->model);
+    r.threads = (int)w->threads;
+    r.progress = on_progress;
+    r.user = &d;
+    r.classifier = s->classifier;
+    if ((code = w->solver(&r, w->user)))
+        return code;
+    for (; d.first < d.n && !code; d.first += AT_ONCE)
+        code = draw_some(s, w, m, label, &r, &d);
+    progress_end(w->progress);
+    return code;
+}
+
+static void describe_model(struct picture_source *s, const struct source_wish *w)
+{
+    const struct imgen_recipe *r = &s->recipe;
+    char guide[160] = "";
+
+    if (s->classifier)
+        snprintf(guide, sizeof guide, ", classifier %.60s (sha256 %.12s...) with scale %g",
+                 r->classifier, r->classifier_hash, r->classifier_scale);
+    snprintf(s->about, sizeof s->about,
+             "%.120s (sha256 %.12s...), %.40s, %d steps, schedule %.40s, guidance %g%s, %s%.40s, "
+             "seeds from %" PRIu64,
+             w->word, r->hash, r->sampler, r->n_times ? r->n_times - 1 : r->steps,
+             r->n_times ? "given" : r->schedule, r->item.cfg_scale, guide,
+             !s->pictures.n_labels ? "no labels"
+             : w->label            ? "label "
+                                   : "all labels in turn",
+             w->label ? w->label : "", w->seed);
+    s->resize = "none";
+}
+
+/* Whose labels a request names: the model's, or, where it has none, its guide's. */
+static const struct imgen_model *labelled(const struct picture_source *s,
+                                          struct imgen_model_info *info)
+{
+    imgen_model_info(s->model, info);
+    if (info->n_labels || !s->classifier)
+        return s->model;
+    imgen_model_info(s->classifier, info);
+    return s->classifier;
+}
+
+static int open_models(struct picture_source *s, const struct source_wish *w)
+{
+    struct imgen_error err;
+
+    if (imgen_model_open(&s->model, w->word, &err))
+        return command_failed(w->command, &err);
+    if (w->classifier && imgen_model_open(&s->classifier, w->classifier, &err))
+        return command_failed(w->command, &err);
+    return EXIT_DONE;
+}
+
+static int read_model(struct picture_source *s, const struct source_wish *w)
+{
+    const struct imgen_model *of;
+    struct imgen_model_info m, labels;
+    struct imgen_error err;
+    int label = -1, code;
+
+    if ((code = open_models(s, w)))
+        return code;
+    imgen_model_info(s->model, &m);
+    of = labelled(s, &labels);
+    m.n_labels = labels.n_labels;
+    if (w->label && imgen_model_find_label(of, w->label, &label, &err))
+        return command_failed(w->command, &err);
+    s->pictures = (struct imgen_pictures){.n = w->count ? w->count : SOURCE_USUAL,
+                                          .height = m.height,
+                                          .width = m.width,
+                                          .channels = m.channels,
+                                          .n_labels = m.n_labels};
+    if ((code = allocate(s, w)))
+        return code;
+    for (int i = 0; i < m.n_labels; i++)
+        s->names[i] = imgen_model_label(of, i);
+    if (m.n_labels && s->names[0])
+        s->pictures.label_names = s->names;
+    if (!(code = draw_all(s, w, &m, label)))
+        describe_model(s, w);
+    return code;
+}
+
+int source_read(struct picture_source *s, const struct source_wish *w)
+{
+    *s = (struct picture_source){.word = w->word, .kind = source_kind_of(w->command, w->word)};
+    if (s->kind == SOURCE_NONE)
+        return EXIT_MISUSED;
+    return s->kind == SOURCE_MODEL ? read_model(s, w) : read_set(s, w);
+}

@@ -1,0 +1,57 @@
+/*
+ * picture_source.h - sets of pictures from wherever they may come
+ */
+#ifndef CLI_PICTURE_SOURCE_H
+#define CLI_PICTURE_SOURCE_H
+
+#include "cli.h"
+#include "progress.h"
+
+#include <stdint.h>
+
+enum source_kind { SOURCE_NONE, SOURCE_FOLDER, SOURCE_SET, SOURCE_MODEL, SOURCE_STATISTICS };
+
+/* What is wanted. */
+struct source_wish {
+    const struct command *command;   /* that complains                                     */
+    const char *word;                /* a folder, a configuration (.ini) or a model        */
+    struct imgen_text_list settings; /* over a configuration                             */
+    int64_t count;                   /* 0: all, of a model or an endless set SOURCE_USUAL  */
+    int64_t size, channels;          /* of pictures read from files; 0: as they are        */
+    bool held_out;                   /* of a configuration: its data.eval_path             */
+    uint64_t seed;
+    const char *label;      /* of a model: only this one; NULL: all in turn       */
+    const char *classifier; /* to guide a model by, or NULL                       */
+    /* Of a model: fills in the solver's part of the request; returns an exit code. */
+    int (*solver)(struct imgen_request *r, void *user);
+    double (*scale)(const struct imgen_model_info *model, int label, void *user);
+    void *user;
+    int64_t threads;
+    struct progress *progress;
+};
+enum { SOURCE_USUAL = 10000 };
+
+/* A set in memory, and where it came from. */
+struct picture_source {
+    enum source_kind kind;
+    const char *word;
+    struct imgen_pictures pictures;
+    uint8_t *pixels;
+    int *label;
+    int64_t *number; /* [n]: which of its set each picture is */
+    const char **names;
+    struct imgen_recipe recipe;             /* of a model's first picture */
+    char about[500];                        /* in words                   */
+    const char *resize;                     /* what was done to the files' pictures */
+    struct imgen_model *model, *classifier; /* lend the names             */
+    struct imgen_data *data;                /* the same                   */
+};
+
+/* By the word alone; SOURCE_NONE after a complaint. */
+enum source_kind source_kind_of(const struct command *c, const char *word);
+
+/* Returns an exit code; release also after a failure. */
+int source_read(struct picture_source *s, const struct source_wish *w);
+void source_release(struct picture_source *s);
+
+#endif

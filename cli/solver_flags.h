@@ -1,0 +1,72 @@
+/*
+ * solver_flags.h - the flags by which every command that makes pictures asks for them
+ */
+#ifndef CLI_SOLVER_FLAGS_H
+#define CLI_SOLVER_FLAGS_H
+
+#include "cli.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A member of the command's options; its rows stand in the command's table. */
+struct solver_flags {
+    int64_t steps;
+    double cfg_scale, shift, classifier_scale;
+    char *classifier; /* a file */
+    int sampler, schedule, precision, heads, clip;
+    struct imgen_real_list times;
+    struct imgen_text_list numbers;
+};
+
+const char *solver_flags_sampler(int i);
+const char *solver_flags_schedule(int i);
+const char *solver_flags_precision(int i);
+const char *solver_flags_heads(int i);
+const char *solver_flags_clip(int i);
+
+/* clang-format off */
+/* The rows; at: where the member stands in the options. */
+#define SOLVER_ROWS(at)                                                                        \
+    {"cfg_scale", "guidance: 0 none, 1 as trained, above 1 stronger; default: the model's",    \
+     IMGEN_OPTION_REAL, (at) + offsetof(struct solver_flags, cfg_scale), .lo = 0,              \
+     .hi = HUGE_VAL},                                                                          \
+    {"classifier", "guide by a classifier of noisy pictures too", IMGEN_OPTION_TEXT,           \
+     (at) + offsetof(struct solver_flags, classifier), .value = "MODEL"},                      \
+    {"classifier_scale",                                                                       \
+     "how strongly: 0 not at all, 1 as its probabilities say; default 1", IMGEN_OPTION_REAL,   \
+     (at) + offsetof(struct solver_flags, classifier_scale), .lo = 0, .hi = HUGE_VAL},         \
+    {"steps", "steps of the solver; default: the model's", IMGEN_OPTION_INT,                   \
+     (at) + offsetof(struct solver_flags, steps), .lo = 1, .hi = 1000},                        \
+    {"sampling_method", "solver; default: the model's", IMGEN_OPTION_CHOICE,                   \
+     (at) + offsetof(struct solver_flags, sampler), .choice = solver_flags_sampler},           \
+    {"schedule", "how the times are spaced; default: the model's", IMGEN_OPTION_CHOICE,        \
+     (at) + offsetof(struct solver_flags, schedule), .choice = solver_flags_schedule},         \
+    {"shift", "of the shifted schedule; default: the model's", IMGEN_OPTION_REAL,              \
+     (at) + offsetof(struct solver_flags, shift), .lo = 0.01, .hi = 100},                      \
+    {"times", "the solver's times from 0 to 1, instead of schedule and steps",                 \
+     IMGEN_OPTION_REALS, (at) + offsetof(struct solver_flags, times), .lo = 0, .hi = 1},       \
+    {"precision", "numbers of the large layers: other pictures by a hair, made faster",        \
+     IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, precision), "float32",          \
+     .choice = solver_flags_precision},                                                        \
+    {"heads", "of a model with two predictions, which to use; default: the model's",           \
+     IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, heads),                         \
+     .choice = solver_flags_heads},                                                            \
+    {"number", "of solver, schedule, guidance or SDE (imgen list numbers); may be given often", \
+     IMGEN_OPTION_TEXTS, (at) + offsetof(struct solver_flags, numbers),                        \
+     .value = "SECTION.NAME=VALUE"},                                                           \
+    {"clip", "keep predicted pictures in range on the way; default: the model's",              \
+     IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, clip),                          \
+     .choice = solver_flags_clip}
+/* clang-format on */
+
+/* What was typed, over what the request says already; returns an exit code. */
+int solver_flags_apply(const struct command *c, const bool *given, const struct solver_flags *f,
+                       struct imgen_request *r);
+
+/* The guidance scale of a label where none was typed: the model's own.  A label of "none" leaves
+ * nothing to guide by: one evaluation a step does. */
+double solver_flags_scale(const struct imgen_model_info *model, int label);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * features.h - networks whose features are compared
+ *
+ * A kind of feature network is one file that ends in one descriptor; one line in features.c lists
+ * it.
+ */
+#ifndef IMGEN_EVAL_FEATURES_H
+#define IMGEN_EVAL_FEATURES_H
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "graph/graph.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* An open network; texts are its own. */
+struct features {
+    const struct features_kind *kind;
+    char *path, hash[HASH_TEXT];     /* SHA-256 of the file                                       */
+    int64_t height, width, channels; /* of the pictures it takes                                  */
+    int64_t D;
+    int64_t n_classes;        /* of its guesses; 0: it makes none                                */
+    char *const *class_names; /* [n_classes] or NULL                                             */
+    const char *about;        /* what it was trained on and how well it does, or NULL            */
+    void *impl;               /* the kind's own                                                  */
+};
+
+struct features_kind {
+    const char *name;
+    const char *resize; /* what happens to a picture first, for the protocol */
+    /* Fill in everything from height on.  E_FORMAT when the file is of another kind. */
+    enum status (*open)(struct features *f, struct error *err);
+    void (*close)(struct features *f); /* also after a failure */
+    /* Record x [N, H, W, C], -1 .. 1, to features [N, D]; *logits [N, n_classes], or NULL. */
+    struct tensor *(*record)(struct graph *g, const struct features *f, struct tensor *x,
+                             struct tensor **logits);
+};
+
+/* E_IO, E_FORMAT, E_MEMORY; E_ARG for a model that is no feature network.  Closed by the caller. */
+enum status features_open(struct features **out, const char *path, struct error *err);
+void features_close(struct features *f); /* NULL is fine */
+
+/* 8-bit pictures of one size. */
+struct features_input {
+    const uint8_t *pixels; /* [n, height, width, channels] */
+    int64_t n, height, width, channels;
+    int threads;
+    bool (*progress)(int64_t done, int64_t n, void *user); /* false stops; or NULL */
+    void *user;
+};
+/* out [n, D] and guess [n], either of which may be NULL.  E_ARG when the pictures are not what the
+ * network takes, with both sizes; E_CANCELLED; E_MEMORY.  A picture's features do not depend on the
+ * pictures beside it, nor on the threads. */
+enum status features_extract(const struct features *f, float *out, int32_t *guess,
+                             const struct features_input *in, struct error *err);
+
+#endif

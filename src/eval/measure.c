@@ -1,0 +1,75 @@
+/*
+ * measure.c - the list of measures, and what each one needs
+ *
+ * A person names two sets of pictures and wants to know all that can be known of them; which
+ * measures that are depends on what there is: a reference, a feature network, labels and someone to
+ * judge them.  Each descriptor says what it needs, so whoever asks can leave out the others and say
+ * why.
+ */
+#include "eval/measure.h"
+
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MEASURES(X) X(frechet) X(kid) X(precision) X(sliced) X(wavelet) X(nearest) X(obedience)
+
+#define DECLARE(name) extern const struct measure measure_##name;
+MEASURES(DECLARE)
+
+const struct measure *measure_at(int i)
+{
+#define ROW(name) &measure_##name,
+    static const struct measure *const all[] = {MEASURES(ROW)};
+
+    return i >= 0 && i < (int)(sizeof all / sizeof *all) ? all[i] : NULL;
+}
+
+enum status measure_find(const struct measure **out, const char *name, struct error *err)
+{
+    const char *names[32], *near;
+    int n = 0;
+
+    for (; measure_at(n); n++) {
+        names[n] = measure_at(n)->name;
+        if (!strcmp(names[n], name)) {
+            *out = measure_at(n);
+            return OK;
+        }
+    }
+    near = text_nearest(name, names, n);
+    return fail(err, E_ARG, "there is no measure '%s'%s%s%s", name, near ? "; did you mean '" : "",
+                near ? near : "", near ? "'?" : "");
+}
+
+const char *measure_lacks(const struct measure *m, const struct measure_task *t)
+{
+    const struct picture_set *p = &t->pictures, *r = &t->reference;
+
+    if (m->needs & NEEDS_REFERENCE && !r->n)
+        return "a reference to compare with";
+    if (m->needs & NEEDS_FEATURES && !p->features)
+        return "a feature network";
+    if (m->needs & NEEDS_PIXELS && !r->pixels)
+        return "the pictures of the reference, not their statistics alone";
+    if (m->needs & NEEDS_LABELS && !p->label)
+        return "pictures that were asked for by a label";
+    if (m->needs & NEEDS_LABELS && !p->shapes && !p->guess)
+        return "a classifier that knows the labels";
+    return NULL;
+}
+
+void measure_add(struct measure_result *out, const char *name, double value, double deviation,
+                 const char *fmt, ...)
+{
+    struct measure_value *to = &out->at[out->n++];
+    va_list args;
+
+    MUST(out->n <= MEASURE_VALUES, "%s is one value too many", name);
+    *to = (struct measure_value){.name = name, .value = value, .deviation = deviation};
+    va_start(args, fmt);
+    vsnprintf(to->note, sizeof to->note, fmt, args);
+    va_end(args);
+}

@@ -1,0 +1,196 @@
+/*
+ * measure.h - how far a set of pictures is from another: the list of measures, and each one as a
+ * pure function
+ *
+ * A measure is one file that ends in one descriptor; one line in measure.c lists it.
+ */
+#ifndef IMGEN_EVAL_MEASURE_H
+#define IMGEN_EVAL_MEASURE_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* --- the list ------------------------------------------------------------------------------------
+ */
+
+/* Pictures, and what is known of them.  Arrays belong to the caller. */
+struct picture_set {
+    int64_t n, height, width, channels;
+    const uint8_t *pixels; /* [n, height, width, channels], or NULL: only features are known */
+    const int32_t *label;  /* [n] what was asked for, negative: nothing; or NULL             */
+    const float *features; /* [n, D] or NULL                                                 */
+    const int32_t *guess;  /* [n] what a classifier takes them for, or NULL                  */
+    bool shapes;           /* labels are those of the set "shapes", which can be read back   */
+};
+
+struct measure_options {
+    int64_t neighbours;           /* of precision and recall                         */
+    int64_t subsets, subset_size; /* of kid; size 0: 1000, or as many as there are   */
+    int64_t projections;          /* of sliced                                       */
+    uint64_t seed;                /* of what is drawn                                */
+};
+
+struct neighbour;
+
+struct measure_task {
+    struct picture_set pictures, reference; /* reference.n 0: there is none               */
+    int64_t D;                              /* features of a picture, 0: none are known   */
+    struct measure_options options;
+    struct neighbour *nearest; /* [pictures.n] filled in by the measure nearest; or NULL */
+};
+
+/* One number. */
+struct measure_value {
+    const char *name;
+    double value, deviation; /* deviation: negative when there is none */
+    char note[160];          /* "" or what belongs beside it           */
+};
+enum { MEASURE_VALUES = 8 };
+struct measure_result {
+    struct measure_value at[MEASURE_VALUES];
+    int n;
+};
+
+/* What a measure cannot do without. */
+enum measure_needs {
+    NEEDS_REFERENCE = 1,
+    NEEDS_FEATURES = 2, /* of all sets it needs  */
+    NEEDS_PIXELS = 4,   /* the same              */
+    NEEDS_LABELS = 8,   /* and a judge           */
+};
+
+struct measure {
+    const char *name, *summary, *paper;
+    unsigned needs;
+    /* E_ARG for sets that are too small, E_NOT_FINITE, E_MEMORY. */
+    enum status (*run)(struct measure_result *out, const struct measure_task *t, struct error *err);
+};
+
+const struct measure *measure_at(int i); /* NULL past the last */
+enum status measure_find(const struct measure **out, const char *name, struct error *err);
+
+/* What the task lacks for this measure, in words ("a reference"), or NULL. */
+const char *measure_lacks(const struct measure *m, const struct measure_task *t);
+
+/* For measures: append a value; deviation negative: none; fmt: the note, "" for none. */
+void measure_add(struct measure_result *out, const char *name, double value, double deviation,
+                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* --- pure functions ------------------------------------------------------------------------------
+ *
+ * x, y: features [n, D], one row a picture; pixels: 8 bits, one row of `length` a picture, compared
+ * as numbers from -1 to 1 unless said.  Work is cut by shapes alone and sums have a fixed order:
+ * results have the same bits on any number of threads (those that OpenMP is set to).  Features that
+ * are not finite are E_NOT_FINITE, sets that are too small E_ARG with both numbers, and all may
+ * fail with E_MEMORY.
+ */
+
+/* --- frechet.c --- */
+
+/* A Gaussian: mean [D] and covariance [D, D], heap. */
+struct gaussian {
+    int64_t n, D; /* of how many rows; 0: not fitted */
+    double *mean, *covariance;
+};
+
+/* Mean and unbiased covariance of n rows of D floats that lie `stride` floats apart, in double.
+ * E_ARG unless n > D: fewer rows leave directions without any spread, and every distance from such
+ * a Gaussian is wrong.  Release also after a failure. */
+enum status gaussian_fit(struct gaussian *g, const float *x, int64_t n, int64_t D, int64_t stride,
+                         struct error *err);
+void gaussian_release(struct gaussian *g);
+
+/* d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)): Dowson and Landau 1982; Heusel et al. 2017
+ * (with the features of Inception: FID).  The parts are kept: shifted, or spread differently? */
+struct frechet {
+    double distance, mean, covariance; /* distance = mean + covariance, all squared */
+};
+enum status frechet_between(struct frechet *out, const struct gaussian *a, const struct gaussian *b,
+                            struct error *err);
+enum status frechet_distance(struct frechet *out, const float *x, int64_t nx, const float *y,
+                             int64_t ny, int64_t D, struct error *err);
+
+/* --- kid.c --- */
+
+/* The unbiased estimate of the squared maximum mean discrepancy under the kernel (<x, y>/D + 1)^3,
+ * over `subsets` pairs of subsets of `size` rows, drawn from the seed without replacement: mean and
+ * standard deviation over the subsets.  2 <= size <= nx, ny.  Binkowski et al. 2018. */
+struct kid {
+    double mean, deviation;
+};
+enum status kid_distance(struct kid *out, const float *x, int64_t nx, const float *y, int64_t ny,
+                         int64_t D, int64_t subsets, int64_t size, uint64_t seed,
+                         struct error *err);
+
+/* --- manifold.c --- */
+
+/* A set's manifold is the union of balls around its rows, each reaching to the k-th nearest other
+ * row.  precision: the share of x inside the manifold of y (do the pictures look real?); recall:
+ * the share of y inside that of x (is everything covered?).  k < nx, ny.  Kynkaanniemi et al. 2019.
+ */
+struct manifold {
+    double precision, recall;
+};
+enum status manifold_compare(struct manifold *out, const float *x, int64_t nx, const float *y,
+                             int64_t ny, int64_t D, int64_t k, struct error *err);
+
+/* --- sliced.c --- */
+
+/* Sets of pixels: [n, length]. */
+struct pixel_set {
+    const uint8_t *pixels;
+    int64_t n;
+};
+
+/* The root of the mean, over `projections` directions uniform on the sphere, of W_2^2 between the
+ * projected sets; deviation: of that mean, from the directions alone.  Sets of different size are
+ * compared by their quantiles.  Rabin et al. 2012; Bonneel et al. 2015. */
+struct sliced {
+    double distance, deviation;
+};
+enum status sliced_wasserstein(struct sliced *out, struct pixel_set a, struct pixel_set b,
+                               int64_t length, int64_t projections, uint64_t seed,
+                               struct error *err);
+
+/* --- wavelet.c --- */
+
+/* Levels of Haar wavelet packets that pictures of a size take: the most, up to 4, that halve both
+ * sides evenly and leave at least 4 pixels of each; 0: none. */
+int wavelet_levels(int64_t height, int64_t width);
+
+/* The mean over the 4^levels packets of the Frechet distance between the packets' coefficients.
+ * E_ARG when levels is 0, or when a packet has as many coefficients as a set has pictures.
+ * Veeramacheneni et al. 2025, "Frechet wavelet distance". */
+enum status wavelet_frechet(double *out, struct pixel_set a, struct pixel_set b, int64_t height,
+                            int64_t width, int64_t channels, struct error *err);
+
+/* --- nearest.c --- */
+
+/* The two nearest pictures of b to one of a: root mean square differences of a pixel, black to
+ * white being 1.  A first distance of 0 is a copy; a first far below the second is a memory. */
+struct neighbour {
+    int64_t first; /* number in b; the smaller of equals */
+    double distance, second;
+};
+/* out [a.n].  Exact, in whole numbers.  b.n >= 2. */
+enum status nearest_find(struct neighbour *out, struct pixel_set a, struct pixel_set b,
+                         int64_t length, struct error *err);
+
+/* --- obedience.c --- */
+
+struct obedience {
+    int64_t asked, obeyed; /* pictures with a label; of them those that show it     */
+    int64_t form, colour;  /* of shapes: those with the right one of the two        */
+    int64_t unclear;       /* of shapes: those in which nothing is clear            */
+};
+/* By the checker of the set "shapes": pixels [n, size, size, 3], label [n] of the 48 of that set,
+ * negative: not asked for anything. */
+enum status obedience_shapes(struct obedience *out, struct pixel_set a, const int32_t *label,
+                             int64_t size, struct error *err);
+/* By a classifier's guesses [n]. */
+void obedience_guessed(struct obedience *out, const int32_t *guess, const int32_t *label,
+                       int64_t n);
+
+#endif

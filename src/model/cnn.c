@@ -1,0 +1,160 @@
+/*
+ * cnn.c - a small convolutional classifier, whose features measures compare
+ *
+ * Distances between sets of pictures are taken between features of a network that was taught to
+ * tell pictures apart.  For photographs that is Inception; for small grey pictures of clothes or
+ * digits its features say little, and a classifier of the very set, trained in minutes, knows what
+ * matters in it.  The same network judges whether a picture shows what was asked for.
+ *
+ *     stage k:  blocks x [conv 3 x 3, group norm, SiLU], the first of a later stage at half size
+ *     features  the mean over the pixels of the last stage
+ *     logits    a linear function of the features
+ *
+ * Group norm and not batch norm: a picture's features must not depend on the pictures beside it.
+ * The mean over pixels makes features blind to place, as Inception's are, and smooth in the
+ * picture.  It knows no time: it is for clean pictures only.
+ */
+#include "model/cnn.h"
+
+#include "nn/layers.h"
+#include "ops/basic.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { STAGES_MAX = 8, BLOCKS_MAX = 16, CHANNELS_MAX = 65536 };
+static const double NORM_EPS = 1e-5;
+
+static const struct option options[] = {
+    {"size", "height and width of the pictures", OPTION_INT, offsetof(struct cnn_config, size),
+     "32", .lo = 1, .hi = 4096},
+    {"channels", "channels of the pictures", OPTION_INT, offsetof(struct cnn_config, channels), "3",
+     .lo = 1, .hi = 256},
+    {"classes", "labels to tell apart", OPTION_INT, offsetof(struct cnn_config, classes), "2",
+     .lo = 0, .hi = 1000000},
+    {"width", "channels of the first stage", OPTION_INT, offsetof(struct cnn_config, width), "32",
+     .lo = 1, .hi = 4096},
+    {"mult", "channels of each stage over the width; the last has the features", OPTION_REALS,
+     offsetof(struct cnn_config, mult), "1,2,4", .lo = 0.125, .hi = 64},
+    {"blocks", "convolutions a stage", OPTION_INT, offsetof(struct cnn_config, blocks), "2",
+     .lo = 1, .hi = BLOCKS_MAX},
+    {"groups", "groups of the norms", OPTION_INT, offsetof(struct cnn_config, groups), "8", .lo = 1,
+     .hi = 1024},
+    {0},
+};
+
+static int64_t stage_channels(const struct cnn_config *c, int stage)
+{
+    return (int64_t)((double)c->width * c->mult.at[stage]);
+}
+
+static enum status cnn_check(const void *config, struct error *err)
+{
+    const struct cnn_config *c = config;
+
+    if (c->classes < 2)
+        return fail(err, E_ARG,
+                    "cnn.classes: a classifier tells 2 or more classes apart, not %" PRId64,
+                    c->classes);
+    if (c->mult.n < 1 || c->mult.n > STAGES_MAX)
+        return fail(err, E_ARG, "cnn.mult: %d stages, not 1 to %d", c->mult.n, STAGES_MAX);
+    if (c->size >> (c->mult.n - 1) < 1)
+        return fail(err, E_ARG, "cnn.mult: pictures of %" PRId64 " cannot be halved %d times",
+                    c->size, c->mult.n - 1);
+    for (int k = 0; k < c->mult.n; k++) {
+        int64_t n = stage_channels(c, k);
+
+        if (n < 1 || n > CHANNELS_MAX || n % c->groups)
+            return fail(err, E_ARG,
+                        "cnn.mult: stage %d has %" PRId64 " channels, not a multiple of %" PRId64
+                        " groups up to %d",
+                        k, n, c->groups, CHANNELS_MAX);
+    }
+    return OK;
+}
+
+static void cnn_io(const void *config, struct network_io *io)
+{
+    const struct cnn_config *c = config;
+
+    *io = (struct network_io){
+        .height = c->size,
+        .width = c->size,
+        .in_channels = c->channels,
+        .n_classes = c->classes,
+        .null_label = -1,
+        .classifies = true,
+        .clean = true,
+    };
+}
+
+struct block {
+    struct conv conv;
+    struct group_norm norm;
+};
+
+struct cnn {
+    struct linear head;
+    int n;
+    struct block block[];
+};
+
+static void *cnn_declare(const void *config, struct scope s)
+{
+    const struct cnn_config *c = config;
+    int64_t in = c->channels;
+    struct cnn *m = calloc(1, sizeof *m + (size_t)(c->mult.n * c->blocks) * sizeof *m->block);
+
+    if (!m)
+        return NULL;
+    for (int k = 0; k < c->mult.n; k++)
+        for (int64_t b = 0; b < c->blocks; b++) {
+            struct scope here = scope_in(s, "stages.%d.%d", k, (int)b);
+            struct block *to = &m->block[m->n++];
+            int64_t out = stage_channels(c, k);
+
+            conv_init(&to->conv, scope_in(here, "conv"), in, out, 3, k && !b ? 2 : 1, INIT_KAIMING);
+            group_norm_init(&to->norm, scope_in(here, "norm"), out, c->groups, NORM_EPS);
+            in = out;
+        }
+    linear_init(&m->head, scope_in(s, "head"), in, c->classes, INIT_KAIMING);
+    return m;
+}
+
+int64_t cnn_features(const struct network *net)
+{
+    const struct cnn_config *c = net->config;
+
+    return stage_channels(c, c->mult.n - 1);
+}
+
+struct tensor *cnn_forward(struct graph *g, const struct network *net, struct tensor *x,
+                           struct tensor **features)
+{
+    const struct cnn *m = net->layers;
+    int64_t pixels;
+
+    for (int k = 0; k < m->n; k++)
+        x = nn_group_norm(g, &m->block[k].norm, nn_conv(g, &m->block[k].conv, x), NULL, true);
+    pixels = x->shape.dim[1] * x->shape.dim[2];
+    x = op_affine(g, op_sum_inner(g, x), 1 / (double)pixels, 0);
+    if (features)
+        *features = x;
+    return nn_linear(g, &m->head, x);
+}
+
+static struct tensor *forward(struct graph *g, const struct network *net, struct network_input in)
+{
+    return cnn_forward(g, net, in.x, NULL);
+}
+
+const struct network_kind network_cnn = {
+    .name = "cnn",
+    .summary = "small classifier of clean pictures, whose features measures compare",
+    .options = options,
+    .config_bytes = sizeof(struct cnn_config),
+    .check = cnn_check,
+    .declare = cnn_declare,
+    .io = cnn_io,
+    .forward = forward,
+};

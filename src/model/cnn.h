@@ -1,0 +1,29 @@
+/*
+ * cnn.h - a small convolutional classifier, whose features measures compare (cnn.c)
+ */
+#ifndef IMGEN_MODEL_CNN_H
+#define IMGEN_MODEL_CNN_H
+
+#include "base/option.h"
+#include "model/network.h"
+
+struct cnn_config {
+    int64_t size, channels; /* pictures [size, size, channels]             */
+    int64_t classes;        /* at least 2                                  */
+    int64_t width;          /* channels of the first stage                 */
+    struct real_list mult;  /* channels of each stage over the width       */
+    int64_t blocks;         /* convolutions a stage                        */
+    int64_t groups;         /* of group norm                               */
+};
+
+extern const struct network_kind network_cnn;
+
+/* Features of a picture: channels of the last stage. */
+int64_t cnn_features(const struct network *net);
+
+/* Record x [N, H, W, C], -1 .. 1, to logits [N, classes]; *features: the [N, D] that they are a
+ * linear function of, or NULL. */
+struct tensor *cnn_forward(struct graph *g, const struct network *net, struct tensor *x,
+                           struct tensor **features);
+
+#endif
