@@ -23,6 +23,7 @@ enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
 struct run {
     const struct generate_request *r;
     struct settings settings;
+    int32_t away;                      /* the label to guide away from: none, or the negative one */
     struct graph *graph, *own, *guide; /* guide: of the classifier, or NULL */
     struct sampling_request sampling;
     double times[STEPS_MAX + 1];
@@ -48,7 +49,7 @@ static enum status check_model(const struct generate_request *r, struct error *e
 }
 
 static enum status check_item(const struct generate_request *r, const struct generate_item *item,
-                              int64_t i, struct error *err)
+                              int64_t i, bool negative, struct error *err)
 {
     const struct network_io *io = &r->model->network->io;
     int64_t told = r->classifier ? r->classifier->network->io.n_classes : 0;
@@ -64,11 +65,30 @@ static enum status check_item(const struct generate_request *r, const struct gen
     if (item->label < 0 || item->label >= io->n_labels)
         return fail(err, E_ARG, "picture %" PRId64 ": label %d is not in 0..%" PRId64, i,
                     item->label, io->n_labels - 1);
-    if (io->null_label < 0 && item->w != 1)
+    if (io->null_label < 0 && !negative && item->w != 1)
         return fail(err, E_ARG,
                     "picture %" PRId64 ": a guidance scale of %g needs a model trained "
                     "with label dropping; this one has no null label",
                     i, item->w);
+    return OK;
+}
+
+/* And the label to guide away from. */
+static enum status check_items(struct run *run, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    const char *negative = run->settings.negative;
+    enum status st;
+
+    run->away = r->model->network->io.null_label;
+    if (*negative && !r->model->network->io.n_classes)
+        return fail(err, E_ARG, "the model has no labels, so none to guide away from: '%.40s'",
+                    negative);
+    if (*negative && (st = model_find_label(r->model, negative, &run->away, err)))
+        return st;
+    for (int64_t i = 0; i < r->n; i++)
+        if ((st = check_item(r, &r->items[i], i, *negative, err)))
+            return st;
     return OK;
 }
 
@@ -228,8 +248,10 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     choose_heads(&field, m, heads);
     how = guided_how(&run->settings, field.predicts, (enum clip_when)run->r->settings.clip);
     if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a batch of pictures", err)) ||
-        (st = network_predictor_init(&net, m, run->graph, label, run->count, err)) ||
-        (st = head_init(&asked[0], run, of_head(&net, heads == HEADS_SECOND), field.predicts, &how,
+        (st = network_predictor_init(&net, m, run->graph, label, run->count, err)))
+        goto out;
+    net.away = run->away;
+    if ((st = head_init(&asked[0], run, of_head(&net, heads == HEADS_SECOND), field.predicts, &how,
                         label, w, err)) ||
         (both && (st = head_init(&asked[1], run, of_head(&net, true), field.second_predicts, &how,
                                  label, w, err))))
@@ -285,17 +307,13 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     int64_t batch = batch_size(r);
     enum status st;
 
-    if ((st = check_model(r, err)))
-        return st;
-    for (int64_t i = 0; i < r->n; i++)
-        if ((st = check_item(r, &r->items[i], i, err)))
-            return st;
-    if ((st = mem_new((void **)&run, 1, sizeof *run, "a run", err)))
+    if ((st = check_model(r, err)) || (st = mem_new((void **)&run, 1, sizeof *run, "a run", err)))
         return st;
     run->r = r;
     run->length = io->height * io->width * io->in_channels;
     if ((st = settings_read(&run->settings, &r->settings, &r->model->path, r->numbers, r->n_numbers,
-                            err)))
+                            err)) ||
+        (st = check_items(run, err)))
         goto out;
     run->sampling.sampler = run->settings.sampler;
     memcpy(run->sampling.values, run->settings.sampler_values, sizeof run->sampling.values);

@@ -3,7 +3,7 @@
  *
  * Solvers work in double on the host, networks in float32 on a tape: here the two meet.  Both
  * branches of guidance go through the network as one batch of twice the rows, the unguided half
- * under the null label, so that weights are read once for both.
+ * under the null label or a negative one, so that weights are read once for both.
  *
  * A network with two predictions computes both at once, and a solver asks for them one after the
  * other.  So what was asked last is remembered, and asked again at the same point it is read out of
@@ -32,6 +32,7 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         .graph = graph,
         .rows = rows,
         .length = io->height * io->width * io->in_channels,
+        .away = io->null_label,
     };
     if ((st = mem_new((void **)&p->label, (uint64_t)rows, sizeof *p->label, "labels", err)) ||
         (st = mem_new((void **)&p->fed, twice, sizeof *p->fed, "labels", err)) ||
@@ -70,7 +71,7 @@ static struct reading reading_at(const struct network_predictor *p, double t)
     return precondition_at(&m->precondition, &m->path, &c);
 }
 
-/* Rows [at, at + rows) of the batch: x at t under the labels, or under the null label. */
+/* Rows [at, at + rows) of the batch: x at t under the labels, or under that of the unguided branch. */
 static void feed(struct network_predictor *p, int64_t at, const double *x, const struct reading *r,
                  const int32_t *label)
 {
@@ -80,7 +81,7 @@ static void feed(struct network_predictor *p, int64_t at, const double *x, const
         to[i] = (float)(r->in * x[i]);
     for (int64_t i = 0; i < p->rows; i++) {
         p->t[at + i] = (float)r->time;
-        p->fed[at + i] = label ? label[i] : p->model->network->io.null_label;
+        p->fed[at + i] = label ? label[i] : p->away;
     }
 }
 

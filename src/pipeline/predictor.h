@@ -20,6 +20,7 @@ struct network_predictor {
     struct graph *graph; /* the caller's */
     int64_t rows, length;
     int32_t *label;   /* [rows]                                     */
+    int32_t away;     /* the label of the unguided branch: the null label unless set */
     float *x, *t, *y; /* [2 rows, length], [2 rows], as x           */
     int32_t *fed;     /* [2 rows]: the labels of a batch            */
     struct network_head head[2];

@@ -14,6 +14,7 @@
 struct guidance_options {
     int kind;
     double from, to, rescale, threshold;
+    char *negative;
 };
 
 struct sde_options {
@@ -47,6 +48,8 @@ static const struct option guidance_rows[] = {
      offsetof(struct guidance_options, rescale), "0", .lo = 0, .hi = 1},
     {"threshold", "quantile of the predicted picture's numbers to clip at; 0: none", OPTION_REAL,
      offsetof(struct guidance_options, threshold), "0", .lo = 0, .hi = 1},
+    {"negative", "a label to guide away from, in the place of none", OPTION_TEXT,
+     offsetof(struct guidance_options, negative), .value = "LABEL"},
     {0},
 };
 
@@ -90,11 +93,42 @@ static enum status read_kinds(struct guidance_options *guidance, struct sde_opti
     return assign(&set, assignments, n, true, err);
 }
 
+/* The kinds are in *out already. */
+static enum status read_numbers(struct settings *out, struct guidance_options *guidance,
+                                const char *const *assignments, int n, struct error *err)
+{
+    const struct option_group groups[] = {
+        choice_options(&out->sampler->is, "sampler", out->sampler_values),
+        choice_options(&out->grid.kind->is, "schedule", out->grid.values),
+        {"guidance", guidance_rows, guidance, NULL},
+        choice_options(&out->guidance.kind->is, "guidance", out->guidance.values),
+    };
+    const struct option_set set = {groups, sizeof groups / sizeof *groups};
+    const char *negative;
+    enum status st;
+
+    if ((st = assign(&set, assignments, n, false, err))) {
+        fail_under(err, "solver %s, schedule %s, guidance %s", out->sampler->is.name,
+                   out->grid.kind->is.name, out->guidance.kind->is.name);
+        return st;
+    }
+    negative = guidance->negative ? guidance->negative : "";
+    if (strlen(negative) >= sizeof out->negative)
+        return fail(err, E_ARG, "no label has a name as long as '%.40s...'", negative);
+    memcpy(out->negative, negative, strlen(negative) + 1);
+    out->guidance.from = guidance->from;
+    out->guidance.to = guidance->to;
+    out->guidance.rescale = guidance->rescale;
+    out->guidance.threshold = guidance->threshold;
+    return OK;
+}
+
 enum status settings_read(struct settings *out, const struct sample_defaults *chosen,
                           const struct path *path, const char *const *assignments, int n,
                           struct error *err)
 {
     struct guidance_options guidance = {0};
+    const struct option_group held = {"guidance", guidance_rows, &guidance, NULL};
     struct sde_options sde = {0};
     enum status st;
 
@@ -107,29 +141,15 @@ enum status settings_read(struct settings *out, const struct sample_defaults *ch
     if ((!strcmp(out->grid.kind->is.name, "shift") &&
          (st = grid_set(&out->grid, "shift", chosen->shift, err))) ||
         (st = read_kinds(&guidance, &sde, assignments, n, err)))
-        return st;
+        goto out;
     out->diffusion = (struct diffusion){
         .kind = diffusion_kind_at(sde.kind), .scale = sde.scale, .last = (enum last_step)sde.last};
     out->guidance.kind = guidance_kind_at(guidance.kind);
     choice_defaults(out->guidance.values, &out->guidance.kind->is);
-    const struct option_group groups[] = {
-        choice_options(&out->sampler->is, "sampler", out->sampler_values),
-        choice_options(&out->grid.kind->is, "schedule", out->grid.values),
-        {"guidance", guidance_rows, &guidance, NULL},
-        choice_options(&out->guidance.kind->is, "guidance", out->guidance.values),
-    };
-    const struct option_set set = {groups, sizeof groups / sizeof *groups};
-
-    if ((st = assign(&set, assignments, n, false, err))) {
-        fail_under(err, "solver %s, schedule %s, guidance %s", out->sampler->is.name,
-                   out->grid.kind->is.name, out->guidance.kind->is.name);
-        return st;
-    }
-    out->guidance.from = guidance.from;
-    out->guidance.to = guidance.to;
-    out->guidance.rescale = guidance.rescale;
-    out->guidance.threshold = guidance.threshold;
-    return OK;
+    st = read_numbers(out, &guidance, assignments, n, err);
+out:
+    options_release(&(struct option_set){&held, 1});
+    return st;
 }
 
 static void each_row(const char *section, const char *of, const struct option *rows,

@@ -5,6 +5,7 @@
  *     guidance.kind                       how two predictions become one
  *     guidance.from, .to                  guided where from < t <= to, as trained elsewhere
  *     guidance.rescale, .threshold        of the result; see diffusion/guidance.h
+ *     guidance.negative                   a label to guide away from, in the place of none
  *     guidance.NUMBER                     of the kind
  *     sde.kind, .scale, .last             how strongly an SDE stirs; how it ends
  */
@@ -13,11 +14,14 @@
 
 #include "pipeline/model.h"
 
+enum { SETTINGS_LABEL = 160 };
+
 struct settings {
     const struct sampler *sampler;
     double sampler_values[CHOICE_VALUES];
     struct grid grid;
     struct guidance_how guidance;
+    char negative[SETTINGS_LABEL]; /* name or number of a label; "": none */
     struct diffusion diffusion;
 };
 

@@ -162,6 +162,38 @@ static void test_numbers(void **state)
     model_free(m);
 }
 
+/* Guided away from a label: the picture of that label at w = 0, of its own at w = 1, another than
+ * away from none beyond; and no null label is needed. */
+static void test_negative(void **state)
+{
+    static float want[LENGTH], got[LENGTH];
+    struct model *m = make_dit();
+    struct generate_item item = {2, 1, 7};
+    struct generate_request r = {
+        .model = m, .settings = m->sample, .items = &item, .n = 1, .threads = 2};
+    const char *number = "guidance.negative=3";
+
+    (void)state;
+    item.label = 3;
+    assert_int_equal(generate(want, &r, NULL, NULL), OK);
+    item = (struct generate_item){2, 0, 7};
+    r.numbers = &number;
+    r.n_numbers = 1;
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    assert_memory_equal(want, got, sizeof want);
+
+    item.w = 2;
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    r.n_numbers = 0;
+    assert_int_equal(generate(want, &r, NULL, NULL), OK);
+    assert_memory_not_equal(want, got, sizeof want);
+
+    r.n_numbers = 1;
+    number = "guidance.negative=99";
+    assert_int_equal(generate(got, &r, NULL, NULL), E_ARG);
+    model_free(m);
+}
+
 /* In int8 and bf16 too a picture is a function of its own request, and near the one in float32. */
 static void test_precisions(void **state)
 {
@@ -461,13 +493,21 @@ static void test_sheet(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unet_pictures), cmocka_unit_test(test_precisions),
-        cmocka_unit_test(test_dit_pictures),  cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_evaluations),   cmocka_unit_test(test_null_label),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_model_file),    cmocka_unit_test(test_hostile_description),
-        cmocka_unit_test(test_foreign_file),  cmocka_unit_test(test_huge_description),
-        cmocka_unit_test(test_sheet),         cmocka_unit_test(test_on_another_graph),
+        cmocka_unit_test(test_unet_pictures),
+        cmocka_unit_test(test_precisions),
+        cmocka_unit_test(test_dit_pictures),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_negative),
+        cmocka_unit_test(test_evaluations),
+        cmocka_unit_test(test_null_label),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_model_file),
+        cmocka_unit_test(test_hostile_description),
+        cmocka_unit_test(test_foreign_file),
+        cmocka_unit_test(test_huge_description),
+        cmocka_unit_test(test_sheet),
+        cmocka_unit_test(test_on_another_graph),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
