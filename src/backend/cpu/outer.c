@@ -68,7 +68,8 @@ void outer_init(struct outer *s, int64_t rows, int64_t O, int64_t I, enum precis
         s->across = parts_of(I, s->wide);
         if (s->down * s->across >= SHARE * s->lanes || (high == HIGH_MIN && wide == WIDE_MIN))
             return;
-        if (high > HIGH_MIN && (2 * high > wide || wide == WIDE_MIN))
+        /* Lower tiles first: narrower ones copy A more often. */
+        if (high > HIGH_MIN && (4 * high > wide || wide == WIDE_MIN))
             high /= 2;
         else
             wide /= 2;
