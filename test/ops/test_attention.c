@@ -135,9 +135,8 @@ static void test_masked(void **state)
 #define CROSS(N, T, S, H, d)                                                      \
     {                                                                             \
         .name = "cross " #N " " #T " " #S " " #H " " #d,                          \
-        .in = {{.shape = {3, {N, T, H * d}}, .batched = true},                    \
-               {{0}},                                                             \
-               {.shape = {3, {N, S, 2 * H * d}}, .batched = true}},               \
+        .in = {[IN_Q] = {.shape = {3, {N, T, H * d}}, .batched = true},           \
+               [IN_KV] = {.shape = {3, {N, S, 2 * H * d}}, .batched = true}},     \
         .arg = {{.i = H}}, .out = {3, {N, T, H * d}}, .build = build_attention,   \
         .ref = ref_attention, .alone_grad = true, .probes = T + S > 100 ? 10 : 30 \
     }
