@@ -845,9 +845,9 @@ struct imgen_solving {
     const double
         *times; /* [n_times] increasing in 0 .. 1, instead of schedule and steps, or NULL */
     int n_times;
-    const char *const *settings; /* [n_settings] numbers of the above: "path.last=0.012",
-                                    "sampler.zeta=1", "schedule.shift=3"                     */
-    int n_settings;
+    const char *const *numbers; /* [n_numbers] of the above, as in struct imgen_request, and of
+                                   the path: "path.last=0.012", "sampler.zeta=1"           */
+    int n_numbers;
     double w;              /* guidance scale >= 0: 0 and 1 ask for one branch only           */
     const uint64_t *seeds; /* [rows] of the noise that a solver adds, or NULL: 0, 1, 2, ...  */
     imgen_predictor *predict;

@@ -14,7 +14,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "sampler/sampler.h"
+#include "pipeline/settings.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,39 +24,29 @@
 struct named {
     struct path path;
     enum prediction predicts;
-    const struct sampler *sampler;
-    double values[CHOICE_VALUES]; /* of the sampler */
-    struct grid grid;
+    struct settings settings;
 };
-
-static enum status take_settings(struct named *n, const struct imgen_solving *s, struct error *err)
-{
-    struct option_group groups[] = {
-        choice_options(&n->path.kind->is, "path", n->path.values),
-        choice_options(&n->sampler->is, "sampler", n->values),
-        choice_options(&n->grid.kind->is, "schedule", n->grid.values),
-    };
-    const struct option_set set = {groups, sizeof groups / sizeof *groups};
-    enum status st = OK;
-
-    for (int i = 0; i < s->n_settings && !st; i++)
-        st = options_assign(&set, s->settings[i], err);
-    return st;
-}
 
 /* n must stay where it is: the grid looks at the path. */
 static enum status look_up(struct named *n, const struct imgen_solving *s, struct error *err)
 {
+    const struct sampler *sampler;
+    struct option_group of_path;
+    struct grid grid;
     enum status st;
 
     if ((st = path_init(&n->path, s->path, err)) ||
         (st = prediction_find(&n->predicts, s->prediction, err)) ||
-        (st = sampler_find(&n->sampler, s->sampler, err)) ||
-        (st = grid_init(&n->grid, s->schedule, err)))
+        (st = sampler_find(&sampler, s->sampler, err)) || (st = grid_init(&grid, s->schedule, err)))
         return st;
-    choice_defaults(n->values, &n->sampler->is);
-    n->grid.path = &n->path;
-    return take_settings(n, s, err);
+    settings_init(&n->settings, sampler, grid.kind, &n->path);
+    of_path = choice_options(&n->path.kind->is, "path", n->path.values);
+    if ((st = settings_assign(&n->settings, &of_path, s->numbers, s->n_numbers, err)))
+        return st;
+    if (n->settings.negative[0])
+        return fail(err, E_ARG, "guidance.negative = %.40s: a predictor has no labels by name",
+                    n->settings.negative);
+    return OK;
 }
 
 void imgen_solving_init(struct imgen_solving *s, int64_t rows, int64_t length,
@@ -131,7 +121,7 @@ static enum status fill_times(double times[STEPS_MAX + 1], int *steps, const str
 {
     if (!s->times) {
         *steps = s->steps;
-        return grid_fill(times, &n->grid, s->steps, 0, 1, err);
+        return grid_fill(times, &n->settings.grid, s->steps, 0, 1, err);
     }
     if (s->n_times < 2 || s->n_times > STEPS_MAX + 1)
         return fail(err, E_ARG, "%d times are not 2 to %d", s->n_times, STEPS_MAX + 1);
@@ -146,9 +136,9 @@ static enum status run(double *x, const struct named *n, struct guidance *guidan
 {
     struct field field = {.path = n->path, .predicts = n->predicts, .guidance = guidance};
     struct sampling_request r = {
-        .sampler = n->sampler,
+        .sampler = n->settings.sampler,
         .field = &field,
-        .diffusion = {.scale = 1},
+        .diffusion = n->settings.diffusion,
         .draw = draw_noise,
         .draw_self = (void *)(uintptr_t)s,
     };
@@ -156,7 +146,7 @@ static enum status run(double *x, const struct named *n, struct guidance *guidan
     enum status st;
 
     for (int k = 0; k < CHOICE_VALUES; k++)
-        r.values[k] = n->values[k];
+        r.values[k] = n->settings.sampler_values[k];
     if ((st = fill_times(times, &r.steps, n, s, err)))
         return st;
     r.times = times;
@@ -178,7 +168,7 @@ enum imgen_status imgen_solve(double *x, const struct imgen_solving *s, struct i
                                                      sizeof *scales, "guidance scales", &e))) {
         for (int64_t i = 0; i < s->rows; i++)
             scales[i] = s->w;
-        if (!(st = guidance_init(&guidance, predictor, scales, NULL, &e)))
+        if (!(st = guidance_init(&guidance, predictor, scales, &n.settings.guidance, &e)))
             st = run(x, &n, &guidance, s, &e);
     }
     guidance_release(&guidance);

@@ -67,8 +67,7 @@ static const struct time_kind time_uniform = {
     .ends = uniform_ends,
 };
 
-enum { LOGIT_MEAN, LOGIT_STD };
-static const struct option logit_normal_options[] = {
+const struct option logit_normal_options[] = {
     {.name = "mean",
      .help = "mean of log(t / (1 - t)); below 0 favours noise",
      .type = OPTION_REAL,

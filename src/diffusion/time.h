@@ -26,6 +26,10 @@ struct time_density {
 
 const struct time_kind *time_kind_at(int i); /* NULL past the last */
 
+/* Numbers of the logit-normal law of times, and of the grid of its quantiles. */
+enum { LOGIT_MEAN, LOGIT_STD };
+extern const struct option logit_normal_options[];
+
 /* "uniform", "logit_normal", ... with default numbers.  E_ARG when unknown. */
 enum status time_init(struct time_density *d, const char *name, struct error *err);
 /* E_ARG for an unknown parameter, and outside its range. */

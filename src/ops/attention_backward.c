@@ -21,6 +21,7 @@
  * Keys that a mask takes out are not loaded, as in the forward; their gradients are zeros.
  */
 #include "base/simd.h"
+#include "base/whole.h"
 #include "ops/attention.h"
 #include "ops/attention_tiles.h"
 #include "ops/lanes.h"
@@ -241,11 +242,6 @@ static struct cuts cuts_of(const struct heads *s, bool cut)
     return c;
 }
 
-static int64_t lesser(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static struct piece piece_at(const struct heads *s, struct cuts c, bool cut, int64_t task)
 {
     const int64_t pieces = c.key_pieces + c.query_pieces, head = task / pieces;
@@ -265,10 +261,10 @@ static struct piece piece_at(const struct heads *s, struct cuts c, bool cut, int
     w.wants_q = !w.wants_kv;
     if (w.wants_kv) {
         w.key = part * c.key_block;
-        w.key_end = lesser(s->S, w.key + c.key_block);
+        w.key_end = whole_min(s->S, w.key + c.key_block);
     } else {
         w.query = (part - c.key_pieces) * c.query_block;
-        w.query_end = lesser(s->T, w.query + c.query_block);
+        w.query_end = whole_min(s->T, w.query + c.query_block);
     }
     return w;
 }

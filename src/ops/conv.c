@@ -25,6 +25,7 @@
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/winograd.h"
 #include "base/memory.h"
+#include "base/whole.h"
 #include "ops/basic.h"
 #include "ops/conv_parts.h"
 #include "ops/linear.h"
@@ -119,11 +120,6 @@ static void conv_free(void *state)
     bands_free(c->bands);
     mem_block_free(c->packed, c->packed_bytes, 1);
     free(c);
-}
-
-static size_t whole_lines(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
 }
 
 /* The taps of every output channel in reverse order: half a turn of [kh, kw]. */

@@ -23,6 +23,7 @@
 #include "backend/cpu/winograd.h"
 #include "base/memory.h"
 #include "base/simd.h"
+#include "base/whole.h"
 #include "ops/conv_parts.h"
 
 #include <stdbool.h>
@@ -190,11 +191,6 @@ static enum status conv_dw_plan(const struct graph *g, struct tensor *y, struct 
 
 /* --- running ------------------------------------------------------------------------------------
  */
-
-static size_t whole_lines(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
 
 /* Scratch: a packed dW a chunk | sums of dy a chunk, in double | oneDNN's, a lane. */
 static size_t sums_bytes(const struct conv_dw *d)

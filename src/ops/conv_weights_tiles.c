@@ -26,6 +26,7 @@
 #include "backend/cpu/tiles.h"
 #include "base/fetch.h"
 #include "base/simd.h"
+#include "base/whole.h"
 #include "ops/conv_parts.h"
 #include "ops/tile.h"
 
@@ -49,32 +50,22 @@ struct cut {
     int64_t steps, together; /* in all; of a chunk                               */
 };
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
-{
-    return x < lo ? lo : x > hi ? hi : x;
-}
-
 /* in[0]: dy, in[1]: x; result dW. */
 static struct cut cut_of(const struct tensor *y)
 {
     struct cut c = {.s = conv_geometry_of(y, y->in[1], y, y->in[0])};
     int64_t pixels = c.s.OH * c.s.OW;
 
-    c.panels = ceil_div(c.s.I, PANEL);
-    c.blocks = ceil_div(c.s.O, BLOCK);
-    c.pictures = clamp(STEP_PIXELS / pixels, 1, STEP_PIXELS);
-    c.rows = clamp(STEP_PIXELS / c.s.OW, 1, c.s.OH);
-    c.picture_steps = ceil_div(c.s.OH, c.rows);
-    c.steps = c.picture_steps > 1 ? c.s.N * c.picture_steps : ceil_div(c.s.N, c.pictures);
-    c.chunks = clamp(ceil_div(TASKS, c.panels * c.blocks), 1, CHUNKS);
-    c.chunks = clamp(c.chunks, 1, clamp(c.s.N * pixels / CHUNK_PIXELS, 1, c.steps));
-    c.together = ceil_div(c.steps, c.chunks);
-    c.chunks = ceil_div(c.steps, c.together);
+    c.panels = whole_parts(c.s.I, PANEL);
+    c.blocks = whole_parts(c.s.O, BLOCK);
+    c.pictures = whole_clamp(STEP_PIXELS / pixels, 1, STEP_PIXELS);
+    c.rows = whole_clamp(STEP_PIXELS / c.s.OW, 1, c.s.OH);
+    c.picture_steps = whole_parts(c.s.OH, c.rows);
+    c.steps = c.picture_steps > 1 ? c.s.N * c.picture_steps : whole_parts(c.s.N, c.pictures);
+    c.chunks = whole_clamp(whole_parts(TASKS, c.panels * c.blocks), 1, CHUNKS);
+    c.chunks = whole_clamp(c.chunks, 1, whole_clamp(c.s.N * pixels / CHUNK_PIXELS, 1, c.steps));
+    c.together = whole_parts(c.steps, c.chunks);
+    c.chunks = whole_parts(c.steps, c.together);
     return c;
 }
 
@@ -89,10 +80,10 @@ static struct step step_at(const struct cut *c, int64_t k)
 
     if (c->picture_steps > 1) {
         at.u = k % c->picture_steps * c->rows;
-        at.rows = clamp(c->s.OH - at.u, 0, c->rows);
+        at.rows = whole_clamp(c->s.OH - at.u, 0, c->rows);
     } else {
         at.n = k * c->pictures;
-        at.pictures = clamp(c->s.N - at.n, 0, c->pictures);
+        at.pictures = whole_clamp(c->s.N - at.n, 0, c->pictures);
     }
     return at;
 }
@@ -100,8 +91,8 @@ static struct step step_at(const struct cut *c, int64_t k)
 /* The outputs [*first, *end) within the given ones whose tap lies in 0 .. in - 1. */
 static void inside(int64_t *first, int64_t *end, int64_t tap, int64_t stride, int64_t in)
 {
-    int64_t least = tap < 0 ? ceil_div(-tap, stride) : 0;
-    int64_t most = in - tap > 0 ? ceil_div(in - tap, stride) : 0;
+    int64_t least = tap < 0 ? whole_parts(-tap, stride) : 0;
+    int64_t most = in - tap > 0 ? whole_parts(in - tap, stride) : 0;
 
     *first = *first < least ? least : *first;
     *end = *end > most ? most : *end;
@@ -110,7 +101,7 @@ static void inside(int64_t *first, int64_t *end, int64_t tap, int64_t stride, in
 /* Scratch: all chunks' sums of dy, in double | a copy of dW for each chunk but the first. */
 static size_t sums_bytes(const struct cut *c)
 {
-    return ((size_t)(c->chunks * c->s.O) * sizeof(double) + 63) / 64 * 64;
+    return whole_lines((size_t)(c->chunks * c->s.O) * sizeof(double));
 }
 
 static size_t tiles_scratch(const struct tensor *y, int threads)
@@ -194,7 +185,7 @@ FETCH_INLINE void prefetch_step(const struct job *job, const struct part *p, con
 
     prefetch_share(dy + (at->n * s->OH + at->u) * s->OW * s->O + p->o, s->O, rows * s->OW, p->O, k,
                    of);
-    rows = clamp(rows * s->stride, 0, (at->n + at->pictures) * s->H - at->n * s->H - u);
+    rows = whole_clamp(rows * s->stride, 0, (at->n + at->pictures) * s->H - at->n * s->H - u);
     prefetch_share(x + (at->n * s->H + u) * s->W * s->I + p->i, s->I, rows * s->W, p->I, k, of);
 }
 
@@ -212,13 +203,13 @@ static void task(void *user, int64_t t, int lane)
     const struct cut *c = &job->c;
     const struct dnn_conv *s = &c->s;
     int64_t chunk = t / (c->panels * c->blocks), panel = t % c->panels;
-    int64_t last = clamp((chunk + 1) * c->together, 0, c->steps), taps = s->kh * s->kw;
+    int64_t last = whole_clamp((chunk + 1) * c->together, 0, c->steps), taps = s->kh * s->kw;
     struct part p = {.dw = copy_of(job, chunk), .i = panel * PANEL};
 
     (void)lane;
     p.o = t / c->panels % c->blocks * BLOCK;
-    p.O = clamp(s->O - p.o, 0, BLOCK);
-    p.I = clamp(s->I - p.i, 0, PANEL);
+    p.O = whole_clamp(s->O - p.o, 0, BLOCK);
+    p.I = whole_clamp(s->I - p.i, 0, PANEL);
     clear_part(&p, s);
     for (int64_t k = chunk * c->together; k < last; k++) {
         struct step at = step_at(c, k), next = step_at(c, k + 1);
@@ -246,7 +237,7 @@ IMGEN_CLONES static void add_span(float *restrict total, const float *restrict c
 static void add_copies(void *user, int64_t tile, int lane)
 {
     const struct job *job = user;
-    int64_t first = tile * SPAN, n = clamp(shape_count(job->y->shape) - first, 0, SPAN);
+    int64_t first = tile * SPAN, n = whole_clamp(shape_count(job->y->shape) - first, 0, SPAN);
 
     (void)lane;
     for (int64_t k = 1; k < job->c.chunks; k++)
@@ -267,7 +258,7 @@ static void tiles_cpu(const struct tensor *y)
     memset(y->scratch, 0, sums_bytes(c));
     tiles_run(c->chunks * c->blocks * c->panels, tiles_lanes(), task, &job);
     if (c->chunks > 1)
-        tiles_run(ceil_div(shape_count(y->shape), SPAN), tiles_lanes(), add_copies, &job);
+        tiles_run(whole_parts(shape_count(y->shape), SPAN), tiles_lanes(), add_copies, &job);
     for (int64_t o = 0; db && o < c->s.O; o++) {
         double total = 0;
 

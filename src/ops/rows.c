@@ -11,6 +11,8 @@
  */
 #include "ops/rows.h"
 
+#include "base/whole.h"
+
 #include <omp.h>
 #include <string.h>
 
@@ -20,11 +22,6 @@ enum {
     TOTAL_COLUMNS = 256, /* of partial sums that one thread adds up at a time */
 };
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 struct row_blocks row_blocks(int64_t samples, int64_t rows, int64_t width)
 {
     struct row_blocks b = {.samples = samples, .rows = rows, .width = width};
@@ -32,7 +29,7 @@ struct row_blocks row_blocks(int64_t samples, int64_t rows, int64_t width)
     b.block = width > 0 ? BLOCK_FLOATS / width : BLOCK_FLOATS;
     if (b.block < 1)
         b.block = 1;
-    b.blocks = ceil_div(rows, b.block);
+    b.blocks = whole_parts(rows, b.block);
     return b;
 }
 
@@ -115,7 +112,7 @@ static void total_columns(float *restrict out, const float *restrict partial, in
 
 void partial_total(float *out, const float *partial, struct row_blocks b, int64_t width)
 {
-    int64_t stripes = ceil_div(width, TOTAL_COLUMNS), n = b.samples * stripes;
+    int64_t stripes = whole_parts(width, TOTAL_COLUMNS), n = b.samples * stripes;
 
 #pragma omp parallel for schedule(static) if (n > 1 && partial_count(b, width) > PARALLEL_FROM)
     for (int64_t i = 0; i < n; i++) {

@@ -73,7 +73,21 @@ static enum status check_item(const struct generate_request *r, const struct gen
     return OK;
 }
 
-/* And the label to guide away from. */
+static enum status read_settings(struct run *run, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    struct settings *s = &run->settings;
+    enum status st;
+
+    settings_init(s, sampler_at(r->settings.sampler), grid_kind_at(r->settings.schedule),
+                  &r->model->path);
+    if (!strcmp(s->grid.kind->is.name, "shift") &&
+        (st = grid_set(&s->grid, "shift", r->settings.shift, err)))
+        return st;
+    return settings_assign(s, NULL, r->numbers, r->n_numbers, err);
+}
+
+/* All items, and the label to guide away from. */
 static enum status check_items(struct run *run, struct error *err)
 {
     const struct generate_request *r = run->r;
@@ -311,9 +325,7 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
         return st;
     run->r = r;
     run->length = io->height * io->width * io->in_channels;
-    if ((st = settings_read(&run->settings, &r->settings, &r->model->path, r->numbers, r->n_numbers,
-                            err)) ||
-        (st = check_items(run, err)))
+    if ((st = read_settings(run, err)) || (st = check_items(run, err)))
         goto out;
     run->sampling.sampler = run->settings.sampler;
     memcpy(run->sampling.values, run->settings.sampler_values, sizeof run->sampling.values);

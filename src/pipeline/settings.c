@@ -63,9 +63,10 @@ static const struct option sde_rows[] = {
     {0},
 };
 
-/* Which is of a kind, and not of what the kind decides. */
+/* Which says a kind, and not what the kind decides. */
 static bool chooses(const char *assignment)
 {
+    assignment += strspn(assignment, " \t");
     return !strncmp(assignment, "guidance.kind", 13) || !strncmp(assignment, "sde.", 4);
 }
 
@@ -80,76 +81,78 @@ static enum status assign(const struct option_set *set, const char *const *assig
     return st;
 }
 
-static enum status read_kinds(struct guidance_options *guidance, struct sde_options *sde,
-                              const char *const *assignments, int n, struct error *err)
+static enum status assign_kinds(struct settings *s, struct guidance_options *guidance,
+                                const char *const *assignments, int n, struct error *err)
 {
+    struct sde_options sde = {0};
     const struct option_group groups[] = {{"guidance", guidance_rows, guidance, NULL},
-                                          {"sde", sde_rows, sde, NULL}};
+                                          {"sde", sde_rows, &sde, NULL}};
     const struct option_set set = {groups, 2};
     enum status st;
 
-    if ((st = options_default(&set, err)))
+    if ((st = options_default(&set, err)) || (st = assign(&set, assignments, n, true, err)))
         return st;
-    return assign(&set, assignments, n, true, err);
+    s->diffusion = (struct diffusion){
+        .kind = diffusion_kind_at(sde.kind), .scale = sde.scale, .last = (enum last_step)sde.last};
+    s->guidance.kind = guidance_kind_at(guidance->kind);
+    choice_defaults(s->guidance.values, &s->guidance.kind->is);
+    return OK;
 }
 
-/* The kinds are in *out already. */
-static enum status read_numbers(struct settings *out, struct guidance_options *guidance,
-                                const char *const *assignments, int n, struct error *err)
+static enum status assign_numbers(struct settings *s, struct guidance_options *guidance,
+                                  const struct option_group *more, const char *const *assignments,
+                                  int n, struct error *err)
 {
     const struct option_group groups[] = {
-        choice_options(&out->sampler->is, "sampler", out->sampler_values),
-        choice_options(&out->grid.kind->is, "schedule", out->grid.values),
+        choice_options(&s->sampler->is, "sampler", s->sampler_values),
+        choice_options(&s->grid.kind->is, "schedule", s->grid.values),
         {"guidance", guidance_rows, guidance, NULL},
-        choice_options(&out->guidance.kind->is, "guidance", out->guidance.values),
+        choice_options(&s->guidance.kind->is, "guidance", s->guidance.values),
+        more ? *more : (struct option_group){0},
     };
-    const struct option_set set = {groups, sizeof groups / sizeof *groups};
+    const struct option_set set = {groups, more ? 5 : 4};
     const char *negative;
     enum status st;
 
     if ((st = assign(&set, assignments, n, false, err))) {
-        fail_under(err, "solver %s, schedule %s, guidance %s", out->sampler->is.name,
-                   out->grid.kind->is.name, out->guidance.kind->is.name);
+        fail_under(err, "solver %s, schedule %s, guidance %s", s->sampler->is.name,
+                   s->grid.kind->is.name, s->guidance.kind->is.name);
         return st;
     }
     negative = guidance->negative ? guidance->negative : "";
-    if (strlen(negative) >= sizeof out->negative)
+    if (strlen(negative) >= sizeof s->negative)
         return fail(err, E_ARG, "no label has a name as long as '%.40s...'", negative);
-    memcpy(out->negative, negative, strlen(negative) + 1);
-    out->guidance.from = guidance->from;
-    out->guidance.to = guidance->to;
-    out->guidance.rescale = guidance->rescale;
-    out->guidance.threshold = guidance->threshold;
+    memcpy(s->negative, negative, strlen(negative) + 1);
+    s->guidance.from = guidance->from;
+    s->guidance.to = guidance->to;
+    s->guidance.rescale = guidance->rescale;
+    s->guidance.threshold = guidance->threshold;
     return OK;
 }
 
-enum status settings_read(struct settings *out, const struct sample_defaults *chosen,
-                          const struct path *path, const char *const *assignments, int n,
-                          struct error *err)
+enum status settings_assign(struct settings *s, const struct option_group *more,
+                            const char *const *assignments, int n, struct error *err)
 {
     struct guidance_options guidance = {0};
     const struct option_group held = {"guidance", guidance_rows, &guidance, NULL};
-    struct sde_options sde = {0};
     enum status st;
 
-    *out = (struct settings){
-        .sampler = sampler_at(chosen->sampler),
-        .grid = {.kind = grid_kind_at(chosen->schedule), .path = path},
-    };
-    choice_defaults(out->sampler_values, &out->sampler->is);
-    choice_defaults(out->grid.values, &out->grid.kind->is);
-    if ((!strcmp(out->grid.kind->is.name, "shift") &&
-         (st = grid_set(&out->grid, "shift", chosen->shift, err))) ||
-        (st = read_kinds(&guidance, &sde, assignments, n, err)))
-        goto out;
-    out->diffusion = (struct diffusion){
-        .kind = diffusion_kind_at(sde.kind), .scale = sde.scale, .last = (enum last_step)sde.last};
-    out->guidance.kind = guidance_kind_at(guidance.kind);
-    choice_defaults(out->guidance.values, &out->guidance.kind->is);
-    st = read_numbers(out, &guidance, assignments, n, err);
-out:
+    if (!(st = assign_kinds(s, &guidance, assignments, n, err)))
+        st = assign_numbers(s, &guidance, more, assignments, n, err);
     options_release(&(struct option_set){&held, 1});
     return st;
+}
+
+void settings_init(struct settings *s, const struct sampler *sampler, const struct grid_kind *grid,
+                   const struct path *path)
+{
+    enum status st;
+
+    *s = (struct settings){.sampler = sampler, .grid = {.kind = grid, .path = path}};
+    choice_defaults(s->sampler_values, &sampler->is);
+    choice_defaults(s->grid.values, &grid->is);
+    st = settings_assign(s, NULL, NULL, 0, NULL);
+    MUST(!st, "the defaults of guidance and SDE are not valid");
 }
 
 static void each_row(const char *section, const char *of, const struct option *rows,

@@ -25,11 +25,15 @@ struct settings {
     struct diffusion diffusion;
 };
 
-/* Defaults of what `chosen` names, then "SECTION.NAME=VALUE" n times, in any order.  The path must
- * outlive *out.  E_ARG for a section, name or value that is none. */
-enum status settings_read(struct settings *out, const struct sample_defaults *chosen,
-                          const struct path *path, const char *const *assignments, int n,
-                          struct error *err);
+/* The defaults of a solver and a schedule, plain guidance and the first of the SDEs.  The path must
+ * outlive *s. */
+void settings_init(struct settings *s, const struct sampler *sampler, const struct grid_kind *grid,
+                   const struct path *path);
+
+/* "SECTION.NAME=VALUE" n times, in any order.  more: options of the caller's that may stand among
+ * them, or NULL.  E_ARG for a section, name or value that is none; *s is then undefined. */
+enum status settings_assign(struct settings *s, const struct option_group *more,
+                            const char *const *assignments, int n, struct error *err);
 
 /* Every number that some request may have, in order.  of: the solver, schedule or kind that has it,
  * or NULL: every request. */

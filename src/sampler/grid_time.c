@@ -7,6 +7,8 @@
  */
 #include "sampler/grid.h"
 
+#include "diffusion/time.h"
+
 #include <math.h>
 
 static const double half_pi = 1.57079632679489661923;
@@ -131,25 +133,6 @@ const struct grid_kind grid_sine = {
 };
 
 /* ---- Where the training times were ---- */
-
-enum { LOGIT_MEAN, LOGIT_STD };
-static const struct option logit_normal_options[] = {
-    {.name = "mean",
-     .help = "mean of log(t / (1 - t)), as in training; below 0 favours noise",
-     .type = OPTION_REAL,
-     .offset = LOGIT_MEAN * sizeof(double),
-     .fallback = "0",
-     .lo = -10,
-     .hi = 10},
-    {.name = "std",
-     .help = "its standard deviation",
-     .type = OPTION_REAL,
-     .offset = LOGIT_STD * sizeof(double),
-     .fallback = "1",
-     .lo = 0.01,
-     .hi = 10},
-    {0},
-};
 
 /* The z below which a standard normal number falls with probability p, by halving: erfc is exact to
  * the last bits, and this is asked for a few dozen times a run. */

@@ -130,8 +130,8 @@ static void a_schedule_takes_the_place_of_times(void **state)
 
     (void)state;
     g.s.schedule = "shift";
-    g.s.settings = settings;
-    g.s.n_settings = 1;
+    g.s.numbers = settings;
+    g.s.n_numbers = 1;
     g.s.steps = 100;
     g.s.sampler = "dpmpp_2m";
     assert_true(error_of(&g, 0) < 0.01);
@@ -146,8 +146,8 @@ static void settings_reach_the_path(void **state)
 
     (void)state;
     plain.s.path = set.s.path = "ddpm_linear";
-    set.s.settings = settings;
-    set.s.n_settings = 2;
+    set.s.numbers = settings;
+    set.s.n_numbers = 2;
     assert_int_equal(imgen_path_at(&plain.s, 0, &alpha, &beta, NULL), IMGEN_OK);
     for (int k = 0; k < 1000; k++)
         kept *= 1 - (1e-4 + (0.02 - 1e-4) * k / 999);
@@ -157,6 +157,29 @@ static void settings_reach_the_path(void **state)
     for (int k = 0; k < 500; k++)
         kept *= 1 - (1e-4 + (0.012 - 1e-4) * k / 499);
     assert_true(fabs(other - sqrt(kept)) < 1e-12);
+}
+
+/* An SDE of no strength is the flow; guided nowhere is as trained. */
+static void numbers_reach_the_run(void **state)
+{
+    const char *still[] = {"sde.scale=0"}, *nowhere[] = {"guidance.from=0.9999"};
+    struct gauss g = gauss(DATA);
+
+    (void)state;
+    g.s.steps = 400;
+    g.s.sampler = "euler_maruyama";
+    assert_true(error_of(&g, 0) > 0.1);
+    g.s.numbers = still;
+    g.s.n_numbers = 1;
+    assert_true(error_of(&g, 0) < 0.01);
+
+    g = gauss(DATA);
+    g.without = mean - 1;
+    g.s.w = 3;
+    assert_true(error_of(&g, 0) > 1);
+    g.s.numbers = nowhere;
+    g.s.n_numbers = 1;
+    assert_true(error_of(&g, 0) < 0.01);
 }
 
 /* With Gaussians of one deviation guidance moves the mean alone: to (1 - w) m0 + w m. */
@@ -251,11 +274,13 @@ static void what_cannot_be_is_refused(void **state)
     s.n_times = 1;
     refused(&s, IMGEN_E_ARG, "1 times");
     s = g.s;
-    s.n_settings = 1;
-    s.settings = unknown;
+    s.n_numbers = 1;
+    s.numbers = unknown;
     refused(&s, IMGEN_E_ARG, "path.last");
-    s.settings = huge;
+    s.numbers = huge;
     refused(&s, IMGEN_E_ARG, "7");
+    s.numbers = (const char *const[]){"guidance.negative=cat"};
+    refused(&s, IMGEN_E_ARG, "cat");
     assert_int_equal(imgen_path_at(&g.s, 1.5, &a, &b, &err), IMGEN_E_ARG);
     assert_non_null(strstr(err.text, "1.5"));
 }
@@ -364,6 +389,7 @@ int main(void)
         cmocka_unit_test(every_prediction_on_every_path_ends_right),
         cmocka_unit_test(a_schedule_takes_the_place_of_times),
         cmocka_unit_test(settings_reach_the_path),
+        cmocka_unit_test(numbers_reach_the_run),
         cmocka_unit_test(guidance_extrapolates),
         cmocka_unit_test(fresh_noise_is_of_the_row_s_seed),
         cmocka_unit_test(what_cannot_be_is_refused),

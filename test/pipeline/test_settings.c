@@ -33,22 +33,20 @@ static const struct choice *grid_choice(int i)
     return grid_kind_at(i) ? &grid_kind_at(i)->is : NULL;
 }
 
-static struct sample_defaults chosen(const char *sampler, const char *schedule)
-{
-    return (struct sample_defaults){
-        .sampler = number_of(sampler, sampler_choice),
-        .schedule = number_of(schedule, grid_choice),
-        .shift = 3,
-        .steps = 10,
-    };
-}
-
 static const struct path *path(void)
 {
     static struct path p;
 
     assert_int_equal(path_init(&p, "condot", NULL), OK);
     return &p;
+}
+
+static enum status read(struct settings *s, const char *sampler, const char *schedule,
+                        const char *const *assignments, int n, struct error *err)
+{
+    settings_init(s, sampler_at(number_of(sampler, sampler_choice)),
+                  grid_kind_at(number_of(schedule, grid_choice)), path());
+    return settings_assign(s, NULL, assignments, n, err);
 }
 
 static double number(const struct choice *c, const double *values, const char *name)
@@ -62,14 +60,13 @@ static double number(const struct choice *c, const double *values, const char *n
 
 static void defaults(void **state)
 {
-    struct sample_defaults d = chosen("heun", "shift");
     struct settings s;
 
     (void)state;
-    d.shift = 2.5;
-    assert_int_equal(settings_read(&s, &d, path(), NULL, 0, NULL), OK);
+    assert_int_equal(read(&s, "heun", "shift", NULL, 0, NULL), OK);
     assert_string_equal(s.sampler->is.name, "heun");
-    assert_true(number(&s.grid.kind->is, s.grid.values, "shift") == 2.5);
+    assert_true(number(&s.grid.kind->is, s.grid.values, "shift") == 3);
+    assert_string_equal(s.negative, "");
     assert_ptr_equal(s.guidance.kind, guidance_kind_at(0));
     assert_true(s.guidance.from == -1 && s.guidance.to == 1);
     assert_true(s.guidance.rescale == 0 && s.guidance.threshold == 0);
@@ -91,9 +88,8 @@ static void check_all(const struct settings *s)
 /* What a kind decides may stand before the kind. */
 static void any_order(void **state)
 {
-    struct sample_defaults d = chosen("edm", "karras");
     char kind[64];
-    const char *const forth[ALL] = {"sampler.churn=40",   "schedule.rho=5",  "guidance.kind=apg",
+    const char *const forth[ALL] = {"sampler.churn=40",   "schedule.rho=5",  " guidance.kind = apg",
                                     "guidance.eta = 0.5", "guidance.to=0.8", kind,
                                     "sde.scale=0.25"};
     const char *back[ALL];
@@ -103,19 +99,34 @@ static void any_order(void **state)
     snprintf(kind, sizeof kind, "sde.kind=%s", diffusion_kind_at(1)->is.name);
     for (int i = 0; i < ALL; i++)
         back[i] = forth[ALL - 1 - i];
-    assert_int_equal(settings_read(&s, &d, path(), forth, ALL, NULL), OK);
+    assert_int_equal(read(&s, "edm", "karras", forth, ALL, NULL), OK);
     check_all(&s);
-    assert_int_equal(settings_read(&s, &d, path(), back, ALL, NULL), OK);
+    assert_int_equal(read(&s, "edm", "karras", back, ALL, NULL), OK);
     check_all(&s);
+}
+
+/* A caller's own options may stand among them. */
+static void more(void **state)
+{
+    static const struct option rows[] = {{"red", "", OPTION_REAL, 0, "0", .lo = 0, .hi = 1}, {0}};
+    double red = 0;
+    const struct option_group colour = {"colour", rows, &red, NULL};
+    const char *const assignments[] = {"colour.red=0.5", "guidance.negative=red star"};
+    struct settings s;
+
+    (void)state;
+    settings_init(&s, sampler_at(0), grid_kind_at(0), path());
+    assert_int_equal(settings_assign(&s, &colour, assignments, 2, NULL), OK);
+    assert_true(red == 0.5);
+    assert_string_equal(s.negative, "red star");
 }
 
 static void refuse(const char *sampler, const char *assignment, const char *word)
 {
-    struct sample_defaults d = chosen(sampler, "uniform");
     struct error err = {0};
     struct settings s;
 
-    assert_int_equal(settings_read(&s, &d, path(), &assignment, 1, &err), E_ARG);
+    assert_int_equal(read(&s, sampler, "uniform", &assignment, 1, &err), E_ARG);
     if (!strstr(err.text, word))
         fail_msg("'%s' gives \"%s\", without '%s'", assignment, err.text, word);
 }
@@ -139,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(any_order),
+        cmocka_unit_test(more),
         cmocka_unit_test(refusals),
     };
 

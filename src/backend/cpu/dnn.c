@@ -21,6 +21,7 @@
 #include "backend/cpu/dnn.h"
 
 #include "base/memory.h"
+#include "base/whole.h"
 
 #include <dnnl.h>
 #include <omp.h>
@@ -164,11 +165,6 @@ static enum status refused(dnnl_status_t bad, const char *what, struct error *er
     if (bad == dnnl_out_of_memory)
         return fail(err, E_MEMORY, "oneDNN: no memory for %s", what);
     return fail(err, E_UNSUPPORTED, "oneDNN refuses %s (status %d)", what, (int)bad);
-}
-
-static size_t whole_lines(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
 }
 
 static layout_ref layout_asked(const struct dnn *p, dnnl_query_t what)

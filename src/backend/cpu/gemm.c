@@ -21,6 +21,7 @@
 #include "backend/cpu/panel.h"
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/words.h"
+#include "base/whole.h"
 
 #include <string.h>
 
@@ -32,16 +33,6 @@ enum {
     SHARE = 4,             /* tasks wanted for each thread                         */
     LINE = 64,             /* bytes                                                */
 };
-
-static int64_t parts_of(int64_t n, int64_t part)
-{
-    return (n + part - 1) / part;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 void gemm_init(struct gemm *g, const struct gemm_shape *s)
 {
@@ -55,15 +46,15 @@ void gemm_init(struct gemm *g, const struct gemm_shape *s)
     g->s = *s;
     g->lanes = tiles_lanes();
     g->words = panel_words(s->precision, s->K);
-    g->part = parts_of(g->words, parts_of(g->words, PART));
-    g->panels = parts_of(s->N, PANEL_COLS);
-    g->tiles = parts_of(s->rows, TILE);
+    g->part = whole_parts(g->words, whole_parts(g->words, PART));
+    g->panels = whole_parts(s->N, PANEL_COLS);
+    g->tiles = whole_parts(s->rows, TILE);
     room = CHUNK_BYTES / (g->words * PANEL_COLS * (int64_t)sizeof(panel_word));
-    g->chunks = parts_of(g->panels, room > GROUP ? room : GROUP);
+    g->chunks = whole_parts(g->panels, room > GROUP ? room : GROUP);
     if (g->chunks * g->tiles < SHARE * g->lanes)
-        g->chunks = parts_of(SHARE * g->lanes, g->tiles);
-    g->chunk = parts_of(g->panels, smaller(g->chunks, g->panels));
-    g->chunks = parts_of(g->panels, g->chunk);
+        g->chunks = whole_parts(SHARE * g->lanes, g->tiles);
+    g->chunk = whole_parts(g->panels, whole_min(g->chunks, g->panels));
+    g->chunks = whole_parts(g->panels, g->chunk);
 }
 
 /* --- packed weights -----------------------------------------------------------------------------
@@ -103,7 +94,7 @@ static void pack_panel(void *user, int64_t j, int lane)
 {
     const struct pack_job *job = user;
     const struct gemm *g = job->g;
-    int64_t col = j * PANEL_COLS, cols = smaller(g->s.N - col, PANEL_COLS);
+    int64_t col = j * PANEL_COLS, cols = whole_min(g->s.N - col, PANEL_COLS);
     const float *from = job->weights + col * g->s.b_col;
     panel_word *to = (panel_word *)job->packed + j * g->words * PANEL_COLS;
 
@@ -195,7 +186,7 @@ static void run_part(const struct run_job *job, const panel_word *x, int64_t w, 
         .a_word = 1,
         .b_word = PANEL_COLS,
         .m = rows,
-        .words = smaller(g->words - w, g->part),
+        .words = whole_min(g->words - w, g->part),
     };
 
     for (int64_t j = first; j < last; j++) {
@@ -229,7 +220,7 @@ static void run_group(const struct run_job *job, const panel_word *x, int64_t ro
                       int64_t first, int64_t last, struct lane_scratch *mine)
 {
     const struct gemm *g = job->g;
-    int64_t col = first * PANEL_COLS, end = smaller(last * PANEL_COLS, g->s.N);
+    int64_t col = first * PANEL_COLS, end = whole_min(last * PANEL_COLS, g->s.N);
     panel_word *y = (panel_word *)job->y + row * g->s.N;
 
     for (int64_t w = 0; w < g->words; w += g->part)
@@ -260,14 +251,14 @@ static void run_task(void *user, int64_t task, int lane)
     const struct run_job *job = user;
     const struct gemm *g = job->g;
     int64_t row = task % g->tiles * TILE, first = task / g->tiles * g->chunk;
-    int64_t rows = smaller(g->s.rows - row, TILE), last = smaller(first + g->chunk, g->panels);
+    int64_t rows = whole_min(g->s.rows - row, TILE), last = whole_min(first + g->chunk, g->panels);
     void *memory = job->scratch + (size_t)lane * lane_bytes(g);
     struct lane_scratch *mine = memory;
     const panel_word *x = round_rows(g, job->x + row * g->s.K, rows, mine);
 
     edge_bias(job, mine);
     for (int64_t j = first; j < last; j += GROUP)
-        run_group(job, x, row, rows, j, smaller(j + GROUP, last), mine);
+        run_group(job, x, row, rows, j, whole_min(j + GROUP, last), mine);
 }
 
 void gemm_run(const struct gemm *g, const float *x, const void *packed, const float *bias, float *y,

@@ -23,6 +23,7 @@
 #include "backend/cpu/panel.h"
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/words.h"
+#include "base/whole.h"
 
 #include <string.h>
 
@@ -37,20 +38,10 @@ enum {
     LINE_WORDS = 16,
 };
 
-static int64_t parts_of(int64_t n, int64_t part)
-{
-    return (n + part - 1) / part;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* n cut into equal parts of at most `most`, each a multiple of `unit`. */
 static int64_t even_part(int64_t n, int64_t most, int64_t unit)
 {
-    return parts_of(parts_of(n, parts_of(n, most)), unit) * unit;
+    return whole_parts(whole_parts(n, whole_parts(n, most)), unit) * unit;
 }
 
 void outer_init(struct outer *s, int64_t rows, int64_t O, int64_t I, enum precision precision)
@@ -64,8 +55,8 @@ void outer_init(struct outer *s, int64_t rows, int64_t O, int64_t I, enum precis
     for (;;) {
         s->high = even_part(O, high, 6);
         s->wide = even_part(I, wide, PANEL_COLS);
-        s->down = parts_of(O, s->high);
-        s->across = parts_of(I, s->wide);
+        s->down = whole_parts(O, s->high);
+        s->across = whole_parts(I, s->wide);
         if (s->down * s->across >= SHARE * s->lanes || (high == HIGH_MIN && wide == WIDE_MIN))
             return;
         /* Lower tiles first: narrower ones copy A more often. */
@@ -89,7 +80,7 @@ struct lane_scratch {
  * not fall into a few sets of the first-level cache. */
 static int64_t a_step(const struct outer *s)
 {
-    return (parts_of(s->high, LINE_WORDS) | 1) * LINE_WORDS;
+    return (whole_parts(s->high, LINE_WORDS) | 1) * LINE_WORDS;
 }
 
 static size_t a_words(const struct outer *s)
@@ -191,12 +182,12 @@ static void run_tile(void *user, int64_t task, int lane)
     double total[HIGH_MAX] = {0};
     bool sums = job->sums && t.i == 0;
 
-    t.high = smaller(s->O - t.o, s->high);
-    t.wide = smaller(s->I - t.i, s->wide);
+    t.high = whole_min(s->O - t.o, s->high);
+    t.wide = whole_min(s->I - t.i, s->wide);
     mine.b = mine.a + a_words(s);
     mine.edge = mine.b + b_words(s);
     for (int64_t r = 0; r < s->rows; r += step) {
-        int64_t end = smaller(r + step, s->rows);
+        int64_t end = whole_min(r + step, s->rows);
 
         copy_part(job, &mine, r, end, &t);
         if (sums)

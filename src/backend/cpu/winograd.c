@@ -23,6 +23,7 @@
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/winograd_transform.h"
 #include "backend/cpu/words.h"
+#include "base/whole.h"
 
 #include <string.h>
 
@@ -40,16 +41,6 @@ enum {
     TURNED = TURN * PANEL_COLS,
 };
 
-static int64_t parts_of(int64_t n, int64_t part)
-{
-    return (n + part - 1) / part;
-}
-
-static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
-{
-    return x < lo ? lo : x > hi ? hi : x;
-}
-
 bool winograd_suits(const struct dnn_conv *s)
 {
     return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->I % VECTOR == 0 && s->O % VECTOR == 0 &&
@@ -65,15 +56,15 @@ void winograd_init(struct winograd *w, const struct dnn_conv *s, const int64_t s
          (int)s->I, (int)s->O, (int)step[0], (int)step[1]);
     *w = (struct winograd){.grid = winograd_grid_of(s), .turn = turn, .lanes = tiles_lanes()};
     memcpy(w->step, step, sizeof w->step);
-    w->panels = parts_of(s->O, PANEL_COLS);
+    w->panels = whole_parts(s->O, PANEL_COLS);
     w->groups = 1;
     tiles = w->grid.tiles;
-    w->blocks = parts_of(tiles, clamp(room / ROWS * ROWS, BLOCK_MIN, BLOCK_MAX));
+    w->blocks = whole_parts(tiles, whole_clamp(room / ROWS * ROWS, BLOCK_MIN, BLOCK_MAX));
     if (tiles >= BLOCK_MIN * w->lanes)
-        w->blocks = parts_of(w->blocks, w->lanes) * w->lanes;
+        w->blocks = whole_parts(w->blocks, w->lanes) * w->lanes;
     else if (w->blocks)
-        w->groups = clamp(parts_of(w->lanes, w->blocks), 1, w->panels);
-    w->block = w->blocks ? parts_of(tiles, w->blocks) : 0;
+        w->groups = whole_clamp(whole_parts(w->lanes, w->blocks), 1, w->panels);
+    w->block = w->blocks ? whole_parts(tiles, w->blocks) : 0;
 }
 
 /* --- weights: [panels][16][I][64] ---------------------------------------------------------------
@@ -100,7 +91,7 @@ struct pack_job {
 static void pack_along(const struct pack_job *job, int64_t panel, int64_t i, int64_t n)
 {
     const struct winograd *w = job->w;
-    int64_t col = panel * PANEL_COLS, cols = clamp(w->grid.s.O - col, 0, PANEL_COLS);
+    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.s.O - col, 0, PANEL_COLS);
     float *out = job->packed + panel * WINOGRAD_PLACES * place_floats(w);
 
     for (int64_t k = i; k < i + n; k++) {
@@ -117,7 +108,7 @@ static void pack_across(const struct pack_job *job, int64_t panel, int64_t i, in
                         float *turned)
 {
     const struct winograd *w = job->w;
-    int64_t col = panel * PANEL_COLS, cols = clamp(w->grid.s.O - col, 0, PANEL_COLS);
+    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.s.O - col, 0, PANEL_COLS);
     float *out = job->packed + panel * WINOGRAD_PLACES * place_floats(w) + i * PANEL_COLS;
 
     for (int64_t o = 0; o < cols; o++)
@@ -132,7 +123,7 @@ static void pack_task(void *user, int64_t task, int lane)
 {
     const struct pack_job *job = user;
     const struct winograd *w = job->w;
-    int64_t i = task / w->panels * TURN, n = clamp(w->grid.s.I - i, 0, TURN);
+    int64_t i = task / w->panels * TURN, n = whole_clamp(w->grid.s.I - i, 0, TURN);
 
     if (w->step[0] == 1)
         pack_along(job, task % w->panels, i, n);
@@ -149,7 +140,7 @@ void winograd_pack(const struct winograd *w, const float *weights, float *packed
         job.ky = -job.ky;
         job.kx = -job.kx;
     }
-    tiles_run(w->panels * parts_of(w->grid.s.I, TURN), w->lanes, pack_task, &job);
+    tiles_run(w->panels * whole_parts(w->grid.s.I, TURN), w->lanes, pack_task, &job);
 }
 
 /* --- running ------------------------------------------------------------------------------------
@@ -231,7 +222,7 @@ static void multiply(const struct run_job *job, const struct lane_scratch *mine,
                      int64_t n, int64_t panel)
 {
     const struct winograd *w = job->w;
-    int64_t I = w->grid.s.I, part = parts_of(I, parts_of(I, PART));
+    int64_t I = w->grid.s.I, part = whole_parts(I, whole_parts(I, PART));
     struct panel_product product = {
         .c = (panel_word *)mine->m + p * m_step(w),
         .c_row = PANEL_COLS,
@@ -247,7 +238,7 @@ static void multiply(const struct run_job *job, const struct lane_scratch *mine,
         product.b = (const panel_word *)job->packed +
                     (panel * WINOGRAD_PLACES + p) * place_floats(w) + i * PANEL_COLS;
         product.d = i ? product.c : NULL;
-        product.words = clamp(I - i, 0, part);
+        product.words = whole_clamp(I - i, 0, part);
         job->engine->mul(&product);
     }
 }
@@ -257,7 +248,7 @@ static void gather(const struct run_job *job, const struct lane_scratch *mine, i
                    int64_t n, int64_t panel)
 {
     const struct winograd *w = job->w;
-    int64_t O = w->grid.s.O, col = panel * PANEL_COLS, cols = clamp(O - col, 0, PANEL_COLS);
+    int64_t O = w->grid.s.O, col = panel * PANEL_COLS, cols = whole_clamp(O - col, 0, PANEL_COLS);
     const float *bias = job->bias ? job->bias + col : mine->zeros;
     int64_t at[4];
 
@@ -275,7 +266,8 @@ static void run_task(void *user, int64_t task, int lane)
 {
     const struct run_job *job = user;
     const struct winograd *w = job->w;
-    int64_t first = task % w->blocks * w->block, n = clamp(w->grid.tiles - first, 0, w->block);
+    int64_t first = task % w->blocks * w->block,
+            n = whole_clamp(w->grid.tiles - first, 0, w->block);
     int64_t group = task / w->blocks;
     struct lane_scratch mine = scratch_of(job, lane);
 

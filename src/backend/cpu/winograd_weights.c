@@ -21,6 +21,7 @@
 #include "backend/cpu/panel.h"
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/winograd_transform.h"
+#include "base/whole.h"
 
 #include <string.h>
 
@@ -36,26 +37,16 @@ enum {
     LINE = 16,     /* floats                                  */
 };
 
-static int64_t parts_of(int64_t n, int64_t part)
-{
-    return (n + part - 1) / part;
-}
-
-static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
-{
-    return x < lo ? lo : x > hi ? hi : x;
-}
-
 void winograd_weights_init(struct winograd_weights *w, const struct dnn_conv *s)
 {
     int64_t tile = WINOGRAD_PLACES * (int64_t)sizeof(float) * (s->I + s->O);
 
     *w = (struct winograd_weights){.grid = winograd_grid_of(s), .lanes = tiles_lanes()};
-    w->panels = parts_of(s->I, PANEL_COLS);
-    w->together = clamp(TOGETHER_BYTES / tile / PART * PART, TOGETHER_MIN, TOGETHER_MAX);
-    w->together = clamp(w->together, 0, w->grid.tiles);
+    w->panels = whole_parts(s->I, PANEL_COLS);
+    w->together = whole_clamp(TOGETHER_BYTES / tile / PART * PART, TOGETHER_MIN, TOGETHER_MAX);
+    w->together = whole_clamp(w->together, 0, w->grid.tiles);
     /* An odd number of lines, so that a column does not fall into a few sets of the cache. */
-    w->across = (parts_of(s->O, LINE) | 1) * LINE;
+    w->across = (whole_parts(s->O, LINE) | 1) * LINE;
 }
 
 /* --- scratch: V | Z | dU | zeros | sums of dy, in double ----------------------------------------
@@ -116,7 +107,7 @@ static void transform(void *user, int64_t b, int lane)
     const struct job *job = user;
     const struct winograd_weights *w = job->w;
     const struct dnn_conv *s = &w->grid.s;
-    int64_t last = clamp((b + 1) * BLOCK, 0, job->n);
+    int64_t last = whole_clamp((b + 1) * BLOCK, 0, job->n);
 
     (void)lane;
     for (int64_t t = b * BLOCK; t < last; t++) {
@@ -131,7 +122,7 @@ static void transform(void *user, int64_t b, int lane)
             for (int p = 0; p < WINOGRAD_PLACES; p++)
                 pixel[p] = under[p] + j * PANEL_COLS;
             winograd_from_x(job->v + j * v_panel(w) + t * PANEL_COLS, v_step(w), pixel,
-                            clamp(s->I - j * PANEL_COLS, 0, PANEL_COLS));
+                            whole_clamp(s->I - j * PANEL_COLS, 0, PANEL_COLS));
         }
         winograd_fetch_in(&w->grid, job->first + t + AHEAD, job->dy, s->O);
         winograd_in(&w->grid, job->first + t, s->O, at);
@@ -167,7 +158,7 @@ static void sum(void *user, int64_t task, int lane)
         product.a = (const panel_word *)job->z + p * z_step(w) + t * w->across;
         product.b = (const panel_word *)job->v + p * v_step(w) + j * v_panel(w) + t * PANEL_COLS;
         product.d = job->first + t ? u : NULL;
-        product.words = clamp(job->n - t, 0, PART);
+        product.words = whole_clamp(job->n - t, 0, PART);
         job->engine->mul(&product);
     }
 }
@@ -178,14 +169,14 @@ static void back(void *user, int64_t task, int lane)
     const struct job *job = user;
     const struct winograd_weights *w = job->w;
     const struct dnn_conv *s = &w->grid.s;
-    int64_t last = clamp((task + 1) * OUTPUTS, 0, s->O);
+    int64_t last = whole_clamp((task + 1) * OUTPUTS, 0, s->O);
 
     (void)lane;
     for (int64_t o = task * OUTPUTS; o < last; o++)
         for (int64_t j = 0; j < w->panels; j++)
             winograd_to_dw(job->dw + o * s->kh * s->kw * s->I + j * PANEL_COLS, s->I,
                            job->u + j * u_panel(w) + o * PANEL_COLS, u_step(w),
-                           clamp(s->I - j * PANEL_COLS, 0, PANEL_COLS));
+                           whole_clamp(s->I - j * PANEL_COLS, 0, PANEL_COLS));
 }
 
 static void run(struct job *job)
@@ -194,11 +185,11 @@ static void run(struct job *job)
     int64_t tiles = w->grid.tiles;
 
     for (job->first = 0; job->first < tiles; job->first += job->n) {
-        job->n = clamp(tiles - job->first, 0, w->together);
-        tiles_run(parts_of(job->n, BLOCK), w->lanes, transform, job);
+        job->n = whole_clamp(tiles - job->first, 0, w->together);
+        tiles_run(whole_parts(job->n, BLOCK), w->lanes, transform, job);
         tiles_run(WINOGRAD_PLACES * w->panels + (job->sums != NULL), w->lanes, sum, job);
     }
-    tiles_run(parts_of(w->grid.s.O, OUTPUTS), w->lanes, back, job);
+    tiles_run(whole_parts(w->grid.s.O, OUTPUTS), w->lanes, back, job);
 }
 
 void winograd_weights_run(const struct winograd_weights *w, const float *dy, const float *x,
