@@ -4,12 +4,13 @@
  *     y [n, u, v, o] = b [o] + sum over ky, kx, i of
  *                      x [n, u stride + ky - top, v stride + kx - left, i] w [o, ky, kx, i]
  *
- * Forward: 3 x 3 of stride 1 with channels that fill vectors by Winograd's transforms
+ * Forward and dx: 3 x 3 of stride 1 or 2 with channels that fill vectors by Winograd's transforms
  * (backend/cpu/winograd.c), others by oneDNN on pictures cut into bands (backend/cpu/bands.c).
  *
- * dx, stride 1: itself a convolution, of dy with the weights turned by half a turn and their
- * channels exchanged, padded by what the other left: kh - 1 - top.  It takes the forward kernels,
- * which are faster than oneDNN's own backward ones.  Other strides take those, a picture at a time.
+ * There dx of stride 1 is itself a convolution, of dy with the weights turned by half a turn and
+ * their channels exchanged, padded by what the other left: kh - 1 - top.  It takes the forward
+ * kernels, which are faster than oneDNN's own backward ones.  Other strides take those, a picture
+ * at a time.
  *
  * dW and db are in conv_weights.c.
  *
@@ -176,10 +177,23 @@ static enum status pack_frozen(struct conv *c, const struct tensor *w, struct er
     return OK;
 }
 
+/* By oneDNN.  s: of the convolution, for both products. */
+static enum status bands_make(struct conv *c, enum dnn_conv_kind kind, const struct dnn_conv *s,
+                              struct error *err)
+{
+    const int64_t step[4] = {s->kh * s->kw * s->I, 1, s->kw * s->I, s->I};
+    const int64_t exchanged[4] = {1, s->kh * s->kw * s->I, s->kw * s->I, s->I};
+    struct dnn_conv t = turned(s);
+
+    c->turn = kind == DNN_CONV_DATA && s->stride == 1;
+    if (c->turn)
+        return bands_new(&c->bands, DNN_CONV_FORWARD, &t, exchanged, err);
+    return bands_new(&c->bands, kind, s, step, err);
+}
+
 /* The weights are y->in[1] in both products. */
 static enum status conv_make(const struct graph *g, struct tensor *y, enum dnn_conv_kind kind,
-                             const struct dnn_conv *s, const int64_t step[4], bool turn,
-                             struct error *err)
+                             const struct dnn_conv *s, struct error *err)
 {
     const struct tensor *w = y->in[1];
     struct conv *c;
@@ -188,10 +202,9 @@ static enum status conv_make(const struct graph *g, struct tensor *y, enum dnn_c
     if ((st = mem_new((void **)&c, 1, sizeof(*c), "a convolution", err)))
         return st;
     y->state = c;
-    c->turn = turn;
-    if (kind == DNN_CONV_FORWARD && winograd_suits(s))
-        winograd_init(&c->winograd, s, step, turn);
-    else if ((st = bands_new(&c->bands, kind, s, step, err)))
+    if (winograd_suits(s))
+        winograd_init(&c->winograd, s, kind == DNN_CONV_DATA);
+    else if ((st = bands_make(c, kind, s, err)))
         return st;
     if (graph_is_frozen(g) && w->op == &op_param && w->data)
         return pack_frozen(c, w, err);
@@ -225,9 +238,8 @@ static void conv_run(const struct tensor *y, const float *bias)
 static enum status conv2d_plan(const struct graph *g, struct tensor *y, struct error *err)
 {
     struct dnn_conv s = conv_geometry_of(y, y->in[0], y->in[1], y);
-    const int64_t step[4] = {s.kh * s.kw * s.I, 1, s.kw * s.I, s.I};
 
-    return conv_make(g, y, DNN_CONV_FORWARD, &s, step, false, err);
+    return conv_make(g, y, DNN_CONV_FORWARD, &s, err);
 }
 
 static void conv2d_cpu(const struct tensor *y)
@@ -245,13 +257,9 @@ static double conv2d_flops(const struct tensor *y)
 /* in[0]: dy, in[1]: w; result dx. */
 static enum status conv_dx_plan(const struct graph *g, struct tensor *y, struct error *err)
 {
-    struct dnn_conv s = conv_geometry_of(y, y, y->in[1], y->in[0]), t = turned(&s);
-    const int64_t step[4] = {s.kh * s.kw * s.I, 1, s.kw * s.I, s.I};
-    const int64_t exchanged[4] = {1, s.kh * s.kw * s.I, s.kw * s.I, s.I};
+    struct dnn_conv s = conv_geometry_of(y, y, y->in[1], y->in[0]);
 
-    if (s.stride == 1)
-        return conv_make(g, y, DNN_CONV_FORWARD, &t, exchanged, true, err);
-    return conv_make(g, y, DNN_CONV_DATA, &s, step, false, err);
+    return conv_make(g, y, DNN_CONV_DATA, &s, err);
 }
 
 static void conv_dx_cpu(const struct tensor *y)

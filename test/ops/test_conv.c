@@ -152,6 +152,38 @@ static const struct check_case cases[] = {
      .in = {X(0, 4, 4, 48), W(48, 3, 3, 48), B(48)},
      AT(1, 1, 1, 1, 1),
      OP},
+    {.name = "transformed, stride 2",
+     .in = {X(3, 8, 12, 64), W(80, 3, 3, 64), B(80)},
+     AT(2, 1, 1, 1, 1),
+     OP},
+    {.name = "transformed, stride 2: odd sides",
+     .in = {X(2, 7, 9, 48), W(64, 3, 3, 48), B(64)},
+     AT(2, 1, 1, 1, 1),
+     OP},
+    {.name = "transformed, stride 2: right and bottom",
+     .in = {X(2, 8, 6, 112), W(48, 3, 3, 112), B(48)},
+     AT(2, 0, 1, 0, 1),
+     OP},
+    {.name = "transformed, stride 2: another padding on each side",
+     .in = {X(2, 6, 10, 48), W(48, 3, 3, 48)},
+     AT(2, 2, 1, 1, 0),
+     OP},
+    {.name = "transformed, stride 2: no padding, a row left over",
+     .in = {X(1, 10, 7, 48), W(48, 3, 3, 48), B(48)},
+     AT(2, 0, 0, 0, 0),
+     OP},
+    {.name = "transformed, stride 2: one pixel",
+     .in = {X(3, 1, 1, 48), W(48, 3, 3, 48), B(48)},
+     AT(2, 1, 1, 1, 1),
+     OP},
+    {.name = "transformed, stride 2: sums in two parts",
+     .in = {X(2, 4, 4, 272), W(48, 3, 3, 272), B(48)},
+     AT(2, 1, 1, 1, 1),
+     OP},
+    {.name = "transformed, stride 2: nothing",
+     .in = {X(0, 4, 4, 48), W(48, 3, 3, 48), B(48)},
+     AT(2, 1, 1, 1, 1),
+     OP},
     {.name = "to three channels",
      .in = {X(2, 5, 5, 32), W(3, 3, 3, 32), B(3)},
      AT(1, 1, 1, 1, 1),
@@ -246,18 +278,22 @@ static void transposed_agrees_with_its_definition(void **state)
 enum { N = 5, H = 37, WIDTH = 32, CI = 64, CO = 80, K = 3 };
 
 /* In bands, and in transformed tiles. */
-static const struct channels {
-    int64_t in, out;
-} channels[] = {{40, 48}, {64, 80}};
+static const struct layer {
+    int64_t in, out, stride;
+} layers[] = {{40, 48, 1}, {64, 80, 1}, {64, 80, 2}};
 
 struct run {
-    int64_t ci, co;
+    int64_t ci, co, stride, pixels; /* of a picture's result */
     float x[N * H * WIDTH * CI], w[CO * K * K * CI], b[CO], y[N * H * WIDTH * CO];
     float cot[N * H * WIDTH * CO];
     float dx[N * H * WIDTH * CI], dw[CO * K * K * CI], db[CO];
 };
 
-static const struct conv_geometry same_size = {1, 1, 1, 1, 1};
+static struct conv_geometry padded(const struct run *r)
+{
+    return (struct conv_geometry){
+        .stride = r->stride, .top = 1, .bottom = 1, .left = 1, .right = 1};
+}
 
 /* y of the first n pictures; dx, dw and db when asked for. */
 static void run_conv(struct run *r, int64_t n, unsigned flags, int threads, bool backward)
@@ -271,7 +307,7 @@ static void run_conv(struct run *r, int64_t n, unsigned flags, int threads, bool
         graph_want_grad(x);
     y = op_conv2d(g, x,
                   graph_param(g, SHAPE(r->co, K, K, r->ci), r->w, backward ? r->dw : NULL, "w"),
-                  graph_param(g, SHAPE(r->co), r->b, backward ? r->db : NULL, "b"), same_size);
+                  graph_param(g, SHAPE(r->co), r->b, backward ? r->db : NULL, "b"), padded(r));
     graph_keep(g, y);
     if (backward) {
         graph_backward(g, op_sum(g, op_mul(g, y, graph_input(g, y->shape, r->cot))));
@@ -284,18 +320,20 @@ static void run_conv(struct run *r, int64_t n, unsigned flags, int threads, bool
     graph_free(g);
 }
 
-static struct run *run_new(const struct channels *size)
+static struct run *run_new(const struct layer *layer)
 {
     struct run *r = calloc(1, sizeof(*r));
     struct rng rng = rng_stream(5, RNG_TEST, 0);
 
     assert_non_null(r);
-    r->ci = size->in;
-    r->co = size->out;
+    r->ci = layer->in;
+    r->co = layer->out;
+    r->stride = layer->stride;
+    r->pixels = ((H - 1) / r->stride + 1) * ((WIDTH - 1) / r->stride + 1);
     rng_normals(&rng, r->x, N * H * WIDTH * r->ci);
     rng_normals(&rng, r->w, r->co * K * K * r->ci);
     rng_normals(&rng, r->b, r->co);
-    rng_normals(&rng, r->cot, N * H * WIDTH * r->co);
+    rng_normals(&rng, r->cot, N * r->pixels * r->co);
     return r;
 }
 
@@ -320,23 +358,24 @@ static double *doubles(const float *x, int64_t n)
 
 /* The forward against the double loop, on every fifth row of pixels, where bands meet among them.
  */
-static void forward_of(const struct channels *size)
+static void forward_of(const struct layer *layer)
 {
-    struct run *r = run_new(size);
+    struct run *r = run_new(layer);
     const struct check_case c = {.in = {{.shape = {4, {N, H, WIDTH, r->ci}}},
                                         {.shape = {4, {r->co, K, K, r->ci}}},
                                         {.shape = {1, {r->co}}}},
-                                 AT(1, 1, 1, 1, 1)};
+                                 AT(layer->stride, 1, 1, 1, 1)};
+    int64_t rows = (H - 1) / r->stride + 1, columns = (WIDTH - 1) / r->stride + 1;
     double *in[CHECK_INS] = {doubles(r->x, N * H * WIDTH * r->ci),
                              doubles(r->w, r->co * K * K * r->ci), doubles(r->b, r->co)};
 
     run_conv(r, N, 0, 2, false);
     for (int64_t n = 0; n < N; n++)
-        for (int64_t u = 0; u < H; u++)
-            for (int64_t v = (u + n) % 5; v < WIDTH; v += 5)
+        for (int64_t u = 0; u < rows; u++)
+            for (int64_t v = (u + n) % 5; v < columns; v += 5)
                 for (int64_t o = u % 7; o < r->co; o += 7) {
                     double want = one_output((const double *const *)in, &c, n, u, v, o);
-                    double got = (double)r->y[((n * H + u) * WIDTH + v) * r->co + o];
+                    double got = (double)r->y[((n * rows + u) * columns + v) * r->co + o];
 
                     if (fabs(got - want) > 1e-3)
                         fail_msg("picture %d, row %d, column %d, channel %d: %.9g, not %.9g",
@@ -350,15 +389,15 @@ static void forward_of(const struct channels *size)
 static void large_forward(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < sizeof channels / sizeof *channels; k++)
-        forward_of(&channels[k]);
+    for (size_t k = 0; k < sizeof layers / sizeof *layers; k++)
+        forward_of(&layers[k]);
 }
 
 /* y is linear in x and in w: for random directions, <dx, v> = <cot, y(v)>, and likewise for w. With
  * the forward shown right, this shows every entry of the gradients at once. */
-static void gradients_of(const struct channels *size)
+static void gradients_of(const struct layer *layer)
 {
-    struct run *r = run_new(size), *v = run_new(size);
+    struct run *r = run_new(layer), *v = run_new(layer);
     struct rng rng = rng_stream(6, RNG_TEST, 0);
     double want;
 
@@ -368,18 +407,18 @@ static void gradients_of(const struct channels *size)
 
     rng_normals(&rng, v->x, N * H * WIDTH * r->ci);
     run_conv(v, N, 0, 2, false);
-    want = dot(r->cot, v->y, N * H * WIDTH * r->co);
+    want = dot(r->cot, v->y, N * r->pixels * r->co);
     assert_true(fabs(dot(r->dx, v->x, N * H * WIDTH * r->ci) - want) < 2e-5 * fabs(want) + 0.05);
 
     memcpy(v->x, r->x, sizeof(v->x));
     rng_normals(&rng, v->w, r->co * K * K * r->ci);
     run_conv(v, N, 0, 2, false);
-    want = dot(r->cot, v->y, N * H * WIDTH * r->co);
+    want = dot(r->cot, v->y, N * r->pixels * r->co);
     assert_true(fabs(dot(r->dw, v->w, r->co * K * K * r->ci) - want) < 2e-5 * fabs(want) + 0.05);
 
     for (int64_t o = 0; o < r->co; o++) {
         want = 0;
-        for (int64_t p = 0; p < N * H * WIDTH; p++)
+        for (int64_t p = 0; p < N * r->pixels; p++)
             want += (double)r->cot[p * r->co + o];
         assert_true(fabs((double)r->db[o] - want) < 1e-4);
     }
@@ -390,14 +429,14 @@ static void gradients_of(const struct channels *size)
 static void large_gradients(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < sizeof channels / sizeof *channels; k++)
-        gradients_of(&channels[k]);
+    for (size_t k = 0; k < sizeof layers / sizeof *layers; k++)
+        gradients_of(&layers[k]);
 }
 
 /* Any number of threads, eager, frozen, a picture alone: always the same bits. */
-static void same_bits_of(const struct channels *size)
+static void same_bits_of(const struct layer *layer)
 {
-    struct run *a = run_new(size), *b = run_new(size);
+    struct run *a = run_new(layer), *b = run_new(layer);
 
     run_conv(a, N, 0, 1, true);
     for (int threads = 2; threads <= 5; threads++) {
@@ -409,7 +448,8 @@ static void same_bits_of(const struct channels *size)
     for (int64_t n = 0; n < N; n++) {
         memcpy(b->x, a->x + n * H * WIDTH * a->ci, sizeof(float) * H * WIDTH * a->ci);
         run_conv(b, 1, 0, 2, false);
-        assert_memory_equal(b->y, a->y + n * H * WIDTH * a->co, sizeof(float) * H * WIDTH * a->co);
+        assert_memory_equal(b->y, a->y + n * a->pixels * a->co,
+                            sizeof(float) * (size_t)(a->pixels * a->co));
     }
     free(a);
     free(b);
@@ -418,8 +458,8 @@ static void same_bits_of(const struct channels *size)
 static void large_same_bits(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < sizeof channels / sizeof *channels; k++)
-        same_bits_of(&channels[k]);
+    for (size_t k = 0; k < sizeof layers / sizeof *layers; k++)
+        same_bits_of(&layers[k]);
 }
 
 int main(void)

@@ -1,26 +1,28 @@
 /*
- * winograd.c - a 3 x 3 convolution as sixteen matrix products
+ * winograd.c - a 3 x 3 convolution as sixteen or twenty-five matrix products
  *
- * Once tiles and weights are transformed (winograd_transform.h), place p of all tiles is a matrix
- * [tiles, I], place p of the weights one of [I, O], and the convolution is their product: sixteen
- * products instead of nine of four times as many rows.
+ * Once tiles and weights are transformed (winograd_transform.h), place v of all tiles is a matrix
+ * [tiles, I], place u of the weights one of [I, O], and the convolution is a sum of their products:
+ * for stride 1 sixteen products instead of nine of four times as many rows.
  *
- *       x ---> V [16] [tiles, I] --.                      A task takes a block of tiles and some
- *                                  x ---> M [16] ---> y   panels of 64 outputs.  V and M of a block
- *     weights ---> U [16] [I, 64] -'     [tiles, 64]      stay in the second-level cache; U of a
- *                                                         panel passes by, from the third.
+ *       x ---> V [places] [tiles, I] --.                          A task takes a block of tiles and
+ *                                      x ---> M [places] ---> y   some panels of 64 outputs.  V and
+ * M weights ---> U [16] [I, 64] -----'     [tiles, 64]          of a block stay in the second-level
+ *                                                                 cache; U of a panel passes by,
+ * from the third.
  *
  * A block is as large as V and M allow, since U comes again for each; where there are too few tiles
  * for all threads, they share the panels, and each transforms all tiles.  Neither changes a bit: an
  * element of M is one chain along the inputs, cut into parts that follow from I alone (panel.h).
  *
- * The direct form (bands.c) remains for strides, for other kernels and for few channels, where
- * the transforms, which are linear in the channels, cost more than the products that they save.
+ * The direct form (bands.c) remains for other strides and kernels and for few channels, where the
+ * transforms, which are linear in the channels, cost more than the products that they save.
  */
 #include "backend/cpu/winograd.h"
 
 #include "backend/cpu/panel.h"
 #include "backend/cpu/tiles.h"
+#include "backend/cpu/winograd_tiles.h"
 #include "backend/cpu/winograd_transform.h"
 #include "backend/cpu/words.h"
 #include "base/whole.h"
@@ -43,28 +45,40 @@ enum {
 
 bool winograd_suits(const struct dnn_conv *s)
 {
-    return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->I % VECTOR == 0 && s->O % VECTOR == 0 &&
+    return s->kh == 3 && s->kw == 3 && s->stride <= 2 && s->I % VECTOR == 0 && s->O % VECTOR == 0 &&
            s->I >= CHANNELS && s->O >= CHANNELS;
 }
 
-void winograd_init(struct winograd *w, const struct dnn_conv *s, const int64_t step[4], bool turn)
+/* Tiles in blocks, and panels in groups where there are fewer blocks than threads. */
+static void divide(struct winograd *w)
 {
-    int64_t room = BLOCK_BYTES / (WINOGRAD_PLACES * (int64_t)sizeof(float) * (s->I + PANEL_COLS));
-    int64_t tiles;
+    const struct winograd_grid *g = &w->grid;
+    int64_t tile = winograd_v(g->form) * g->I + winograd_m(g->form) * PANEL_COLS;
+    int64_t room = BLOCK_BYTES / (tile * (int64_t)sizeof(float));
 
-    MUST(winograd_suits(s) && (step[0] == 1 || step[1] == 1), "%d x %d channels, steps %d %d",
-         (int)s->I, (int)s->O, (int)step[0], (int)step[1]);
-    *w = (struct winograd){.grid = winograd_grid_of(s), .turn = turn, .lanes = tiles_lanes()};
-    memcpy(w->step, step, sizeof w->step);
-    w->panels = whole_parts(s->O, PANEL_COLS);
+    w->blocks = whole_parts(g->tiles, whole_clamp(room / ROWS * ROWS, BLOCK_MIN, BLOCK_MAX));
     w->groups = 1;
-    tiles = w->grid.tiles;
-    w->blocks = whole_parts(tiles, whole_clamp(room / ROWS * ROWS, BLOCK_MIN, BLOCK_MAX));
-    if (tiles >= BLOCK_MIN * w->lanes)
+    if (g->tiles >= BLOCK_MIN * w->lanes)
         w->blocks = whole_parts(w->blocks, w->lanes) * w->lanes;
     else if (w->blocks)
         w->groups = whole_clamp(whole_parts(w->lanes, w->blocks), 1, w->panels);
-    w->block = w->blocks ? whole_parts(tiles, w->blocks) : 0;
+    w->block = w->blocks ? whole_parts(g->tiles, w->blocks) : 0;
+}
+
+void winograd_init(struct winograd *w, const struct dnn_conv *s, bool transposed)
+{
+    int64_t filter = s->kh * s->kw * s->I;
+
+    MUST(winograd_suits(s), "%d x %d of stride %d, %d to %d channels", (int)s->kh, (int)s->kw,
+         (int)s->stride, (int)s->I, (int)s->O);
+    *w = (struct winograd){
+        .grid = winograd_grid_of(s, transposed),
+        .step = {transposed ? 1 : filter, transposed ? filter : 1},
+        .tap = s->I,
+        .lanes = tiles_lanes(),
+    };
+    w->panels = whole_parts(w->grid.O, PANEL_COLS);
+    divide(w);
 }
 
 /* --- weights: [panels][16][I][64] ---------------------------------------------------------------
@@ -72,12 +86,12 @@ void winograd_init(struct winograd *w, const struct dnn_conv *s, const int64_t s
 
 static int64_t place_floats(const struct winograd *w)
 {
-    return w->grid.s.I * PANEL_COLS;
+    return w->grid.I * PANEL_COLS;
 }
 
 size_t winograd_packed_bytes(const struct winograd *w)
 {
-    return (size_t)(w->panels * WINOGRAD_PLACES * place_floats(w)) * sizeof(float);
+    return (size_t)(w->panels * WINOGRAD_U * place_floats(w)) * sizeof(float);
 }
 
 struct pack_job {
@@ -91,15 +105,15 @@ struct pack_job {
 static void pack_along(const struct pack_job *job, int64_t panel, int64_t i, int64_t n)
 {
     const struct winograd *w = job->w;
-    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.s.O - col, 0, PANEL_COLS);
-    float *out = job->packed + panel * WINOGRAD_PLACES * place_floats(w);
+    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.O - col, 0, PANEL_COLS);
+    float *out = job->packed + panel * WINOGRAD_U * place_floats(w);
 
     for (int64_t k = i; k < i + n; k++) {
-        for (int64_t p = 0; p < WINOGRAD_PLACES && cols < PANEL_COLS; p++)
+        for (int64_t p = 0; p < WINOGRAD_U && cols < PANEL_COLS; p++)
             memset(out + p * place_floats(w) + k * PANEL_COLS + cols, 0,
                    (size_t)(PANEL_COLS - cols) * sizeof(float));
-        winograd_from_w(out + k * PANEL_COLS, place_floats(w), job->weights + k * w->step[1] + col,
-                        job->ky, job->kx, cols);
+        w->grid.form->from_w(out + k * PANEL_COLS, place_floats(w),
+                             job->weights + k * w->step[1] + col, job->ky, job->kx, cols);
     }
 }
 
@@ -108,13 +122,13 @@ static void pack_across(const struct pack_job *job, int64_t panel, int64_t i, in
                         float *turned)
 {
     const struct winograd *w = job->w;
-    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.s.O - col, 0, PANEL_COLS);
-    float *out = job->packed + panel * WINOGRAD_PLACES * place_floats(w) + i * PANEL_COLS;
+    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.O - col, 0, PANEL_COLS);
+    float *out = job->packed + panel * WINOGRAD_U * place_floats(w) + i * PANEL_COLS;
 
     for (int64_t o = 0; o < cols; o++)
-        winograd_from_w(turned + o * TURN, TURNED, job->weights + (col + o) * w->step[0] + i,
-                        job->ky, job->kx, n);
-    for (int64_t p = 0; p < WINOGRAD_PLACES; p++)
+        w->grid.form->from_w(turned + o * TURN, TURNED, job->weights + (col + o) * w->step[0] + i,
+                             job->ky, job->kx, n);
+    for (int64_t p = 0; p < WINOGRAD_U; p++)
         words_across(PRECISION_FLOAT32, (panel_word *)out + p * place_floats(w),
                      turned + p * TURNED, TURN, cols, n);
 }
@@ -123,35 +137,41 @@ static void pack_task(void *user, int64_t task, int lane)
 {
     const struct pack_job *job = user;
     const struct winograd *w = job->w;
-    int64_t i = task / w->panels * TURN, n = whole_clamp(w->grid.s.I - i, 0, TURN);
+    int64_t i = task / w->panels * TURN, n = whole_clamp(w->grid.I - i, 0, TURN);
 
     if (w->step[0] == 1)
         pack_along(job, task % w->panels, i, n);
     else
-        pack_across(job, task % w->panels, i, n, job->scratch + lane * WINOGRAD_PLACES * TURNED);
+        pack_across(job, task % w->panels, i, n, job->scratch + lane * WINOGRAD_U * TURNED);
+}
+
+/* Moves *weights to the tap that comes first along a side, and returns the way to the next. */
+static int64_t turn(const float **weights, const struct winograd_side *side, int64_t step)
+{
+    if (!side->turned)
+        return step;
+    *weights += 2 * step;
+    return -step;
 }
 
 void winograd_pack(const struct winograd *w, const float *weights, float *packed, void *scratch)
 {
-    struct pack_job job = {w, weights, w->step[2], w->step[3], packed, scratch};
+    struct pack_job job = {.w = w, .weights = weights, .packed = packed, .scratch = scratch};
 
-    if (w->turn) {
-        job.weights += 2 * job.ky + 2 * job.kx;
-        job.ky = -job.ky;
-        job.kx = -job.kx;
-    }
-    tiles_run(w->panels * whole_parts(w->grid.s.I, TURN), w->lanes, pack_task, &job);
+    job.ky = turn(&job.weights, &w->grid.down, 3 * w->tap);
+    job.kx = turn(&job.weights, &w->grid.across, w->tap);
+    tiles_run(w->panels * whole_parts(w->grid.I, TURN), w->lanes, pack_task, &job);
 }
 
 /* --- running ------------------------------------------------------------------------------------
  *
- * A lane's scratch: V [16][block, I] | M [16][block, 64] | zeros | a place to write what falls
- * outside.  A line between places keeps them out of each other's cache sets.
+ * A lane's scratch: V [places][block, I] | M [places][block, 64] | zeros | a place to write what
+ * falls outside.  A line between places keeps them out of each other's cache sets.
  */
 
 static int64_t v_step(const struct winograd *w)
 {
-    return w->block * w->grid.s.I + LINE;
+    return w->block * w->grid.I + LINE;
 }
 
 static int64_t m_step(const struct winograd *w)
@@ -161,15 +181,15 @@ static int64_t m_step(const struct winograd *w)
 
 static int64_t most_channels(const struct winograd *w)
 {
-    int64_t I = w->grid.s.I, O = w->panels * PANEL_COLS;
+    int64_t I = w->grid.I, O = w->panels * PANEL_COLS;
 
     return I > O ? I : O;
 }
 
 static int64_t lane_floats(const struct winograd *w)
 {
-    int64_t run = WINOGRAD_PLACES * (v_step(w) + m_step(w)) + most_channels(w) + PANEL_COLS;
-    int64_t pack = WINOGRAD_PLACES * TURNED;
+    int64_t places = winograd_v(w->grid.form) * v_step(w) + winograd_m(w->grid.form) * m_step(w);
+    int64_t run = places + most_channels(w) + PANEL_COLS, pack = (int64_t)WINOGRAD_U * TURNED;
 
     return run > pack ? run : pack;
 }
@@ -195,8 +215,8 @@ static struct lane_scratch scratch_of(const struct run_job *job, int lane)
     const struct winograd *w = job->w;
     struct lane_scratch s = {.v = job->scratch + lane * lane_floats(w)};
 
-    s.m = s.v + WINOGRAD_PLACES * v_step(w);
-    s.zeros = s.m + WINOGRAD_PLACES * m_step(w);
+    s.m = s.v + winograd_v(w->grid.form) * v_step(w);
+    s.zeros = s.m + winograd_m(w->grid.form) * m_step(w);
     s.spare = s.zeros + most_channels(w);
     memset(s.zeros, 0, (size_t)most_channels(w) * sizeof(float));
     return s;
@@ -207,24 +227,24 @@ static void transform(const struct run_job *job, const struct lane_scratch *mine
                       int64_t n)
 {
     const struct winograd *w = job->w;
-    int64_t I = w->grid.s.I;
-    const float *pixel[WINOGRAD_PLACES];
+    int64_t I = w->grid.I;
+    const float *pixel[WINOGRAD_PIXELS];
 
     for (int64_t t = 0; t < n; t++) {
-        winograd_fetch_under(&w->grid, first + t + AHEAD, job->x, I);
-        winograd_under(&w->grid, first + t, job->x, I, mine->zeros, pixel);
-        winograd_from_x(mine->v + t * I, v_step(w), pixel, I);
+        winograd_fetch_under(&w->grid, first + t + AHEAD, job->x);
+        winograd_under(&w->grid, first + t, job->x, mine->zeros, pixel);
+        w->grid.form->from_x(mine->v + t * I, v_step(w), pixel, I);
     }
 }
 
-/* Place p of n tiles times a panel. */
-static void multiply(const struct run_job *job, const struct lane_scratch *mine, int64_t p,
-                     int64_t n, int64_t panel)
+/* Adds place v of n tiles times place u of a panel to place m; `fresh`: m holds nothing yet. */
+static void multiply(const struct run_job *job, const struct lane_scratch *mine, int64_t v,
+                     const float *u, int64_t m, bool fresh, int64_t n)
 {
     const struct winograd *w = job->w;
-    int64_t I = w->grid.s.I, part = whole_parts(I, whole_parts(I, PART));
+    int64_t I = w->grid.I, part = whole_parts(I, whole_parts(I, PART));
     struct panel_product product = {
-        .c = (panel_word *)mine->m + p * m_step(w),
+        .c = (panel_word *)mine->m + m * m_step(w),
         .c_row = PANEL_COLS,
         .d_row = PANEL_COLS,
         .a_row = I,
@@ -234,13 +254,29 @@ static void multiply(const struct run_job *job, const struct lane_scratch *mine,
     };
 
     for (int64_t i = 0; i < I; i += part) {
-        product.a = (const panel_word *)mine->v + p * v_step(w) + i;
-        product.b = (const panel_word *)job->packed +
-                    (panel * WINOGRAD_PLACES + p) * place_floats(w) + i * PANEL_COLS;
-        product.d = i ? product.c : NULL;
+        product.a = (const panel_word *)mine->v + v * v_step(w) + i;
+        product.b = (const panel_word *)u + i * PANEL_COLS;
+        product.d = i || !fresh ? product.c : NULL;
         product.words = whole_clamp(I - i, 0, part);
         job->engine->mul(&product);
     }
+}
+
+/* V to M, n tiles of a panel. */
+static void multiply_all(const struct run_job *job, const struct lane_scratch *mine, int64_t n,
+                         int64_t panel)
+{
+    const struct winograd *w = job->w;
+    const struct winograd_form *f = w->grid.form;
+    const float *packed = job->packed + panel * WINOGRAD_U * place_floats(w);
+
+    for (int a = 0; a < f->products; a++)
+        for (int b = 0; b < f->products; b++) {
+            const struct winograd_product *p = &f->product[a], *q = &f->product[b];
+            const float *u = packed + (p->u * WINOGRAD_U_SIDE + q->u) * place_floats(w);
+
+            multiply(job, mine, p->v * f->v + q->v, u, p->m * f->m + q->m, p->new_m && q->new_m, n);
+        }
 }
 
 /* M to the outputs of a panel. */
@@ -248,17 +284,18 @@ static void gather(const struct run_job *job, const struct lane_scratch *mine, i
                    int64_t n, int64_t panel)
 {
     const struct winograd *w = job->w;
-    int64_t O = w->grid.s.O, col = panel * PANEL_COLS, cols = whole_clamp(O - col, 0, PANEL_COLS);
+    const struct winograd_form *f = w->grid.form;
+    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.O - col, 0, PANEL_COLS);
     const float *bias = job->bias ? job->bias + col : mine->zeros;
-    int64_t at[4];
+    int64_t at[WINOGRAD_RESULTS];
 
     for (int64_t t = 0; t < n; t++) {
-        float *pixel[4];
+        float *pixel[WINOGRAD_RESULTS];
 
-        winograd_in(&w->grid, first + t, O, at);
-        for (int k = 0; k < 4; k++)
+        winograd_in(&w->grid, first + t, at);
+        for (int k = 0; k < f->out * f->out; k++)
             pixel[k] = at[k] < 0 ? mine->spare : job->y + at[k] + col;
-        winograd_to_y(pixel, mine->m + t * PANEL_COLS, m_step(w), bias, cols);
+        f->to_y(pixel, mine->m + t * PANEL_COLS, m_step(w), bias, cols);
     }
 }
 
@@ -273,8 +310,7 @@ static void run_task(void *user, int64_t task, int lane)
 
     transform(job, &mine, first, n);
     for (int64_t j = w->panels * group / w->groups; j < w->panels * (group + 1) / w->groups; j++) {
-        for (int64_t p = 0; p < WINOGRAD_PLACES; p++)
-            multiply(job, &mine, p, n, j);
+        multiply_all(job, &mine, n, j);
         gather(job, &mine, first, n, j);
     }
 }

@@ -4,22 +4,25 @@
  * The convolution is linear in its weights through U = G w G^T, so that the gradient by U is, place
  * by place, a sum of outer products over tiles,
  *
- *     dU [p] = sum over tiles of  Z [p, tile]^T V [p, tile],    Z = A dY A^T,  V = B^T X B,
+ *     dU [u] += Z [m, tile]^T V [v, tile],    Z = A dY A^T,  V = B^T X B,
  *
- * and dW = G^T dU G: sixteen sums over a quarter of the pixels instead of nine over all.
+ * for each triple (v, u, m) of the form, and dW = G^T dU G: for stride 1 sixteen sums over a
+ * quarter of the pixels instead of nine over all.
  *
- *     some hundred tiles:   x -> V [16][panels][tiles, 64]   dy -> Z [16][tiles, O]
+ *     some hundred tiles:   x -> V [places][panels][tiles, 64]   dy -> Z [places][tiles, O]
  *     then place by place, panel by panel:   dU [16][panels][O, 64] += Z^T V
  *
  * Threads share the tiles first and the places and panels after: dU needs no copies, and an
  * element of it is summed by one thread, over the tiles in order, in parts of a fixed length.  So
  * many tiles go together that V and Z fit into the third-level cache and dU is seldom read back.
  *
- * Place (1, 1) of Z is the sum of a tile's pixels; the gradient of the bias is its sum.
+ * Place (1, 1) of Z is, in both forms, the sum of a tile's pixels; the gradient of the bias is its
+ * sum.
  */
 #include "backend/cpu/columns.h"
 #include "backend/cpu/panel.h"
 #include "backend/cpu/tiles.h"
+#include "backend/cpu/winograd_tiles.h"
 #include "backend/cpu/winograd_transform.h"
 #include "base/whole.h"
 
@@ -29,19 +32,21 @@ enum {
     TOGETHER_BYTES = 6 << 20, /* of V and Z, about                   */
     TOGETHER_MIN = 256,       /* tiles; a multiple of PART           */
     TOGETHER_MAX = 1024,
-    PART = 256,    /* tiles of a part of the sum              */
-    BLOCK = 16,    /* tiles of a task that transforms         */
-    OUTPUTS = 16,  /* of dW in a task that transforms back    */
-    SUM_PLACE = 5, /* (1, 1)                                  */
-    AHEAD = 4,     /* tiles                                   */
-    LINE = 16,     /* floats                                  */
+    TAPS = 9,
+    PART = 256,   /* tiles of a part of the sum              */
+    BLOCK = 16,   /* tiles of a task that transforms         */
+    OUTPUTS = 16, /* of dW in a task that transforms back    */
+    AHEAD = 4,    /* tiles                                   */
+    LINE = 16,    /* floats                                  */
 };
 
 void winograd_weights_init(struct winograd_weights *w, const struct dnn_conv *s)
 {
-    int64_t tile = WINOGRAD_PLACES * (int64_t)sizeof(float) * (s->I + s->O);
+    int64_t tile;
 
-    *w = (struct winograd_weights){.grid = winograd_grid_of(s), .lanes = tiles_lanes()};
+    *w = (struct winograd_weights){.grid = winograd_grid_of(s, false), .lanes = tiles_lanes()};
+    tile = (winograd_v(w->grid.form) * s->I + winograd_m(w->grid.form) * s->O) *
+           (int64_t)sizeof(float);
     w->panels = whole_parts(s->I, PANEL_COLS);
     w->together = whole_clamp(TOGETHER_BYTES / tile / PART * PART, TOGETHER_MIN, TOGETHER_MAX);
     w->together = whole_clamp(w->together, 0, w->grid.tiles);
@@ -69,7 +74,7 @@ static int64_t z_step(const struct winograd_weights *w)
 
 static int64_t u_panel(const struct winograd_weights *w)
 {
-    return w->grid.s.O * PANEL_COLS;
+    return w->grid.O * PANEL_COLS;
 }
 
 static int64_t u_step(const struct winograd_weights *w)
@@ -86,9 +91,10 @@ static int64_t most_channels(const struct winograd_weights *w)
 
 size_t winograd_weights_scratch_bytes(const struct winograd_weights *w)
 {
-    int64_t floats = WINOGRAD_PLACES * (v_step(w) + z_step(w) + u_step(w)) + most_channels(w);
+    const struct winograd_form *f = w->grid.form;
+    int64_t floats = winograd_v(f) * v_step(w) + winograd_m(f) * z_step(w) + WINOGRAD_U * u_step(w);
 
-    return (size_t)floats * sizeof(float) + (size_t)w->across * sizeof(double);
+    return (size_t)(floats + most_channels(w)) * sizeof(float) + (size_t)w->across * sizeof(double);
 }
 
 struct job {
@@ -101,34 +107,74 @@ struct job {
     int64_t first, n;
 };
 
-/* Tiles of block b to V and Z. */
+/* A tile of x to V. */
+static void transform_x(const struct job *job, int64_t t)
+{
+    const struct winograd_weights *w = job->w;
+    const struct winograd_form *f = w->grid.form;
+    const float *under[WINOGRAD_PIXELS];
+
+    winograd_fetch_under(&w->grid, job->first + t + AHEAD, job->x);
+    winograd_under(&w->grid, job->first + t, job->x, job->zeros, under);
+    for (int64_t j = 0; j < w->panels; j++) {
+        const float *pixel[WINOGRAD_PIXELS];
+
+        for (int k = 0; k < f->in * f->in; k++)
+            pixel[k] = under[k] + j * PANEL_COLS;
+        f->from_x(job->v + j * v_panel(w) + t * PANEL_COLS, v_step(w), pixel,
+                  whole_clamp(w->grid.I - j * PANEL_COLS, 0, PANEL_COLS));
+    }
+}
+
+/* A tile of dy to Z. */
+static void transform_dy(const struct job *job, int64_t t)
+{
+    const struct winograd_weights *w = job->w;
+    const struct winograd_form *f = w->grid.form;
+    const float *in[WINOGRAD_RESULTS];
+    int64_t at[WINOGRAD_RESULTS];
+
+    winograd_fetch_in(&w->grid, job->first + t + AHEAD, job->dy);
+    winograd_in(&w->grid, job->first + t, at);
+    for (int k = 0; k < f->out * f->out; k++)
+        in[k] = at[k] < 0 ? job->zeros : job->dy + at[k];
+    f->from_dy(job->z + t * w->across, z_step(w), in, w->grid.O);
+}
+
 static void transform(void *user, int64_t b, int lane)
 {
     const struct job *job = user;
-    const struct winograd_weights *w = job->w;
-    const struct dnn_conv *s = &w->grid.s;
     int64_t last = whole_clamp((b + 1) * BLOCK, 0, job->n);
 
     (void)lane;
     for (int64_t t = b * BLOCK; t < last; t++) {
-        const float *under[WINOGRAD_PLACES], *in[4];
-        int64_t at[4];
+        transform_x(job, t);
+        transform_dy(job, t);
+    }
+}
 
-        winograd_fetch_under(&w->grid, job->first + t + AHEAD, job->x, s->I);
-        winograd_under(&w->grid, job->first + t, job->x, s->I, job->zeros, under);
-        for (int64_t j = 0; j < w->panels; j++) {
-            const float *pixel[WINOGRAD_PLACES];
+/* Adds all tiles' Z [m]^T V [v] to a panel of dU [u]; `fresh`: it holds nothing yet. */
+static void sum_product(const struct job *job, int64_t v, panel_word *u, int64_t m, bool fresh,
+                        int64_t panel)
+{
+    const struct winograd_weights *w = job->w;
+    struct panel_product product = {
+        .c = u,
+        .c_row = PANEL_COLS,
+        .d_row = PANEL_COLS,
+        .a_row = 1,
+        .a_word = w->across,
+        .b_word = PANEL_COLS,
+        .m = w->grid.O,
+    };
 
-            for (int p = 0; p < WINOGRAD_PLACES; p++)
-                pixel[p] = under[p] + j * PANEL_COLS;
-            winograd_from_x(job->v + j * v_panel(w) + t * PANEL_COLS, v_step(w), pixel,
-                            whole_clamp(s->I - j * PANEL_COLS, 0, PANEL_COLS));
-        }
-        winograd_fetch_in(&w->grid, job->first + t + AHEAD, job->dy, s->O);
-        winograd_in(&w->grid, job->first + t, s->O, at);
-        for (int k = 0; k < 4; k++)
-            in[k] = at[k] < 0 ? job->zeros : job->dy + at[k];
-        winograd_from_dy(job->z + t * w->across, z_step(w), in, s->O);
+    for (int64_t t = 0; t < job->n; t += PART) {
+        product.a = (const panel_word *)job->z + m * z_step(w) + t * w->across;
+        product.b =
+            (const panel_word *)job->v + v * v_step(w) + panel * v_panel(w) + t * PANEL_COLS;
+        product.d = t || !fresh ? u : NULL;
+        product.words = whole_clamp(job->n - t, 0, PART);
+        job->engine->mul(&product);
     }
 }
 
@@ -137,30 +183,23 @@ static void sum(void *user, int64_t task, int lane)
 {
     const struct job *job = user;
     const struct winograd_weights *w = job->w;
-    int64_t p = task / w->panels, j = task % w->panels;
-    panel_word *u = (panel_word *)job->u + p * u_step(w) + j * u_panel(w);
-    struct panel_product product = {
-        .c = u,
-        .c_row = PANEL_COLS,
-        .d_row = PANEL_COLS,
-        .a_row = 1,
-        .a_word = w->across,
-        .b_word = PANEL_COLS,
-        .m = w->grid.s.O,
-    };
+    const struct winograd_form *f = w->grid.form;
+    int64_t place = task / w->panels, j = task % w->panels;
+    panel_word *u = (panel_word *)job->u + place * u_step(w) + j * u_panel(w);
 
     (void)lane;
-    if (p == WINOGRAD_PLACES) {
-        columns_sum(job->sums, job->z + SUM_PLACE * z_step(w), w->across, job->n, w->grid.s.O);
+    if (place == WINOGRAD_U) {
+        columns_sum(job->sums, job->z + (f->m + 1) * z_step(w), w->across, job->n, w->grid.O);
         return;
     }
-    for (int64_t t = 0; t < job->n; t += PART) {
-        product.a = (const panel_word *)job->z + p * z_step(w) + t * w->across;
-        product.b = (const panel_word *)job->v + p * v_step(w) + j * v_panel(w) + t * PANEL_COLS;
-        product.d = job->first + t ? u : NULL;
-        product.words = whole_clamp(job->n - t, 0, PART);
-        job->engine->mul(&product);
-    }
+    for (int a = 0; a < f->products; a++)
+        for (int b = 0; b < f->products; b++) {
+            const struct winograd_product *p = &f->product[a], *q = &f->product[b];
+
+            if (p->u * WINOGRAD_U_SIDE + q->u == place)
+                sum_product(job, p->v * f->v + q->v, u, p->m * f->m + q->m,
+                            !job->first && p->new_u && q->new_u, j);
+        }
 }
 
 /* dU to dW, some outputs. */
@@ -168,15 +207,14 @@ static void back(void *user, int64_t task, int lane)
 {
     const struct job *job = user;
     const struct winograd_weights *w = job->w;
-    const struct dnn_conv *s = &w->grid.s;
-    int64_t last = whole_clamp((task + 1) * OUTPUTS, 0, s->O);
+    int64_t I = w->grid.I, last = whole_clamp((task + 1) * OUTPUTS, 0, w->grid.O);
 
     (void)lane;
     for (int64_t o = task * OUTPUTS; o < last; o++)
         for (int64_t j = 0; j < w->panels; j++)
-            winograd_to_dw(job->dw + o * s->kh * s->kw * s->I + j * PANEL_COLS, s->I,
-                           job->u + j * u_panel(w) + o * PANEL_COLS, u_step(w),
-                           whole_clamp(s->I - j * PANEL_COLS, 0, PANEL_COLS));
+            w->grid.form->to_dw(job->dw + o * TAPS * I + j * PANEL_COLS, I,
+                                job->u + j * u_panel(w) + o * PANEL_COLS, u_step(w),
+                                whole_clamp(I - j * PANEL_COLS, 0, PANEL_COLS));
 }
 
 static void run(struct job *job)
@@ -187,15 +225,16 @@ static void run(struct job *job)
     for (job->first = 0; job->first < tiles; job->first += job->n) {
         job->n = whole_clamp(tiles - job->first, 0, w->together);
         tiles_run(whole_parts(job->n, BLOCK), w->lanes, transform, job);
-        tiles_run(WINOGRAD_PLACES * w->panels + (job->sums != NULL), w->lanes, sum, job);
+        tiles_run(WINOGRAD_U * w->panels + (job->sums != NULL), w->lanes, sum, job);
     }
-    tiles_run(whole_parts(w->grid.s.O, OUTPUTS), w->lanes, back, job);
+    tiles_run(whole_parts(w->grid.O, OUTPUTS), w->lanes, back, job);
 }
 
 void winograd_weights_run(const struct winograd_weights *w, const float *dy, const float *x,
                           float *dw, float *db, void *scratch)
 {
-    const struct dnn_conv *s = &w->grid.s;
+    const struct winograd_form *f = w->grid.form;
+    int64_t I = w->grid.I, O = w->grid.O;
     struct job job = {
         .w = w,
         .engine = panel_engine(PRECISION_FLOAT32),
@@ -207,18 +246,18 @@ void winograd_weights_run(const struct winograd_weights *w, const float *dy, con
     double *sums;
 
     if (!w->grid.tiles) {
-        memset(dw, 0, (size_t)(s->O * s->kh * s->kw * s->I) * sizeof *dw);
-        memset(db, 0, db ? (size_t)s->O * sizeof *db : 0);
+        memset(dw, 0, (size_t)(O * TAPS * I) * sizeof *dw);
+        memset(db, 0, db ? (size_t)O * sizeof *db : 0);
         return;
     }
-    job.z = job.v + WINOGRAD_PLACES * v_step(w);
-    job.u = job.z + WINOGRAD_PLACES * z_step(w);
-    job.zeros = job.u + WINOGRAD_PLACES * u_step(w);
+    job.z = job.v + winograd_v(f) * v_step(w);
+    job.u = job.z + winograd_m(f) * z_step(w);
+    job.zeros = job.u + WINOGRAD_U * u_step(w);
     memset(job.zeros, 0, (size_t)most_channels(w) * sizeof *job.zeros);
     sums = (double *)(void *)(job.zeros + most_channels(w));
-    memset(sums, 0, (size_t)s->O * sizeof *sums);
+    memset(sums, 0, (size_t)O * sizeof *sums);
     job.sums = db ? sums : NULL;
     run(&job);
-    for (int64_t o = 0; o < s->O && db; o++)
+    for (int64_t o = 0; o < O && db; o++)
         db[o] = (float)sums[o];
 }
