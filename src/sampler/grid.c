@@ -12,9 +12,17 @@
 #include <string.h>
 
 /* The list of grids: a new one is one descriptor and one name here. */
-#define GRIDS(X) \
-    X(uniform)   \
-    X(shift) X(linear_quadratic) X(cosine) X(sine) X(logit_normal) X(karras) X(exponential)
+/* clang-format off */
+#define GRIDS(X)        \
+    X(uniform)          \
+    X(shift)            \
+    X(linear_quadratic) \
+    X(cosine)           \
+    X(sine)             \
+    X(logit_normal)     \
+    X(karras)           \
+    X(exponential)
+/* clang-format on */
 
 #define DECLARE(name) extern const struct grid_kind grid_##name;
 GRIDS(DECLARE)

@@ -21,10 +21,24 @@
 #include <string.h>
 
 /* The list of solvers: a new one is one file and one name here. */
-#define SAMPLERS(X)                                                                    \
-    X(euler)                                                                           \
-    X(midpoint) X(heun) X(rk4) X(dopri5) X(ddim) X(euler_ancestral) X(edm) X(dpmpp_2m) \
-        X(dpmpp_2m_sde) X(dpmpp_3m) X(dpmpp_3m_sde) X(unipc) X(euler_maruyama) X(stochastic_heun)
+/* clang-format off */
+#define SAMPLERS(X)     \
+    X(euler)            \
+    X(midpoint)         \
+    X(heun)             \
+    X(rk4)              \
+    X(dopri5)           \
+    X(ddim)             \
+    X(euler_ancestral)  \
+    X(edm)              \
+    X(dpmpp_2m)         \
+    X(dpmpp_2m_sde)     \
+    X(dpmpp_3m)         \
+    X(dpmpp_3m_sde)     \
+    X(unipc)            \
+    X(euler_maruyama)   \
+    X(stochastic_heun)
+/* clang-format on */
 
 #define DECLARE(name) extern const struct sampler sampler_##name;
 SAMPLERS(DECLARE)
