@@ -27,6 +27,7 @@
     X(midpoint)         \
     X(heun)             \
     X(rk4)              \
+    X(lms)              \
     X(dopri5)           \
     X(ddim)             \
     X(euler_ancestral)  \

@@ -180,6 +180,32 @@ static void euler_last_on_request(void **state)
     }
 }
 
+/* The slopes of the past make the step better: each more takes an error of e^t away.  Looking at
+ * none but the newest is Euler. */
+static void a_multistep_rule_looks_back(void **state)
+{
+    double euler[N], error[5] = {0};
+    struct bench b;
+
+    (void)state;
+    bench_open(&b, "euler", "condot", PREDICT_VELOCITY, 40, 0, 1);
+    assert_int_equal(sampling_run(b.x, &b.request, NULL, NULL), OK);
+    memcpy(euler, b.x, sizeof euler);
+    bench_close(&b);
+    for (int order = 1; order <= 4; order++) {
+        bench_open(&b, "lms", "condot", PREDICT_VELOCITY, 40, 0, 1);
+        assert_int_equal(choice_set(b.request.values, &b.request.sampler->is, "order", order, NULL),
+                         OK);
+        assert_int_equal(sampling_run(b.x, &b.request, NULL, NULL), OK);
+        if (order == 1)
+            assert_memory_equal(b.x, euler, sizeof euler);
+        error[order] = fabs(b.x[0] - exp(1));
+        bench_close(&b);
+    }
+    assert_true(error[2] < 0.05 * error[1]);
+    assert_true(error[3] < error[2]);
+}
+
 /* ---- Progress ---- */
 
 struct watch {
@@ -332,6 +358,7 @@ int main(void)
         cmocka_unit_test(fields_without_an_end),
         cmocka_unit_test(fields_without_a_beginning),
         cmocka_unit_test(euler_last_on_request),
+        cmocka_unit_test(a_multistep_rule_looks_back),
         cmocka_unit_test(progress_is_told),
         cmocka_unit_test(preview_costs_nothing),
         cmocka_unit_test(a_run_can_be_stopped),
