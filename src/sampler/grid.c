@@ -20,6 +20,7 @@
     X(cosine)           \
     X(sine)             \
     X(logit_normal)     \
+    X(beta)             \
     X(karras)           \
     X(exponential)
 /* clang-format on */

@@ -91,6 +91,33 @@ static void linear_quadratic_begins_like_the_long_grid(void **state)
         assert_true(fabs(t[i] - i / 50.0) < 1e-12);
 }
 
+/* Where the shares have a closed form: t^a, 1 - (1 - t)^b, and the arc sine's law. */
+static void beta_takes_equal_shares(void **state)
+{
+    static const double a[] = {1, 2.5, 1, 0.5}, b[] = {1, 1, 0.4, 0.5};
+    struct grid g = grid_named("beta");
+    double t[STEPS_MAX + 1];
+
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        assert_int_equal(grid_set(&g, "a", a[k], NULL), OK);
+        assert_int_equal(grid_set(&g, "b", b[k], NULL), OK);
+        assert_int_equal(grid_fill(t, &g, 20, 0, 1, NULL), OK);
+        for (int i = 1; i < 20; i++) {
+            double share = k == 3   ? 2 / M_PI * asin(sqrt(t[i]))
+                           : k == 2 ? 1 - pow(1 - t[i], b[k])
+                                    : pow(t[i], a[k]);
+
+            assert_true(fabs(share - i / 20.0) < 1e-12);
+        }
+    }
+    g = grid_named("beta");
+    assert_int_equal(grid_fill(t, &g, STEPS_MAX, 0, 1, NULL), OK);
+    assert_int_equal(grid_check(t, STEPS_MAX, NULL), OK);
+    for (int i = 0; i <= STEPS_MAX; i++)
+        assert_true(fabs(t[i] + t[STEPS_MAX - i] - 1) < 1e-12);
+}
+
 static void wrong_requests_are_answered(void **state)
 {
     struct grid g = grid_named("uniform");
@@ -143,6 +170,7 @@ int main(void)
         cmocka_unit_test(uniform_is_equal_steps),
         cmocka_unit_test(shift_multiplies_the_noise),
         cmocka_unit_test(linear_quadratic_begins_like_the_long_grid),
+        cmocka_unit_test(beta_takes_equal_shares),
         cmocka_unit_test(wrong_requests_are_answered),
         cmocka_unit_test(given_grids_are_checked),
     };
