@@ -12,6 +12,9 @@
  * kernels, which are faster than oneDNN's own backward ones.  Other strides take those, a picture
  * at a time.
  *
+ * In a graph of bf16 Winograd's products are computed in it; the direct form, which has the first
+ * and the last layer, stays float32, as does dW, a sum over all pixels.
+ *
  * dW and db are in conv_weights.c.
  *
  * The transposed convolution is dx as an op of its own.  It is linear in x and w, and its adjoint
@@ -191,6 +194,12 @@ static enum status bands_make(struct conv *c, enum dnn_conv_kind kind, const str
     return bands_new(&c->bands, kind, s, step, err);
 }
 
+/* Bytes are for linear layers. */
+static enum precision precision_of(const struct graph *g)
+{
+    return graph_precision(g) == PRECISION_BF16 ? PRECISION_BF16 : PRECISION_FLOAT32;
+}
+
 /* The weights are y->in[1] in both products. */
 static enum status conv_make(const struct graph *g, struct tensor *y, enum dnn_conv_kind kind,
                              const struct dnn_conv *s, struct error *err)
@@ -203,7 +212,7 @@ static enum status conv_make(const struct graph *g, struct tensor *y, enum dnn_c
         return st;
     y->state = c;
     if (winograd_suits(s))
-        winograd_init(&c->winograd, s, kind == DNN_CONV_DATA);
+        winograd_init(&c->winograd, s, kind == DNN_CONV_DATA, precision_of(g));
     else if ((st = bands_make(c, kind, s, err)))
         return st;
     if (graph_is_frozen(g) && w->op == &op_param && w->data)

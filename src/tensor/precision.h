@@ -1,6 +1,7 @@
 /*
- * precision.h - in which numbers the products of linear layers are computed
+ * precision.h - in which numbers the products of linear layers and convolutions are computed
  *
+ * Bytes are for linear layers; of convolutions those of 3 x 3 know bf16 (backend/cpu/winograd.h).
  * Everything else (what is stored between ops, norms, attention, the solver, the weights that an
  * optimizer moves) is float32 in every precision.
  */

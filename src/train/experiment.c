@@ -111,7 +111,7 @@ const struct option train_option_rows[] = {
     {"memory_limit",
      "most memory of the whole run: only as much is computed again as that asks for", OPTION_TEXT,
      offsetof(struct train_options, memory_limit), .value = "SIZE"},
-    {"precision", "numbers of the large linear layers: bf16 is faster where the processor has it",
+    {"precision", "numbers of the large layers: bf16 is faster where the processor has it",
      OPTION_CHOICE, offsetof(struct train_options, precision), "float32",
      .choice = precision_trained_name},
     {"seed", "of everything random", OPTION_SEED, offsetof(struct train_options, seed),

@@ -284,6 +284,7 @@ static const struct layer {
 
 struct run {
     int64_t ci, co, stride, pixels; /* of a picture's result */
+    enum precision precision;
     float x[N * H * WIDTH * CI], w[CO * K * K * CI], b[CO], y[N * H * WIDTH * CO];
     float cot[N * H * WIDTH * CO];
     float dx[N * H * WIDTH * CI], dw[CO * K * K * CI], db[CO];
@@ -302,6 +303,7 @@ static void run_conv(struct run *r, int64_t n, unsigned flags, int threads, bool
     struct graph *g = NULL;
 
     assert_int_equal(graph_new(&g, flags, threads, NULL), OK);
+    graph_set_precision(g, r->precision);
     x = graph_input(g, SHAPE(n, H, WIDTH, r->ci), r->x);
     if (backward)
         graph_want_grad(x);
@@ -434,10 +436,11 @@ static void large_gradients(void **state)
 }
 
 /* Any number of threads, eager, frozen, a picture alone: always the same bits. */
-static void same_bits_of(const struct layer *layer)
+static void same_bits_of(const struct layer *layer, enum precision precision)
 {
     struct run *a = run_new(layer), *b = run_new(layer);
 
+    a->precision = b->precision = precision;
     run_conv(a, N, 0, 1, true);
     for (int threads = 2; threads <= 5; threads++) {
         run_conv(b, N, threads == 5 ? GRAPH_EAGER : 0, threads, true);
@@ -459,7 +462,49 @@ static void large_same_bits(void **state)
 {
     (void)state;
     for (size_t k = 0; k < sizeof layers / sizeof *layers; k++)
-        same_bits_of(&layers[k]);
+        for (int p = PRECISION_FLOAT32; p <= PRECISION_BF16; p++)
+            same_bits_of(&layers[k], (enum precision)p);
+}
+
+static double relative_error(const float *got, const float *want, int64_t n)
+{
+    double off = 0, size = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        off += pow((double)got[i] - (double)want[i], 2);
+        size += pow((double)want[i], 2);
+    }
+    return sqrt(off / size);
+}
+
+/* Rounded are the products of y and dx that are transformed, and nothing else. */
+static void reduced(const struct layer *layer, enum precision precision, bool rounded)
+{
+    struct run *want = run_new(layer), *got = run_new(layer);
+    double y, dx;
+
+    run_conv(want, N, 0, 2, true);
+    got->precision = precision;
+    run_conv(got, N, 0, 2, true);
+    y = relative_error(got->y, want->y, N * got->pixels * got->co);
+    dx = relative_error(got->dx, want->dx, N * H * WIDTH * got->ci);
+    if (rounded)
+        assert_true(y > 1e-4 && y < 6e-3 && dx > 1e-4 && dx < 6e-3);
+    else
+        assert_true(y == 0 && dx == 0);
+    assert_memory_equal(got->dw, want->dw, sizeof want->dw);
+    assert_memory_equal(got->db, want->db, sizeof want->db);
+    free(want);
+    free(got);
+}
+
+static void large_in_reduced_precision(void **state)
+{
+    (void)state;
+    reduced(&layers[0], PRECISION_BF16, false);
+    reduced(&layers[1], PRECISION_BF16, true);
+    reduced(&layers[2], PRECISION_BF16, true);
+    reduced(&layers[1], PRECISION_INT8, false);
 }
 
 int main(void)
@@ -470,6 +515,7 @@ int main(void)
         cmocka_unit_test(large_forward),
         cmocka_unit_test(large_gradients),
         cmocka_unit_test(large_same_bits),
+        cmocka_unit_test(large_in_reduced_precision),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,10 @@
  * for all threads, they share the panels, and each transforms all tiles.  Neither changes a bit: an
  * element of M is one chain along the inputs, cut into parts that follow from I alone (panel.h).
  *
+ * With bf16, V and U are rounded once they are transformed, which takes and makes float32; M and
+ * everything after stays float32.  The transforms have no large factors, so that a place is rounded
+ * to its own size.
+ *
  * The direct form (bands.c) remains for other strides and kernels and for few channels, where the
  * transforms, which are linear in the channels, cost more than the products that they save.
  */
@@ -36,10 +40,11 @@ enum {
     BLOCK_BYTES = 600 << 10, /* of V and M of a block, about                             */
     BLOCK_MIN = 24,          /* tiles                                                    */
     BLOCK_MAX = 96,
-    ROWS = 6,  /* that a product takes together                            */
-    TURN = 64, /* inputs that are turned round together when weights are packed */
-    AHEAD = 4, /* tiles */
-    LINE = 16, /* floats                                                   */
+    ROWS = 6,   /* that a product takes together                            */
+    TURN = 64,  /* inputs that are turned round together when weights are packed */
+    AHEAD = 4,  /* tiles */
+    LINE = 16,  /* floats                                                   */
+    SLICE = 64, /* channels that are rounded together */
     TURNED = TURN * PANEL_COLS,
 };
 
@@ -53,7 +58,7 @@ bool winograd_suits(const struct dnn_conv *s)
 static void divide(struct winograd *w)
 {
     const struct winograd_grid *g = &w->grid;
-    int64_t tile = winograd_v(g->form) * g->I + winograd_m(g->form) * PANEL_COLS;
+    int64_t tile = winograd_v(g->form) * w->words + winograd_m(g->form) * PANEL_COLS;
     int64_t room = BLOCK_BYTES / (tile * (int64_t)sizeof(float));
 
     w->blocks = whole_parts(g->tiles, whole_clamp(room / ROWS * ROWS, BLOCK_MIN, BLOCK_MAX));
@@ -65,7 +70,8 @@ static void divide(struct winograd *w)
     w->block = w->blocks ? whole_parts(g->tiles, w->blocks) : 0;
 }
 
-void winograd_init(struct winograd *w, const struct dnn_conv *s, bool transposed)
+void winograd_init(struct winograd *w, const struct dnn_conv *s, bool transposed,
+                   enum precision precision)
 {
     int64_t filter = s->kh * s->kw * s->I;
 
@@ -77,72 +83,91 @@ void winograd_init(struct winograd *w, const struct dnn_conv *s, bool transposed
         .tap = s->I,
         .lanes = tiles_lanes(),
     };
+    w->precision = precision;
+    w->words = panel_words(precision, w->grid.I);
     w->panels = whole_parts(w->grid.O, PANEL_COLS);
     divide(w);
 }
 
-/* --- weights: [panels][16][I][64] ---------------------------------------------------------------
+/* --- weights: [panels][16][words of I][64] ------------------------------------------------------
  */
 
-static int64_t place_floats(const struct winograd *w)
+static int64_t place_words(const struct winograd *w)
 {
-    return w->grid.I * PANEL_COLS;
+    return w->words * PANEL_COLS;
 }
 
 size_t winograd_packed_bytes(const struct winograd *w)
 {
-    return (size_t)(w->panels * WINOGRAD_U * place_floats(w)) * sizeof(float);
+    return (size_t)(w->panels * WINOGRAD_U * place_words(w)) * sizeof(panel_word);
 }
 
 struct pack_job {
     const struct winograd *w;
     const float *weights; /* tap (0, 0) as it is used */
     int64_t ky, kx;       /* from tap to tap, negative when they are turned */
-    float *packed, *scratch;
+    panel_word *packed;
+    float *scratch;
 };
 
-/* Inputs [i, i + n) of a panel whose outputs lie side by side. */
-static void pack_along(const struct pack_job *job, int64_t panel, int64_t i, int64_t n)
+/* Zeros after the columns of a panel that O cuts short. */
+static void clear_rest(const struct winograd *w, panel_word *out, int64_t rows, int64_t cols)
 {
-    const struct winograd *w = job->w;
-    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.O - col, 0, PANEL_COLS);
-    float *out = job->packed + panel * WINOGRAD_U * place_floats(w);
-
-    for (int64_t k = i; k < i + n; k++) {
-        for (int64_t p = 0; p < WINOGRAD_U && cols < PANEL_COLS; p++)
-            memset(out + p * place_floats(w) + k * PANEL_COLS + cols, 0,
-                   (size_t)(PANEL_COLS - cols) * sizeof(float));
-        w->grid.form->from_w(out + k * PANEL_COLS, place_floats(w),
-                             job->weights + k * w->step[1] + col, job->ky, job->kx, cols);
-    }
+    for (int64_t p = 0; p < WINOGRAD_U && cols < PANEL_COLS; p++)
+        for (int64_t k = 0; k < rows; k++)
+            memset(out + p * place_words(w) + k * PANEL_COLS + cols, 0,
+                   (size_t)(PANEL_COLS - cols) * sizeof *out);
 }
 
-/* The same of a panel whose inputs lie side by side: transformed, then turned round. */
+/* Inputs [i, i + n) of a panel whose outputs lie side by side: transformed in their place, or first
+ * elsewhere and then rounded. */
+static void pack_along(const struct pack_job *job, int64_t panel, int64_t i, int64_t n,
+                       panel_word *out, float *places)
+{
+    const struct winograd *w = job->w;
+    bool rounded = w->precision != PRECISION_FLOAT32;
+    int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.O - col, 0, PANEL_COLS);
+    int64_t step = rounded ? TURNED : place_words(w);
+    float *to = rounded ? places : (float *)out;
+
+    for (int64_t k = 0; k < n; k++)
+        w->grid.form->from_w(to + k * PANEL_COLS, step, job->weights + (i + k) * w->step[1] + col,
+                             job->ky, job->kx, cols);
+    if (!rounded)
+        clear_rest(w, out, n, cols);
+    for (int64_t p = 0; p < WINOGRAD_U && rounded; p++)
+        words_panels(w->precision, out + p * place_words(w), places + p * TURNED, PANEL_COLS, n,
+                     cols);
+}
+
+/* The same of a panel whose inputs lie side by side: turned round, too. */
 static void pack_across(const struct pack_job *job, int64_t panel, int64_t i, int64_t n,
-                        float *turned)
+                        panel_word *out, float *places)
 {
     const struct winograd *w = job->w;
     int64_t col = panel * PANEL_COLS, cols = whole_clamp(w->grid.O - col, 0, PANEL_COLS);
-    float *out = job->packed + panel * WINOGRAD_U * place_floats(w) + i * PANEL_COLS;
 
     for (int64_t o = 0; o < cols; o++)
-        w->grid.form->from_w(turned + o * TURN, TURNED, job->weights + (col + o) * w->step[0] + i,
+        w->grid.form->from_w(places + o * TURN, TURNED, job->weights + (col + o) * w->step[0] + i,
                              job->ky, job->kx, n);
     for (int64_t p = 0; p < WINOGRAD_U; p++)
-        words_across(PRECISION_FLOAT32, (panel_word *)out + p * place_floats(w),
-                     turned + p * TURNED, TURN, cols, n);
+        words_across(w->precision, out + p * place_words(w), places + p * TURNED, TURN, cols, n);
 }
 
 static void pack_task(void *user, int64_t task, int lane)
 {
     const struct pack_job *job = user;
     const struct winograd *w = job->w;
-    int64_t i = task / w->panels * TURN, n = whole_clamp(w->grid.I - i, 0, TURN);
+    int64_t panel = task % w->panels, i = task / w->panels * TURN;
+    int64_t n = whole_clamp(w->grid.I - i, 0, TURN);
+    panel_word *out = job->packed + panel * WINOGRAD_U * place_words(w) +
+                      i / panel_numbers(w->precision) * PANEL_COLS;
+    float *places = job->scratch + lane * WINOGRAD_U * TURNED;
 
     if (w->step[0] == 1)
-        pack_along(job, task % w->panels, i, n);
+        pack_along(job, panel, i, n, out, places);
     else
-        pack_across(job, task % w->panels, i, n, job->scratch + lane * WINOGRAD_U * TURNED);
+        pack_across(job, panel, i, n, out, places);
 }
 
 /* Moves *weights to the tap that comes first along a side, and returns the way to the next. */
@@ -154,7 +179,7 @@ static int64_t turn(const float **weights, const struct winograd_side *side, int
     return -step;
 }
 
-void winograd_pack(const struct winograd *w, const float *weights, float *packed, void *scratch)
+void winograd_pack(const struct winograd *w, const float *weights, void *packed, void *scratch)
 {
     struct pack_job job = {.w = w, .weights = weights, .packed = packed, .scratch = scratch};
 
@@ -165,13 +190,14 @@ void winograd_pack(const struct winograd *w, const float *weights, float *packed
 
 /* --- running ------------------------------------------------------------------------------------
  *
- * A lane's scratch: V [places][block, I] | M [places][block, 64] | zeros | a place to write what
- * falls outside.  A line between places keeps them out of each other's cache sets.
+ * A lane's scratch: V [places][block, words of I] | M [places][block, 64] | zeros | a place to
+ * write what falls outside | some channels of a tile before they are rounded.  A line between
+ * places keeps them out of each other's cache sets.
  */
 
 static int64_t v_step(const struct winograd *w)
 {
-    return w->block * w->grid.I + LINE;
+    return w->block * w->words + LINE;
 }
 
 static int64_t m_step(const struct winograd *w)
@@ -189,7 +215,8 @@ static int64_t most_channels(const struct winograd *w)
 static int64_t lane_floats(const struct winograd *w)
 {
     int64_t places = winograd_v(w->grid.form) * v_step(w) + winograd_m(w->grid.form) * m_step(w);
-    int64_t run = places + most_channels(w) + PANEL_COLS, pack = (int64_t)WINOGRAD_U * TURNED;
+    int64_t run = places + most_channels(w) + PANEL_COLS + WINOGRAD_PIXELS * SLICE;
+    int64_t pack = (int64_t)WINOGRAD_U * TURNED;
 
     return run > pack ? run : pack;
 }
@@ -202,24 +229,47 @@ size_t winograd_scratch_bytes(const struct winograd *w, int threads)
 struct run_job {
     const struct winograd *w;
     const struct panel_engine *engine;
-    const float *x, *packed, *bias;
+    const float *x;
+    const panel_word *packed;
+    const float *bias;
     float *y, *scratch;
 };
 
 struct lane_scratch {
-    float *v, *m, *zeros, *spare;
+    panel_word *v;
+    float *m, *zeros, *spare, *slice;
 };
 
 static struct lane_scratch scratch_of(const struct run_job *job, int lane)
 {
     const struct winograd *w = job->w;
-    struct lane_scratch s = {.v = job->scratch + lane * lane_floats(w)};
+    float *memory = job->scratch + lane * lane_floats(w);
+    struct lane_scratch s = {.v = (panel_word *)memory};
 
-    s.m = s.v + winograd_v(w->grid.form) * v_step(w);
+    s.m = memory + winograd_v(w->grid.form) * v_step(w);
     s.zeros = s.m + winograd_m(w->grid.form) * m_step(w);
     s.spare = s.zeros + most_channels(w);
+    s.slice = s.spare + PANEL_COLS;
     memset(s.zeros, 0, (size_t)most_channels(w) * sizeof(float));
     return s;
+}
+
+/* A tile to V in bf16: some channels in all places, then place by place. */
+static void transform_rounded(const struct winograd *w, const struct lane_scratch *mine,
+                              const float *const *pixel, panel_word *v)
+{
+    const struct winograd_form *f = w->grid.form;
+    const float *part[WINOGRAD_PIXELS];
+
+    for (int64_t i = 0; i < w->grid.I; i += SLICE) {
+        int64_t n = whole_clamp(w->grid.I - i, 0, SLICE);
+
+        for (int k = 0; k < f->in * f->in; k++)
+            part[k] = pixel[k] + i;
+        f->from_x(mine->slice, SLICE, part, n);
+        for (int64_t p = 0; p < winograd_v(f); p++)
+            words_bf16(v + p * v_step(w) + i / 2, mine->slice + p * SLICE, n);
+    }
 }
 
 /* Tiles [first, first + n) to V. */
@@ -227,37 +277,41 @@ static void transform(const struct run_job *job, const struct lane_scratch *mine
                       int64_t n)
 {
     const struct winograd *w = job->w;
-    int64_t I = w->grid.I;
     const float *pixel[WINOGRAD_PIXELS];
 
     for (int64_t t = 0; t < n; t++) {
+        panel_word *v = mine->v + t * w->words;
+
         winograd_fetch_under(&w->grid, first + t + AHEAD, job->x);
         winograd_under(&w->grid, first + t, job->x, mine->zeros, pixel);
-        w->grid.form->from_x(mine->v + t * I, v_step(w), pixel, I);
+        if (w->precision == PRECISION_BF16)
+            transform_rounded(w, mine, pixel, v);
+        else
+            w->grid.form->from_x((float *)v, v_step(w), pixel, w->grid.I);
     }
 }
 
 /* Adds place v of n tiles times place u of a panel to place m; `fresh`: m holds nothing yet. */
 static void multiply(const struct run_job *job, const struct lane_scratch *mine, int64_t v,
-                     const float *u, int64_t m, bool fresh, int64_t n)
+                     const panel_word *u, int64_t m, bool fresh, int64_t n)
 {
     const struct winograd *w = job->w;
-    int64_t I = w->grid.I, part = whole_parts(I, whole_parts(I, PART));
+    int64_t words = w->words, part = whole_parts(words, whole_parts(words, PART));
     struct panel_product product = {
         .c = (panel_word *)mine->m + m * m_step(w),
         .c_row = PANEL_COLS,
         .d_row = PANEL_COLS,
-        .a_row = I,
+        .a_row = words,
         .a_word = 1,
         .b_word = PANEL_COLS,
         .m = n,
     };
 
-    for (int64_t i = 0; i < I; i += part) {
-        product.a = (const panel_word *)mine->v + v * v_step(w) + i;
-        product.b = (const panel_word *)u + i * PANEL_COLS;
+    for (int64_t i = 0; i < words; i += part) {
+        product.a = mine->v + v * v_step(w) + i;
+        product.b = u + i * PANEL_COLS;
         product.d = i || !fresh ? product.c : NULL;
-        product.words = whole_clamp(I - i, 0, part);
+        product.words = whole_clamp(words - i, 0, part);
         job->engine->mul(&product);
     }
 }
@@ -268,12 +322,12 @@ static void multiply_all(const struct run_job *job, const struct lane_scratch *m
 {
     const struct winograd *w = job->w;
     const struct winograd_form *f = w->grid.form;
-    const float *packed = job->packed + panel * WINOGRAD_U * place_floats(w);
+    const panel_word *packed = job->packed + panel * WINOGRAD_U * place_words(w);
 
     for (int a = 0; a < f->products; a++)
         for (int b = 0; b < f->products; b++) {
             const struct winograd_product *p = &f->product[a], *q = &f->product[b];
-            const float *u = packed + (p->u * WINOGRAD_U_SIDE + q->u) * place_floats(w);
+            const panel_word *u = packed + (p->u * WINOGRAD_U_SIDE + q->u) * place_words(w);
 
             multiply(job, mine, p->v * f->v + q->v, u, p->m * f->m + q->m, p->new_m && q->new_m, n);
         }
@@ -315,10 +369,10 @@ static void run_task(void *user, int64_t task, int lane)
     }
 }
 
-void winograd_run(const struct winograd *w, const float *x, const float *packed, float *y,
+void winograd_run(const struct winograd *w, const float *x, const void *packed, float *y,
                   const float *bias, void *scratch)
 {
-    struct run_job job = {w, panel_engine(PRECISION_FLOAT32), x, packed, bias, y, scratch};
+    struct run_job job = {w, panel_engine(w->precision), x, packed, bias, y, scratch};
 
     tiles_run(w->blocks * w->groups, w->lanes, run_task, &job);
 }

@@ -13,6 +13,7 @@
 #define IMGEN_BACKEND_CPU_WINOGRAD_H
 
 #include "backend/cpu/dnn.h"
+#include "tensor/precision.h"
 
 /* Along height or width. */
 struct winograd_side {
@@ -33,29 +34,32 @@ struct winograd_grid {
 
 struct winograd {
     struct winograd_grid grid;
-    int64_t step[2];        /* floats along stored weights: outputs, inputs; one is 1        */
-    int64_t tap;            /* ... from a tap to its right neighbour                         */
-    int64_t blocks, block;  /* of tiles                                                      */
-    int64_t panels, groups; /* of 64 outputs; of panels                                      */
+    enum precision precision; /* of the products: float32 or bf16, with sums in float32       */
+    int64_t words;            /* of a place's inputs                                         */
+    int64_t step[2];          /* floats along stored weights: outputs, inputs; one is 1        */
+    int64_t tap;              /* ... from a tap to its right neighbour                         */
+    int64_t blocks, block;    /* of tiles                                                      */
+    int64_t panels, groups;   /* of 64 outputs; of panels                                      */
     int lanes;
 };
 
 /* Whether s is such a convolution, with channels that fill vectors and repay the transforms. */
 bool winograd_suits(const struct dnn_conv *s);
 
-/* s: suits; s->N may be 0.  transposed: the product that takes dy to dx.  For the number of threads
- * that OpenMP is set to now; works with any. */
-void winograd_init(struct winograd *w, const struct dnn_conv *s, bool transposed);
+/* s: suits; s->N may be 0.  transposed: the product that takes dy to dx.  precision: float32 or
+ * bf16.  For the number of threads that OpenMP is set to now; works with any. */
+void winograd_init(struct winograd *w, const struct dnn_conv *s, bool transposed,
+                   enum precision precision);
 
 size_t winograd_packed_bytes(const struct winograd *w);
 /* Scratch of `threads` threads, for packing as for running; a multiple of 64. */
 size_t winograd_scratch_bytes(const struct winograd *w, int threads);
 
 /* Weights [O, 3, 3, I] of s into packed (winograd_packed_bytes, aligned to 64). */
-void winograd_pack(const struct winograd *w, const float *weights, float *packed, void *scratch);
+void winograd_pack(const struct winograd *w, const float *weights, void *packed, void *scratch);
 
 /* y = x * weights + bias; bias [O] or NULL.  Transposed: y is dx, x is dy. */
-void winograd_run(const struct winograd *w, const float *x, const float *packed, float *y,
+void winograd_run(const struct winograd *w, const float *x, const void *packed, float *y,
                   const float *bias, void *scratch);
 
 /* --- the gradient of the weights ----------------------------------------------------------------
