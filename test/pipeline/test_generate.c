@@ -81,6 +81,25 @@ static struct model *make_dit(void)
     return make("dit", settings);
 }
 
+static const struct choice *sampler_choice(int i)
+{
+    return sampler_at(i) ? &sampler_at(i)->is : NULL;
+}
+
+static const struct choice *schedule_choice(int i)
+{
+    return grid_kind_at(i) ? &grid_kind_at(i)->is : NULL;
+}
+
+static int number_of_choice(const struct choice *(*at)(int), const char *name)
+{
+    int i = 0;
+
+    while (strcmp(at(i)->name, name) != 0)
+        i++;
+    return i;
+}
+
 static const struct generate_item items[ITEMS] = {
     {0, 2, 10}, {1, 0, 11}, {2, 1, 12}, {LABELS, 3, 13}, {3, 7.5, 14}};
 
@@ -159,6 +178,92 @@ static void test_numbers(void **state)
     r.n_numbers = 0;
     assert_int_equal(generate(want, &r, NULL, NULL), OK);
     assert_int_equal(equal_pictures(want, got), ((1u << ITEMS) - 1) & ~(1u << 1));
+    model_free(m);
+}
+
+/* Every kind of number gets as far as the solver: another picture than without it, and the same
+ * when it says what holds anyway. */
+static void test_numbers_of_each_part(void **state)
+{
+    static const struct {
+        const char *sampler, *schedule, *same, *other;
+    } rows[] = {
+        {"euler_ancestral", "uniform", "sampler.zeta=1", "sampler.zeta=0.5"},
+        {"heun", "uniform", "sampler.euler_last=0", "sampler.euler_last=1"},
+        {"euler", "karras", "schedule.rho=7", "schedule.rho=3"},
+        {"euler", "shift", "schedule.shift=3", "schedule.shift=2"},
+        {"euler", "uniform", "guidance.rescale=0", "guidance.rescale=0.7"},
+        {"euler", "uniform", "guidance.threshold=0", "guidance.threshold=0.5"},
+        {"euler_maruyama", "uniform", "sde.scale=1", "sde.scale=0.5"},
+        {"euler_maruyama", "uniform", "sde.last=mean", "sde.last=flow"},
+    };
+    struct model *m = make_dit();
+    struct generate_item item = {2, 3, 7};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        static float plain[LENGTH], same[LENGTH], other[LENGTH];
+        struct generate_request r = {
+            .model = m, .settings = m->sample, .items = &item, .n = 1, .threads = 2};
+
+        r.settings.sampler = number_of_choice(sampler_choice, rows[k].sampler);
+        r.settings.schedule = number_of_choice(schedule_choice, rows[k].schedule);
+        r.settings.shift = 3;
+        assert_int_equal(generate(plain, &r, NULL, NULL), OK);
+        r.n_numbers = 1;
+        r.numbers = &rows[k].same;
+        assert_int_equal(generate(same, &r, NULL, NULL), OK);
+        r.numbers = &rows[k].other;
+        assert_int_equal(generate(other, &r, NULL, NULL), OK);
+        if (memcmp(plain, same, sizeof plain) || !memcmp(plain, other, sizeof plain))
+            fail_msg("%s, or %s", rows[k].same, rows[k].other);
+    }
+    model_free(m);
+}
+
+/* The shift that a request has without saying more. */
+static void test_shift(void **state)
+{
+    static float want[LENGTH], got[LENGTH];
+    struct model *m = make_dit();
+    struct generate_item item = {2, 3, 7};
+    struct generate_request r = {
+        .model = m, .settings = m->sample, .items = &item, .n = 1, .threads = 2};
+    const char *number = "schedule.shift=1.5";
+
+    (void)state;
+    r.settings.schedule = number_of_choice(schedule_choice, "shift");
+    r.settings.shift = 1.5;
+    assert_int_equal(generate(want, &r, NULL, NULL), OK);
+    r.settings.shift = 4;
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    assert_memory_not_equal(want, got, sizeof want);
+    r.numbers = &number;
+    r.n_numbers = 1;
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    assert_memory_equal(want, got, sizeof want);
+    model_free(m);
+}
+
+/* A network without a null label can be guided away from a label, not from none. */
+static void test_negative_without_none(void **state)
+{
+    const char *const settings[] = {"size=16", "classes=4", "patch=4",          "width=32",
+                                    "heads=2", "depth=2",   "null_class=false", NULL};
+    static float out[LENGTH];
+    struct model *m = make("dit", settings);
+    struct generate_item item = {2, 2, 7};
+    struct generate_request r = {
+        .model = m, .settings = m->sample, .items = &item, .n = 1, .threads = 2};
+    const char *number = "guidance.negative=3";
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(generate(out, &r, NULL, &err), E_ARG);
+    assert_non_null(strstr(err.text, "null label"));
+    r.numbers = &number;
+    r.n_numbers = 1;
+    assert_int_equal(generate(out, &r, NULL, NULL), OK);
     model_free(m);
 }
 
@@ -497,7 +602,10 @@ int main(void)
         cmocka_unit_test(test_precisions),
         cmocka_unit_test(test_dit_pictures),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_numbers_of_each_part),
+        cmocka_unit_test(test_shift),
         cmocka_unit_test(test_negative),
+        cmocka_unit_test(test_negative_without_none),
         cmocka_unit_test(test_evaluations),
         cmocka_unit_test(test_null_label),
         cmocka_unit_test(test_refusals),

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { ALL = 7 };
+enum { ALL = 10 };
 
 static int number_of(const char *name, const struct choice *(*at)(int))
 {
@@ -81,22 +81,26 @@ static void check_all(const struct settings *s)
     assert_string_equal(s->guidance.kind->is.name, "apg");
     assert_true(number(&s->guidance.kind->is, s->guidance.values, "eta") == 0.5);
     assert_true(s->guidance.to == 0.8 && s->guidance.from == -1);
+    assert_true(s->guidance.rescale == 0.3 && s->guidance.threshold == 0.99);
     assert_string_equal(s->diffusion.kind->is.name, diffusion_kind_at(1)->is.name);
-    assert_true(s->diffusion.scale == 0.25);
+    assert_true(s->diffusion.scale == 0.25 && s->diffusion.last == LAST_FLOW);
 }
 
 /* What a kind decides may stand before the kind. */
 static void any_order(void **state)
 {
-    char kind[64];
-    const char *const forth[ALL] = {"sampler.churn=40",   "schedule.rho=5",  " guidance.kind = apg",
-                                    "guidance.eta = 0.5", "guidance.to=0.8", kind,
-                                    "sde.scale=0.25"};
+    char kind[64], last[64];
+    const char *const forth[ALL] = {"sampler.churn=40",        "schedule.rho=5",
+                                    " guidance.kind = apg",    "guidance.eta = 0.5",
+                                    "guidance.to=0.8",         "guidance.rescale=0.3",
+                                    "guidance.threshold=0.99", kind,
+                                    "sde.scale=0.25",          last};
     const char *back[ALL];
     struct settings s;
 
     (void)state;
     snprintf(kind, sizeof kind, "sde.kind=%s", diffusion_kind_at(1)->is.name);
+    snprintf(last, sizeof last, "sde.last=%s", last_step_at(LAST_FLOW)->name);
     for (int i = 0; i < ALL; i++)
         back[i] = forth[ALL - 1 - i];
     assert_int_equal(read(&s, "edm", "karras", forth, ALL, NULL), OK);
