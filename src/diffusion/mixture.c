@@ -16,8 +16,10 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,6 +225,23 @@ static void part_add(struct mixture_value *v, double *top, double *sum, const st
     }
 }
 
+static_assert(offsetof(struct mixture_value, z) ==
+                  offsetof(struct mixture_value, field[PREDICT_DATA]),
+              "the first four fields have the numbers of their predictions");
+
+void mixture_value_complete(struct mixture_value *v, const struct path_coefs *c, int dim)
+{
+    for (int p = PREDICT_DATA + 1; p < N_PREDICTIONS; p++) {
+        double of_z = 0, of_eps = 0;
+
+        /* Infinite coefficients, at an end of the path, leave no value to tell. */
+        if (prediction_target(&of_z, &of_eps, (enum prediction)p, c, NULL))
+            of_z = of_eps = (double)NAN;
+        for (int i = 0; i < dim; i++)
+            v->field[p][i] = of_z * v->z[i] + of_eps * v->eps[i];
+    }
+}
+
 enum status mixture_at(struct mixture_value *v, const struct mixture *m, const struct path_coefs *c,
                        const double *x, int32_t y, struct error *err)
 {
@@ -247,8 +266,8 @@ enum status mixture_at(struct mixture_value *v, const struct mixture *m, const s
         v->s[i] /= sum;
         v->z[i] /= sum;
         v->eps[i] = -c->beta * v->s[i];
-        v->v[i] = c->alpha * v->eps[i] - c->beta * v->z[i];
     }
+    mixture_value_complete(v, c, m->dim);
     return OK;
 }
 
@@ -335,16 +354,6 @@ int32_t mixture_sample(double *z, const struct mixture *m, int32_t y, struct rng
 
 /* ---- As a predictor ---- */
 
-const double *mixture_value_of(const struct mixture_value *v, enum prediction p)
-{
-    const double *table[N_PREDICTIONS] = {
-        [PREDICT_VELOCITY] = v->u, [PREDICT_SCORE] = v->s, [PREDICT_NOISE] = v->eps,
-        [PREDICT_DATA] = v->z,     [PREDICT_V] = v->v,
-    };
-
-    return table[p];
-}
-
 static enum status oracle_branch(const struct mixture_oracle *o, double *out, const double *x,
                                  const struct path_coefs *c, bool guided, struct error *err)
 {
@@ -357,7 +366,7 @@ static enum status oracle_branch(const struct mixture_oracle *o, double *out, co
 
         if ((st = mixture_at(&v, o->mixture, c, x + i * d, y, err)))
             return st;
-        memcpy(out + i * d, mixture_value_of(&v, o->predicts), (size_t)d * sizeof(*out));
+        memcpy(out + i * d, v.field[o->predicts], (size_t)d * sizeof(*out));
     }
     return OK;
 }

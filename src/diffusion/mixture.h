@@ -36,16 +36,20 @@ void mixture_release(struct mixture *m);
 
 /* The fields at one point; all vectors [dim]. */
 struct mixture_value {
-    double log_p;            /* log p_t(x) or log p_t(x | y)                  */
-    double u[MIXTURE_DIM];   /* velocity                                      */
-    double s[MIXTURE_DIM];   /* score                                         */
-    double eps[MIXTURE_DIM]; /* E[eps | x_t = x]                              */
-    double z[MIXTURE_DIM];   /* E[z | x_t = x]                                */
-    double v[MIXTURE_DIM];   /* alpha eps - beta z                            */
+    double log_p; /* log p_t(x) or log p_t(x | y) */
+    union {
+        struct {
+            double u[MIXTURE_DIM];   /* velocity         */
+            double s[MIXTURE_DIM];   /* score            */
+            double eps[MIXTURE_DIM]; /* E[eps | x_t = x] */
+            double z[MIXTURE_DIM];   /* E[z | x_t = x]   */
+        };
+        double field[N_PREDICTIONS][MIXTURE_DIM]; /* by enum prediction, these four first */
+    };
 };
 
-/* One of them. */
-const double *mixture_value_of(const struct mixture_value *v, enum prediction p);
+/* The fields after the first four, from data and noise. */
+void mixture_value_complete(struct mixture_value *v, const struct path_coefs *c, int dim);
 
 /* The fields of the parts labelled y, or of all with MIXTURE_ANY.  Valid on the closed interval
  * wherever alpha^2 C + beta^2 I is positive definite for every part, else E_ARG.  E_ARG for a label

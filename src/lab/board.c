@@ -205,8 +205,8 @@ static void at_data(struct mixture_value *v, const struct board *b, const struct
     for (int i = 0; i < 2; i++) {
         v->z[i] = x[i] / c->alpha;
         v->u[i] = c->dalpha * v->z[i];
-        v->v[i] = -c->beta * v->z[i];
     }
+    mixture_value_complete(v, c, 2);
 }
 
 enum status board_at(struct mixture_value *v, const struct board *b, const struct path_coefs *c,
@@ -235,8 +235,8 @@ enum status board_at(struct mixture_value *v, const struct board *b, const struc
         v->eps[i] = (x[i] - c->alpha * v->z[i]) / c->beta;
         v->s[i] = -v->eps[i] / c->beta;
         v->u[i] = c->dalpha * v->z[i] - c->beta_dbeta * v->s[i];
-        v->v[i] = c->alpha * v->eps[i] - c->beta * v->z[i];
     }
+    mixture_value_complete(v, c, 2);
     return OK;
 }
 

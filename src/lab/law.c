@@ -277,7 +277,7 @@ static enum status branch(const struct law_oracle *o, double *out, const double 
         struct error mine = {0};
         enum status st = law_at(&v, o->law, c, x + 2 * i, guided ? o->label[i] : LAW_ANY, &mine);
 
-        memcpy(out + 2 * i, mixture_value_of(&v, o->predicts), 2 * sizeof(*out));
+        memcpy(out + 2 * i, v.field[o->predicts], 2 * sizeof(*out));
         if (st) {
 #pragma omp critical(law_oracle_failed)
             {

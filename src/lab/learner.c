@@ -146,9 +146,9 @@ enum status learner_losses(struct learner *l, uint64_t first, double *loss, doub
             return st;
         for (int64_t k = 2 * i; k < 2 * i + 2; k++) {
             *loss += graded((double)l->out[k], l->batch.target[k], l->gain[k]) / (double)(2 * l->n);
-            *floor += graded(mixture_value_of(&v, l->task.head[0].predicts)[k % 2],
-                             l->batch.target[k], l->gain[k]) /
-                      (double)(2 * l->n);
+            *floor +=
+                graded(v.field[l->task.head[0].predicts][k % 2], l->batch.target[k], l->gain[k]) /
+                (double)(2 * l->n);
         }
     }
     return OK;

@@ -106,7 +106,7 @@ static void equals_classifier_free(void **state)
 
                     assert_int_equal(mixture_at(&any, &m, &c, x + i * DIM, MIXTURE_ANY, NULL), OK);
                     assert_int_equal(mixture_at(&with, &m, &c, x + i * DIM, labels[i], NULL), OK);
-                    guidance_combine(want, value_field(&any, is), value_field(&with, is), w, DIM);
+                    guidance_combine(want, any.field[is], with.field[is], w, DIM);
                     for (int k = 0; k < DIM; k++)
                         near(got[i * DIM + k], want[k], 1e-8, path.kind->is.name);
                 }

@@ -154,10 +154,9 @@ static void i3_conversions(void **state)
             for (enum prediction from = 0; from < N_PREDICTIONS; from++)
                 for (enum prediction to = 0; to < N_PREDICTIONS; to++) {
                     assert_int_equal(
-                        prediction_convert(got, to, value_field(&v, from), from, x, &c, DIM, NULL),
-                        OK);
+                        prediction_convert(got, to, v.field[from], from, x, &c, DIM, NULL), OK);
                     for (int k = 0; k < DIM; k++)
-                        near(got[k], value_field(&v, to)[k], 1e-8, prediction_at((int)to)->name);
+                        near(got[k], v.field[to][k], 1e-8, prediction_at((int)to)->name);
                 }
             for (int k = 0; k < DIM; k++) {
                 near(c.alpha * v.z[k] + c.beta * v.eps[k], x[k], 1e-8, "x");
@@ -276,12 +275,10 @@ static void i8_guidance_commutes(void **state)
             for (enum prediction from = 0; from < N_PREDICTIONS; from++)
                 for (enum prediction to = 0; to < N_PREDICTIONS; to++)
                     for (int j = 0; j < 5; j++) {
-                        guidance_combine(first, value_field(&any, from), value_field(&with, from),
-                                         scales[j], DIM);
+                        guidance_combine(first, any.field[from], with.field[from], scales[j], DIM);
                         assert_int_equal(
                             prediction_convert(first, to, first, from, x, &c, DIM, NULL), OK);
-                        guidance_combine(then, value_field(&any, to), value_field(&with, to),
-                                         scales[j], DIM);
+                        guidance_combine(then, any.field[to], with.field[to], scales[j], DIM);
                         for (int k = 0; k < DIM; k++)
                             near(first[k], then[k], 1e-8, "guide, convert");
                     }
@@ -305,12 +302,12 @@ static void i9_total_expectation(void **state)
                 whole += exp(log_p);
                 for (enum prediction q = 0; q < N_PREDICTIONS; q++)
                     for (int k = 0; k < DIM; k++)
-                        sum[q][k] += exp(log_p) * value_field(&with, q)[k];
+                        sum[q][k] += exp(log_p) * with.field[q][k];
             }
             near(whole, 1, 1e-10, "sum of posteriors");
             for (enum prediction q = 0; q < N_PREDICTIONS; q++)
                 for (int k = 0; k < DIM; k++)
-                    near(sum[q][k], value_field(&any, q)[k], 1e-10, prediction_at((int)q)->name);
+                    near(sum[q][k], any.field[q][k], 1e-10, prediction_at((int)q)->name);
         }
 }
 

@@ -94,8 +94,7 @@ static struct mean exact_loss(const struct mixture *m, const struct flow_task *t
             struct mixture_value v;
 
             assert_int_equal(mixture_at(&v, m, &c, &x, y, NULL), OK);
-            mean_add(&loss,
-                     pow(value_field(&v, task->head[0].predicts)[0] - (double)b.target[k], 2));
+            mean_add(&loss, pow(v.field[task->head[0].predicts][0] - (double)b.target[k], 2));
         }
     }
     flow_batch_release(&b);

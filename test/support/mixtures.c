@@ -59,15 +59,6 @@ void near(double got, double want, double e, const char *what)
                  fabs(got - want) / (1 + fabs(want)), e);
 }
 
-const double *value_field(const struct mixture_value *v, enum prediction p)
-{
-    return p == PREDICT_VELOCITY ? v->u
-           : p == PREDICT_SCORE  ? v->s
-           : p == PREDICT_NOISE  ? v->eps
-           : p == PREDICT_DATA   ? v->z
-                                 : v->v;
-}
-
 void noise_draw(void *self, double *out, int64_t step)
 {
     const struct noise_of *of = self;

@@ -22,9 +22,6 @@ struct path path_named(const char *name);
 /* Fails the test, naming `what`, unless |got - want| <= e (1 + |want|). */
 void near(double got, double want, double e, const char *what);
 
-/* u, score, noise or data of a value. */
-const double *value_field(const struct mixture_value *v, enum prediction p);
-
 /* Integrate rows points from t0 to t1 under label y and scale w with a named solver and equal
  * steps; returns what the run counted.  Fails the test when the run does. */
 struct sampling_report solve(double *x, int64_t rows, const struct mixture *m,
