@@ -57,6 +57,11 @@ static struct row v_row(const struct path_coefs *c)
     return (struct row){-c->beta, c->alpha, c->alpha * c->beta};
 }
 
+static struct row descent_row(const struct path_coefs *c)
+{
+    return (struct row){-1, 1, c->beta};
+}
+
 static const struct {
     struct choice is;
     struct row (*row)(const struct path_coefs *c);
@@ -86,6 +91,12 @@ static const struct {
                     .summary = "alpha eps - beta z: noise where there is data, data in noise",
                     .paper = "Salimans and Ho 2022"},
                    v_row},
+    [PREDICT_DESCENT] = {{.name = "descent",
+                          .aliases = {"noise_minus_data", "flow_reversed"},
+                          .summary =
+                              "eps - z: the way from data to noise, as public flow models say it",
+                          .paper = "Esser et al. 2024"},
+                         descent_row},
 };
 
 const struct choice *prediction_at(int i)

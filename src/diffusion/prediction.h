@@ -16,6 +16,7 @@ enum prediction {
     PREDICT_NOISE,    /* eps                                */
     PREDICT_DATA,     /* z                                  */
     PREDICT_V,        /* alpha eps - beta z                 */
+    PREDICT_DESCENT,  /* eps - z                            */
     N_PREDICTIONS,
 };
 

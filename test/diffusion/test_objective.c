@@ -45,26 +45,43 @@ static struct grading grading_at(const struct objective *o, const struct precond
 
 /* ---- Predictions ---- */
 
-/* alpha eps - beta z, which has data and noise at both ends of every path. */
-static void v_knows_data_and_noise_everywhere(void **state)
+/* alpha eps - beta z, and eps - z, have data and noise at both ends of every path. */
+static void data_and_noise_everywhere(void **state)
 {
+    static const enum prediction who[] = {PREDICT_V, PREDICT_DESCENT};
     static const double times[] = {0, 1e-9, 0.3, 1 - 1e-9, 1};
 
     (void)state;
-    for (int i = 0; i < N_PATHS; i++)
+    for (int i = 0; i < 2 * N_PATHS; i++)
         for (int k = 0; k < 5; k++) {
-            struct path path = path_number(i);
+            struct path path = path_number(i / 2);
             struct path_coefs c = path_at(&path, times[k]);
-            double z = -0.7, eps = 1.3, x = c.alpha * z + c.beta * eps, v, got;
+            enum prediction is = who[i % 2];
+            double z = -0.7, eps = 1.3, x = c.alpha * z + c.beta * eps, got;
+            double p = is == PREDICT_V ? c.alpha * eps - c.beta * z : eps - z;
 
-            v = c.alpha * eps - c.beta * z;
-            assert_int_equal(prediction_convert(&got, PREDICT_DATA, &v, PREDICT_V, &x, &c, 1, NULL),
-                             OK);
+            assert_int_equal(prediction_convert(&got, PREDICT_DATA, &p, is, &x, &c, 1, NULL), OK);
             near(got, z, 1e-12 * (1 + c.beta), "data");
-            assert_int_equal(
-                prediction_convert(&got, PREDICT_NOISE, &v, PREDICT_V, &x, &c, 1, NULL), OK);
+            assert_int_equal(prediction_convert(&got, PREDICT_NOISE, &p, is, &x, &c, 1, NULL), OK);
             near(got, eps, 1e-12 * (1 + c.beta), "noise");
         }
+}
+
+/* On condot eps - z is the velocity the other way. */
+static void descent_is_the_velocity_backwards(void **state)
+{
+    struct path path = path_named("condot");
+
+    (void)state;
+    for (int i = 0; i <= 10; i++) {
+        struct path_coefs c = path_at(&path, i / 10.0);
+        double of_x, of_u;
+
+        assert_int_equal(
+            prediction_coefs(&of_x, &of_u, PREDICT_DESCENT, PREDICT_VELOCITY, &c, NULL), OK);
+        near(of_x, 0, 1e-15, "of x");
+        near(of_u, -1, 1e-15, "of u");
+    }
 }
 
 /* On the cosine path v is -2 / pi times the velocity (sampling.md 1). */
@@ -463,7 +480,8 @@ static void two_heads_of_one_batch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(v_knows_data_and_noise_everywhere),
+        cmocka_unit_test(data_and_noise_everywhere),
+        cmocka_unit_test(descent_is_the_velocity_backwards),
         cmocka_unit_test(v_is_a_multiple_of_the_cosine_velocity),
         cmocka_unit_test(gain_is_the_ratio_of_errors),
         cmocka_unit_test(min_snr_of_every_prediction),
