@@ -358,7 +358,20 @@ static void check_geometry(const struct conv_geometry *p, struct shape weight)
          shape_text(s, weight));
 }
 
-static void set_geometry(struct tensor *y, const struct conv_geometry *p)
+struct shape conv_result_shape(struct shape x, struct shape weight, const struct conv_geometry *p)
+{
+    char a[SHAPE_TEXT], b[SHAPE_TEXT];
+
+    MUST(shape_count(weight) > 0 && x.dim[1] > 0 && x.dim[2] > 0 &&
+             x.dim[1] + p->top + p->bottom >= weight.dim[1] &&
+             x.dim[2] + p->left + p->right >= weight.dim[2],
+         "conv2d: x %s, weight %s", shape_text(a, x), shape_text(b, weight));
+    check_geometry(p, weight);
+    return SHAPE(x.dim[0], result_size(x.dim[1], p->top, p->bottom, weight.dim[1], p->stride),
+                 result_size(x.dim[2], p->left, p->right, weight.dim[2], p->stride), weight.dim[0]);
+}
+
+void conv_set_geometry(struct tensor *y, const struct conv_geometry *p)
 {
     y->arg[CONV_STRIDE].i = p->stride;
     y->arg[CONV_TOP].i = p->top;
@@ -369,24 +382,19 @@ struct tensor *op_conv2d(struct graph *g, struct tensor *x, struct tensor *weigh
                          struct tensor *bias, struct conv_geometry geometry)
 {
     const struct conv_geometry *p = &geometry;
-    struct shape xs = x->shape, ws = weight->shape;
+    struct shape xs = x->shape, ws = weight->shape, out;
     char a[SHAPE_TEXT], b[SHAPE_TEXT];
     struct tensor *y;
 
-    MUST(xs.rank == 4 && ws.rank == 4 && xs.dim[3] == ws.dim[3] && shape_count(ws) > 0 &&
-             xs.dim[1] > 0 && xs.dim[2] > 0 && xs.dim[1] + p->top + p->bottom >= ws.dim[1] &&
-             xs.dim[2] + p->left + p->right >= ws.dim[2],
-         "conv2d: x %s, weight %s", shape_text(a, xs), shape_text(b, ws));
-    check_geometry(p, ws);
+    MUST(xs.rank == 4 && ws.rank == 4 && xs.dim[3] == ws.dim[3], "conv2d: x %s, weight %s",
+         shape_text(a, xs), shape_text(b, ws));
+    out = conv_result_shape(xs, ws, p);
     MUST(!bias || shape_count(bias->shape) == ws.dim[0], "conv2d: weight %s, bias %s",
          shape_text(a, ws), shape_text(b, bias->shape));
     if (ws.dim[1] == 1 && ws.dim[2] == 1 && p->stride == 1)
         return op_linear(g, x, weight, bias, ACT_NONE);
-    y = record(g, &conv2d,
-               SHAPE(xs.dim[0], result_size(xs.dim[1], p->top, p->bottom, ws.dim[1], p->stride),
-                     result_size(xs.dim[2], p->left, p->right, ws.dim[2], p->stride), ws.dim[0]),
-               x, weight, bias, NULL);
-    set_geometry(y, p);
+    y = record(g, &conv2d, out, x, weight, bias, NULL);
+    conv_set_geometry(y, p);
     return y;
 }
 
@@ -407,6 +415,6 @@ struct tensor *op_conv2d_transposed(struct graph *g, struct tensor *x, struct te
     MUST(xs.dim[1] > 0 && xs.dim[2] > 0 && H > 0 && W > 0,
          "conv2d_transposed: nothing is left of %s", shape_text(a, xs));
     y = record(g, &conv_dx, SHAPE(xs.dim[0], H, W, ws.dim[3]), x, weight, NULL, NULL);
-    set_geometry(y, p);
+    conv_set_geometry(y, p);
     return bias ? op_add_vec(g, y, bias) : y;
 }

@@ -17,6 +17,13 @@ struct conv_geometry {
 struct tensor *op_conv2d(struct graph *g, struct tensor *x, struct tensor *weight,
                          struct tensor *bias, struct conv_geometry geometry);
 
+/* The same in `groups` groups: the k-th O / groups outputs read the k-th I / groups channels of x.
+ * weight [O, kh, kw, I / groups]; groups divides I and O, and groups = I = O is a depthwise
+ * convolution. */
+struct tensor *op_conv2d_grouped(struct graph *g, struct tensor *x, struct tensor *weight,
+                                 struct tensor *bias, struct conv_geometry geometry,
+                                 int64_t groups);
+
 /* The transpose of op_conv2d ("transposed convolution"): what a convolution of this geometry takes
  * from I to O channels this takes back, so that a stride makes pictures larger.  x [N, H, W, I];
  * weight [I, kh, kw, O]; bias [O] or NULL; result [N, H', W', O] with

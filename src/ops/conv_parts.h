@@ -6,6 +6,7 @@
 
 #include "backend/cpu/dnn.h"
 #include "graph/graph.h"
+#include "ops/conv.h"
 
 /* Constants of a node; bottom and right follow from the shapes. */
 enum { CONV_STRIDE, CONV_TOP, CONV_LEFT };
@@ -13,6 +14,11 @@ enum { CONV_STRIDE, CONV_TOP, CONV_LEFT };
 /* The forward convolution x -> y with weights w that the constants of `node` speak of. */
 struct dnn_conv conv_geometry_of(const struct tensor *node, const struct tensor *x,
                                  const struct tensor *w, const struct tensor *y);
+
+/* What a convolution makes of x [N, H, W, .] with weights [O, kh, kw, .]: MUST be possible. */
+struct shape conv_result_shape(struct shape x, struct shape weight, const struct conv_geometry *p);
+/* Its constants into a node. */
+void conv_set_geometry(struct tensor *y, const struct conv_geometry *p);
 
 /* Of each of its three products, taps in the padding counted. */
 double conv_flops(const struct dnn_conv *s);

@@ -81,13 +81,15 @@ static void time_features_block(const struct tensor *y, struct block at)
     const float *t = y->in[0]->data;
     float *out = y->data;
 
-    for (int64_t n = at.first; n < at.last; n++)
+    for (int64_t n = at.first; n < at.last; n++) {
+        out[n * D + D - 1] = 0; /* stays where D is odd */
         for (int64_t k = 0; k < half; k++) {
             double angle = (double)t[n] * exp(-log(10000.0) * (double)k / (double)spaces);
 
             out[n * D + cosines + k] = (float)cos(angle);
             out[n * D + half - cosines + k] = (float)sin(angle);
         }
+    }
 }
 
 static void time_features_cpu(const struct tensor *y)
@@ -103,8 +105,8 @@ static struct tensor *record_time(struct graph *g, struct tensor *t, int64_t D, 
     char s[SHAPE_TEXT];
     struct tensor *y;
 
-    MUST(t->shape.rank == 1 && spaces > 0 && D % 2 == 0,
-         "time_features: times %s to %" PRId64 " features", shape_text(s, t->shape), D);
+    MUST(t->shape.rank == 1 && spaces > 0, "time_features: times %s to %" PRId64 " features",
+         shape_text(s, t->shape), D);
     y = record(g, &time_features, SHAPE(t->shape.dim[0], D), t, NULL, NULL, NULL);
     y->arg[0].i = spaces;
     y->arg[1].i = sines_first;

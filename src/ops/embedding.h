@@ -9,8 +9,9 @@
 /* Rows of table [K, D] by index ids [N] (int32, each in 0..K-1): [N, D]. */
 struct tensor *op_embedding(struct graph *g, struct tensor *table, struct tensor *ids);
 
-/* [cos(t f_k) | sin(t f_k)], f_k = 10000^(-k / (D/2)), k = 0 .. D/2-1, angles in double.
- * t [N] -> [N, D], D even; not differentiated.  Vaswani et al. 2017; cosine half first. */
+/* [cos(t f_k) | sin(t f_k)], f_k = 10000^(-k / (D/2)), k = 0 .. D/2-1, D/2 rounded down, angles in
+ * double; a last 0 where D is odd.  t [N] -> [N, D], D at least 2; not differentiated.  Vaswani et
+ * al. 2017; cosine half first. */
 struct tensor *op_time_features(struct graph *g, struct tensor *t, int64_t D);
 /* The same as DDPM++ orders and spaces it: [sin(t f_k) | cos(t f_k)], f_k = 10000^(-k / (D/2 - 1)),
  * so that the lowest frequency is 1/10000 itself.  Song et al. 2021; D at least 4. */

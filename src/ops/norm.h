@@ -20,6 +20,10 @@ struct tensor *op_layernorm_modulate(struct graph *g, struct tensor *x, struct t
 /* x / sqrt(mean(x^2) + eps) * weight over the last dimension; weight [D] or NULL. */
 struct tensor *op_rmsnorm(struct graph *g, struct tensor *x, struct tensor *weight, double eps);
 
+/* x / max(|x|, eps) over the last dimension, |x| the root of the sum of squares: rows of length
+ * one; eps > 0. */
+struct tensor *op_l2norm(struct graph *g, struct tensor *x, double eps);
+
 /* x (1 + scale) + shift.  x [N, ..., D]; shift, scale [N, D]; shift may be NULL. */
 struct tensor *op_modulate(struct graph *g, struct tensor *x, struct tensor *shift,
                            struct tensor *scale);

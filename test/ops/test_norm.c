@@ -186,6 +186,72 @@ static void test_rmsnorm(void **state)
     check_ops(cases, COUNT(cases));
 }
 
+/* --- length one ------------------------------------------------------------------------------- */
+
+static struct tensor *build_l2norm(struct graph *g, struct tensor *const in[],
+                                   const struct check_case *c)
+{
+    return op_l2norm(g, in[0], c->arg[0].f);
+}
+
+static void ref_l2norm(double *out, const double *const in[], const struct check_case *c)
+{
+    int64_t D = shape_last(c->in[0].shape);
+
+    for (int64_t r = 0; r < shape_rows(c->in[0].shape); r++) {
+        double square = 0;
+
+        for (int64_t d = 0; d < D; d++)
+            square += in[0][r * D + d] * in[0][r * D + d];
+        for (int64_t d = 0; d < D; d++)
+            out[r * D + d] = in[0][r * D + d] / fmax(sqrt(square), c->arg[0].f);
+    }
+}
+
+static void test_l2norm(void **state)
+{
+#define L2(what, size, deviation, eps)                                                      \
+    {                                                                                       \
+        .name = "l2norm " what, .in = {{.shape = size, .batched = true, .std = deviation}}, \
+        .arg = {{.f = eps}}, .out = size, .build = build_l2norm, .ref = ref_l2norm,         \
+        .alone_grad = true                                                                  \
+    }
+    const struct check_case cases[] = {
+        L2("tokens", SHAPE(3, 5, 37), 1, 1e-12), L2("picture", SHAPE(2, 3, 3, 6), 30, 1e-12),
+        L2("tiny", SHAPE(4, 16), 1e-6, 1e-12),   L2("shorter than eps", SHAPE(4, 16), 1e-3, 1),
+        L2("nothing", SHAPE(0, 8), 1, 1e-12),    L2("large", SHAPE(3, 60, 383), 1, 1e-12),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
+/* A row of zeros has no direction: it stays, and gives a gradient that is a number. */
+static void test_l2norm_zeros(void **state)
+{
+    const float zeros[5] = {0}, cot[5] = {1, 2, 3, 4, 5};
+    float y[5], dx[5];
+    struct graph *g = NULL;
+    struct tensor *x, *out;
+
+    (void)state;
+    assert_int_equal(graph_new(&g, 0, 1, NULL), OK);
+    x = graph_input(g, SHAPE(1, 5), zeros);
+    graph_want_grad(x);
+    out = op_l2norm(g, x, 0.5);
+    graph_keep(g, out);
+    graph_backward(g, op_sum(g, op_mul(g, out, graph_input(g, SHAPE(1, 5), cot))));
+    graph_keep(g, x->grad);
+    assert_int_equal(graph_run(g, NULL), OK);
+    graph_read(g, out, y);
+    graph_read(g, x->grad, dx);
+    for (int d = 0; d < 5; d++) {
+        assert_float_equal(y[d], 0, 0);
+        assert_float_equal(dx[d], 2 * cot[d], 1e-6f);
+    }
+    graph_free(g);
+}
+
 /* --- group norm ------------------------------------------------------------------------------- */
 
 /* arg: groups, eps, silu */
@@ -356,7 +422,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layernorm),       cmocka_unit_test(test_modulate),
-        cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_groupnorm),
+        cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_l2norm),
+        cmocka_unit_test(test_l2norm_zeros),    cmocka_unit_test(test_groupnorm),
         cmocka_unit_test(test_hard_statistics), cmocka_unit_test(test_constant),
         cmocka_unit_test(test_residual),
     };
