@@ -1,11 +1,11 @@
 /*
  * checkers.c - which checker takes which fixture, and one run over all of them
  *
- * Three things must not look alike in the report: a fixture that was compared, one of a kind that
+ * Four things must not look alike in the report: a fixture that was compared, one of a kind that
  * this version does not implement (listed as skipped, so that a folder of mixed contents can still
- * pass), and one that cannot be used (a damaged file, a part missing), which is a failure because
- * silence there would read as agreement.  A run in which nothing at all was compared is the
- * caller's to refuse: see report_count.
+ * pass), one that cannot be used (a damaged file, a part missing), which is a failure because
+ * silence there would read as agreement, and a list that lies among the fixtures and is none.  A
+ * run in which nothing at all was compared is the caller's to refuse: see report_count.
  */
 #include "parity.h"
 
@@ -62,6 +62,14 @@ static enum status parts_agree(const struct parity_fixture *f, const struct pari
     return OK;
 }
 
+/* Fixtures in JSON are objects; a list is what some program had to say about them. */
+static bool is_list(const struct parity_fixture *f)
+{
+    const struct parity_part *part = fixture_part(f, "");
+
+    return part && json_is_array(part->json);
+}
+
 static void fixture_check(struct parity_report *r, struct parity_fixture *f,
                           const struct parity_options *options)
 {
@@ -71,6 +79,10 @@ static void fixture_check(struct parity_report *r, struct parity_fixture *f,
     report_fixture(r, f->name);
     if (f->broken) {
         parity_claim(r, "readable", false, "%s", f->broken);
+        return;
+    }
+    if (!f->kind && is_list(f)) {
+        parity_note(r, "kind", "a list, no fixture: there is nothing in it to compare");
         return;
     }
     if (!f->kind) {

@@ -166,18 +166,36 @@ bool parity_claim(struct parity_report *r, const char *name, bool holds, const c
     return holds;
 }
 
+/* An entry that says why there are no numbers. */
+static void sentence_add(struct parity_report *r, const char *name, enum parity_verdict verdict,
+                         const char *note)
+{
+    struct parity_entry *e = entry_add(r, name, note);
+
+    if (e)
+        e->verdict = verdict;
+}
+
 void parity_skip(struct parity_report *r, const char *name, const char *fmt, ...)
 {
-    struct parity_entry *e;
     char note[ERROR_TEXT];
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(note, sizeof(note), fmt, ap);
     va_end(ap);
-    e = entry_add(r, name, note);
-    if (e)
-        e->verdict = PARITY_SKIP;
+    sentence_add(r, name, PARITY_SKIP, note);
+}
+
+void parity_note(struct parity_report *r, const char *name, const char *fmt, ...)
+{
+    char note[ERROR_TEXT];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(note, sizeof(note), fmt, ap);
+    va_end(ap);
+    sentence_add(r, name, PARITY_NOTE, note);
 }
 
 struct parity_counts report_count(const struct parity_report *r)
@@ -188,10 +206,9 @@ struct parity_counts report_count(const struct parity_report *r)
     for (int64_t i = 0; i < r->n_entries; i++) {
         const struct parity_entry *e = &r->entries[i];
 
-        if (e->verdict == PARITY_SKIP) {
-            c.skipped++;
+        c.skipped += e->verdict == PARITY_SKIP;
+        if (e->verdict == PARITY_SKIP || e->verdict == PARITY_NOTE)
             continue;
-        }
         if (e->verdict == PARITY_PASS)
             c.passed++;
         else

@@ -38,6 +38,7 @@ enum parity_verdict {
     PARITY_PASS,
     PARITY_FAIL,
     PARITY_SKIP,
+    PARITY_NOTE, /* no fixture at all: there is nothing to compare */
 };
 
 /* One thing compared.  The texts belong to the report. */
@@ -79,6 +80,10 @@ bool parity_claim(struct parity_report *r, const char *name, bool holds, const c
 
 /* What this version does not do, with the reason.  Neither a pass nor a failure. */
 void parity_skip(struct parity_report *r, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* What lies among the fixtures and is none, with what it is.  Not counted. */
+void parity_note(struct parity_report *r, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 struct parity_counts {

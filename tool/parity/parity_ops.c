@@ -81,22 +81,20 @@ static struct conv_geometry conv_attributes(struct op_case *c)
 static struct tensor *build_conv2d(struct op_case *c)
 {
     struct conv_geometry geometry = conv_attributes(c);
-    struct tensor *x, *w, *b;
+    int64_t groups = case_int(c, "groups", 1, 1 << 20);
+    struct tensor *x = case_input(c, "x", CASE_PICTURE), *w = case_input(c, "weight", CASE_PICTURE);
+    struct tensor *b = case_optional(c, "bias", CASE_PLAIN);
 
-    if (case_int(c, "groups", 1, 1 << 20) != 1)
-        return c->status ? NULL : case_skip(c, "convolution in groups is not implemented");
-    x = case_input(c, "x", CASE_PICTURE);
-    w = case_input(c, "weight", CASE_PICTURE);
-    b = case_optional(c, "bias", CASE_PLAIN);
     if (c->status ||
         !case_need(c,
-                   x->shape.rank == 4 && w->shape.rank == 4 && x->shape.dim[3] == w->shape.dim[3] &&
-                       has_shape(b, SHAPE(w->shape.dim[0])) &&
+                   x->shape.rank == 4 && w->shape.rank == 4 &&
+                       x->shape.dim[3] == groups * w->shape.dim[3] &&
+                       w->shape.dim[0] % groups == 0 && has_shape(b, SHAPE(w->shape.dim[0])) &&
                        x->shape.dim[1] + geometry.top + geometry.bottom >= w->shape.dim[1] &&
                        x->shape.dim[2] + geometry.left + geometry.right >= w->shape.dim[2],
-                   "x [N, I, H, W], weight [O, I, kh, kw] no larger than x, bias [O]"))
+                   "x [N, I, H, W], weight [O, I / groups, kh, kw] no larger than x, bias [O]"))
         return NULL;
-    return op_conv2d(c->graph, x, w, b, geometry);
+    return op_conv2d_grouped(c->graph, x, w, b, geometry, groups);
 }
 
 /* --- norms -------------------------------------------------------------------------------- */
@@ -128,6 +126,38 @@ static struct tensor *build_group_norm(struct op_case *c)
 static struct tensor *build_group_norm_film(struct op_case *c)
 {
     return group_norm_of(c, true);
+}
+
+/* The library has no use for statistics of a batch, since a picture may not depend on its
+ * neighbours; but with all pixels of the batch as those of one picture they are a group norm of
+ * single channels.
+ */
+static struct tensor *build_batch_norm(struct op_case *c)
+{
+    double eps = case_real(c, "eps");
+    struct tensor *x = case_input(c, "x", CASE_PICTURE), *w = case_input(c, "weight", CASE_PLAIN);
+    struct tensor *b = case_input(c, "bias", CASE_PLAIN), *y;
+    int64_t C;
+
+    if (c->status)
+        return NULL;
+    C = shape_last(x->shape);
+    if (!case_need(c, x->shape.rank >= 3 && has_shape(w, SHAPE(C)) && has_shape(b, SHAPE(C)),
+                   "x [N, C, ...], weight and bias [C]"))
+        return NULL;
+    y = op_reshape(c->graph, x, SHAPE(1, shape_rows(x->shape), C));
+    y = op_groupnorm(c->graph, y, C, w, b, NULL, false, eps);
+    return op_reshape(c->graph, y, x->shape);
+}
+
+static struct tensor *build_l2_norm(struct op_case *c)
+{
+    double eps = case_real(c, "eps");
+    struct tensor *x = case_input(c, "x", CASE_PLAIN);
+
+    if (c->status || !case_need(c, x->shape.rank > 0 && eps > 0, "x [..., D], eps above 0"))
+        return NULL;
+    return op_l2norm(c->graph, x, eps);
 }
 
 static struct tensor *build_layer_norm(struct op_case *c)
@@ -494,6 +524,7 @@ static const struct op_builder builders[] = {
     {"attention_self", CASE_PLAIN, build_attention_self, NULL},
     {"attention_spatial", CASE_PICTURE, build_attention_spatial, NULL},
     {"avgpool2", CASE_PICTURE, build_avgpool, NULL},
+    {"batch_norm_train", CASE_PICTURE, build_batch_norm, NULL},
     {"concat_channels", CASE_PICTURE, build_concat, NULL},
     {"conv2d", CASE_PICTURE, build_conv2d, NULL},
     {"embedding", CASE_PLAIN, build_embedding, NULL},
@@ -502,6 +533,7 @@ static const struct op_builder builders[] = {
     {"gelu_tanh", CASE_PLAIN, build_pointwise, op_gelu},
     {"group_norm", CASE_PICTURE, build_group_norm, NULL},
     {"group_norm_film", CASE_PICTURE, build_group_norm_film, NULL},
+    {"l2_normalize", CASE_PLAIN, build_l2_norm, NULL},
     {"layer_norm", CASE_PLAIN, build_layer_norm, NULL},
     {"layer_norm_modulate", CASE_PLAIN, build_layer_norm_modulate, NULL},
     {"leaky_relu", CASE_PLAIN, build_leaky_relu, NULL},

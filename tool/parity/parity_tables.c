@@ -47,8 +47,8 @@ static enum status time_check(struct parity_report *r, struct parity_fixture *f,
     float *got;
     enum status st;
 
-    if (size[0] % 2) {
-        parity_skip(r, name, "time features of an odd width are not implemented");
+    if (size[0] < 2) {
+        parity_skip(r, name, "one number is too few for time features");
         return OK;
     }
     if ((st = fixture_f32(f, &t, fixture_part(f, ""), "time.t", err)) ||

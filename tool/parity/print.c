@@ -14,7 +14,7 @@
 
 static const char *verdict_name(enum parity_verdict v)
 {
-    static const char *const names[] = {"pass", "FAIL", "skip"};
+    static const char *const names[] = {"pass", "FAIL", "skip", "note"};
 
     return names[v];
 }
@@ -53,11 +53,14 @@ static void group_print(const struct parity_report *r, int64_t first, int64_t en
 
         skipped += e->verdict == PARITY_SKIP;
         failed += e->verdict == PARITY_FAIL;
-        compared += e->verdict != PARITY_SKIP;
+        compared += e->verdict == PARITY_PASS || e->verdict == PARITY_FAIL;
         if (e->count > 0 && (!worst || e->worst * worst->limit > worst->worst * e->limit))
             worst = e;
     }
-    fprintf(out, "%s  %s", compared == 0 ? "skip" : failed > 0 ? "FAIL" : "pass", a->fixture);
+    fprintf(out, "%s  %s",
+            compared > 0 ? verdict_name(failed > 0 ? PARITY_FAIL : PARITY_PASS)
+                         : verdict_name(skipped > 0 ? PARITY_SKIP : PARITY_NOTE),
+            a->fixture);
     if (a->group[0])
         fprintf(out, "  %s", a->group);
     if (end == first + 1 && !worst && a->note) { /* one sentence says it all */
