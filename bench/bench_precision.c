@@ -165,7 +165,7 @@ static void measure_layers(struct layers *all, const struct model *m)
     const struct network_io *io = &m->network->io;
     struct shape shape = SHAPE(2, io->height, io->width, io->in_channels);
     struct rng r = rng_stream(2, RNG_TEST, 0);
-    struct network_input in;
+    struct network_input in = {0};
     int32_t labels[2] = {0, 0};
     struct error err = {0};
     struct graph *g = NULL;

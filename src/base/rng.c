@@ -3,14 +3,17 @@
  *
  * Philox encrypts a counter with a key: the n-th block of a stream needs no block before it, so
  * streams cost nothing to open and never overlap.  The key is the seed; the counter's upper half
- * holds the purpose and the index, its lower half counts blocks (2^32 blocks of four words a
- * stream).
+ * holds the purpose, a place and the index, its lower half counts blocks (2^32 blocks of four words
+ * a stream).
  */
 #include "base/rng.h"
 
+#include "base/simd.h"
+
 #include <math.h>
 
-static void philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
+static inline __attribute__((always_inline)) void philox(uint32_t out[4], const uint32_t counter[4],
+                                                         const uint32_t key[2])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
@@ -28,12 +31,38 @@ static void philox(uint32_t out[4], const uint32_t counter[4], const uint32_t ke
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
-struct rng rng_stream(uint64_t seed, enum rng_purpose purpose, uint64_t index)
+struct rng rng_stream_at(uint64_t seed, enum rng_purpose purpose, uint64_t index, uint32_t place)
 {
     return (struct rng){
         .key = {(uint32_t)seed, (uint32_t)(seed >> 32)},
-        .counter = {0, (uint32_t)index, (uint32_t)(index >> 32), (uint32_t)purpose},
+        .counter = {0, (uint32_t)index, (uint32_t)(index >> 32), (uint32_t)purpose | place << 8},
     };
+}
+
+struct rng rng_stream(uint64_t seed, enum rng_purpose purpose, uint64_t index)
+{
+    return rng_stream_at(seed, purpose, index, 0);
+}
+
+IMGEN_CLONES static void fill_blocks(uint32_t *restrict out, const uint32_t counter[4],
+                                     const uint32_t key[2], int64_t n)
+{
+    const uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+    const uint32_t k[2] = {key[0], key[1]};
+
+#pragma omp simd
+    for (int64_t b = 0; b < n; b++) {
+        const uint32_t c[4] = {c0 + (uint32_t)b, c1, c2, c3};
+
+        philox(out + 4 * b, c, k);
+    }
+}
+
+void rng_blocks(uint32_t *out, const struct rng *r, uint32_t first, int64_t n)
+{
+    const uint32_t counter[4] = {first, r->counter[1], r->counter[2], r->counter[3]};
+
+    fill_blocks(out, counter, r->key, n);
 }
 
 uint32_t rng_u32(struct rng *r)

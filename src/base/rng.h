@@ -13,17 +13,18 @@
 
 /* What the numbers are for.  Values are part of every saved run: append, never renumber. */
 enum rng_purpose {
-    RNG_INIT = 1,    /* initial parameters; index: parameter                     */
-    RNG_NOISE = 2,   /* x_0 of training; index: number of the sample drawn       */
-    RNG_TIME = 3,    /* t of training; index: number of the sample drawn         */
-    RNG_DROP = 4,    /* label dropping; index: number of the sample drawn        */
-    RNG_SHUFFLE = 5, /* order of a data set; index: epoch                        */
-    RNG_AUGMENT = 6, /* flips and crops; index: number of the sample drawn       */
-    RNG_DATA = 7,    /* procedural pictures; index: picture                      */
-    RNG_START = 8,   /* X_0 of sampling; index: picture                          */
-    RNG_STEP = 9,    /* noise of SDE steps; index: picture                       */
-    RNG_TEST = 10,   /* tests and benchmarks                                     */
-    RNG_EVAL = 11,   /* subsets and directions of a measure; index: which        */
+    RNG_INIT = 1,     /* initial parameters; index: parameter                     */
+    RNG_NOISE = 2,    /* x_0 of training; index: number of the sample drawn       */
+    RNG_TIME = 3,     /* t of training; index: number of the sample drawn         */
+    RNG_DROP = 4,     /* label dropping; index: number of the sample drawn        */
+    RNG_SHUFFLE = 5,  /* order of a data set; index: epoch                        */
+    RNG_AUGMENT = 6,  /* flips and crops; index: number of the sample drawn       */
+    RNG_DATA = 7,     /* procedural pictures; index: picture                      */
+    RNG_START = 8,    /* X_0 of sampling; index: picture                          */
+    RNG_STEP = 9,     /* noise of SDE steps; index: picture                       */
+    RNG_TEST = 10,    /* tests and benchmarks                                     */
+    RNG_EVAL = 11,    /* subsets and directions of a measure; index: which        */
+    RNG_DROPOUT = 12, /* dropout in training; index: number of the sample drawn   */
 };
 
 struct rng {
@@ -34,6 +35,14 @@ struct rng {
 };
 
 struct rng rng_stream(uint64_t seed, enum rng_purpose purpose, uint64_t index);
+
+/* One of RNG_PLACES streams of the same name; place 0 is rng_stream's. */
+enum { RNG_PLACES = 1 << 24 };
+struct rng rng_stream_at(uint64_t seed, enum rng_purpose purpose, uint64_t index, uint32_t place);
+
+/* out[0 .. 4 n - 1]: the words of rng_u32 from the 4 first-th of the stream on, wherever r has read
+ * to; r stays as it is. */
+void rng_blocks(uint32_t *out, const struct rng *r, uint32_t first, int64_t n);
 
 uint32_t rng_u32(struct rng *r);
 /* Uniform on [0, 1), 53 bits. */

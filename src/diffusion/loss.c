@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "diffusion/label_drop.h"
+#include "ops/dropout.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,6 +37,8 @@ static enum status batch_init(struct flow_batch *b, int heads, int64_t rows, int
         (st = mem_new((void **)&b->target, n, k * m, "targets of a batch", err)) ||
         (st = mem_new((void **)&b->gain, n, k * sizeof(*b->gain), "gains of a batch", err)) ||
         (st = mem_new((void **)&b->t, n, sizeof(*b->t), "times of a batch", err)) ||
+        (st = mem_new((void **)&b->drop, n, DROP_WORDS * sizeof(*b->drop), "samples of a batch",
+                      err)) ||
         (st = mem_new((void **)&b->time, n, sizeof(*b->time), "times of a batch", err)))
         return st;
     return mem_new((void **)&b->label, n, sizeof(*b->label), "labels of a batch", err);
@@ -60,6 +63,7 @@ void flow_batch_release(struct flow_batch *b)
     free(b->t);
     free(b->time);
     free(b->label);
+    free(b->drop);
     memset(b, 0, sizeof(*b));
 }
 
@@ -140,6 +144,15 @@ static enum status row_show(struct flow_batch *b, int64_t row, const float *z, i
     return OK;
 }
 
+/* In whole words, low before high, since a tape's inputs are int32. */
+static void row_name(struct flow_batch *b, int64_t row, uint64_t seed, uint64_t sample)
+{
+    const uint32_t words[DROP_WORDS] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)sample,
+                                        (uint32_t)(sample >> 32)};
+
+    memcpy(b->drop + DROP_WORDS * row, words, sizeof words);
+}
+
 enum status flow_batch_draw(struct flow_batch *b, const struct flow_task *task, const float *z,
                             const int32_t *label, uint64_t first, struct error *err)
 {
@@ -152,6 +165,7 @@ enum status flow_batch_draw(struct flow_batch *b, const struct flow_task *task, 
         enum status st = task->clean ? row_show(b, i, z, y)
                                      : row_draw(b, i, task, z, y, first + (uint64_t)i, &mine);
 
+        row_name(b, i, task->seed, first + (uint64_t)i);
         if (st) {
 #pragma omp critical(flow_batch_failed)
             {

@@ -38,6 +38,7 @@ struct flow_batch {
     float *t;       /* [rows]                                                    */
     float *time;    /* [rows]: t as the network reads it                         */
     int32_t *label; /* [rows]: y or null_label                                   */
+    int32_t *drop;  /* [rows, DROP_WORDS]: the samples' names for op_dropout     */
 };
 
 /* rows, length > 0.  E_MEMORY.  Release also after a failure. */

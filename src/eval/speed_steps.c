@@ -131,7 +131,7 @@ static struct tensor *record_step(struct graph *g, struct training *s)
 {
     const struct network *net = s->model->network;
     const struct network_io *io = &net->io;
-    struct network_input in;
+    struct network_input in = {0};
     struct tensor *y, *loss;
 
     graph_reset(g);

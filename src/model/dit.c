@@ -50,6 +50,8 @@ static const struct option options[] = {
      .hi = 1024},
     {"mlp_ratio", "width of the feed-forward part over the width", OPTION_REAL,
      offsetof(struct dit_config, mlp_ratio), "4", .lo = 0.25, .hi = 16},
+    {"dropout", "share of what a block adds that is left out, in training alone", OPTION_REAL,
+     offsetof(struct dit_config, dropout), "0", .lo = 0, .hi = 0.9},
     {"learn_sigma", "predict a variance beside each channel", OPTION_BOOL,
      offsetof(struct dit_config, learn_sigma), .fallback = "false"},
     {"rmsnorm", "RMS norm in place of layer norm", OPTION_BOOL,
@@ -177,6 +179,7 @@ static struct dit_block_form form_of(const struct dit_config *c)
         .swiglu = c->swiglu,
         .qk_norm = c->qk_norm,
         .no_shift = c->no_shift,
+        .dropout = c->dropout,
     };
 }
 
@@ -246,7 +249,7 @@ static struct tensor *dit_forward(struct graph *g, const struct network *net,
     for (int i = 0; i < m->d.depth; i++) {
         struct segment s = segment_open(g);
 
-        x = dit_block_forward(g, net, i, &m->block[i], &m->rotary, x, cond);
+        x = dit_block_forward(g, net, i, &m->block[i], &m->rotary, x, cond, in.drop);
         segment_close(g, s);
         network_show(net, x, "blocks.%d", i);
     }

@@ -16,6 +16,7 @@ struct dit_config {
     int preset;             /* enum dit_preset; sets width, depth and heads         */
     int64_t patch, width, depth, heads;
     double mlp_ratio;
+    double dropout;   /* share of each branch's result left out in training         */
     bool learn_sigma; /* twice the output channels                                  */
     bool rmsnorm, swiglu, rope, qk_norm, no_shift; /* Yao et al. 2025 (LightningDiT) */
 };

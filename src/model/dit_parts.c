@@ -137,6 +137,7 @@ void dit_block_declare(struct dit_block *b, const struct dit_geometry *d,
 
     b->heads = d->heads;
     b->no_shift = form->no_shift;
+    b->dropout = form->dropout;
     if (form->rmsnorm) {
         b->norm1 = norm_weight(s, "norm1.weight", D);
         b->norm2 = norm_weight(s, "norm2.weight", D);
@@ -175,10 +176,10 @@ static void show_norm(struct graph *g, const struct network *net, const struct d
                      "blocks.%d.norm1", i);
 }
 
-/* Peebles and Xie 2023, figure 3. */
+/* Peebles and Xie 2023, figure 3; dropout where Vaswani et al. 2017, 5.4, have it. */
 struct tensor *dit_block_forward(struct graph *g, const struct network *net, int i,
                                  const struct dit_block *b, const struct dit_rotary *rotary,
-                                 struct tensor *x, struct tensor *c)
+                                 struct tensor *x, struct tensor *c, struct tensor *drop)
 {
     enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2 };
     struct tensor *ada = nn_linear(g, &b->ada, c), *part[6] = {0}, *h;
@@ -196,9 +197,11 @@ struct tensor *dit_block_forward(struct graph *g, const struct network *net, int
     }
     h = attend(g, b, rotary, dit_norm_modulate(g, b->norm1, x, part[SHIFT1], part[SCALE1]));
     network_show(net, h, "blocks.%d.attn", i);
+    h = nn_dropout(g, h, drop, b->dropout, 2 * i);
     x = op_gated_add(g, x, part[GATE1], h);
     h = dit_mlp_forward(g, &b->mlp, dit_norm_modulate(g, b->norm2, x, part[SHIFT2], part[SCALE2]));
     network_show(net, h, "blocks.%d.mlp", i);
+    h = nn_dropout(g, h, drop, b->dropout, 2 * i + 1);
     return op_gated_add(g, x, part[GATE2], h);
 }
 

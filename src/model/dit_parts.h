@@ -51,12 +51,14 @@ struct dit_rotary {
 struct dit_block_form {
     int64_t hidden; /* of the feed-forward */
     bool rmsnorm, swiglu, qk_norm, no_shift;
+    double dropout; /* of what either branch adds, in training */
 };
 
 /* A block with adaLN-Zero: "attn", "mlp", "adaLN_modulation.1". */
 struct dit_block {
     int64_t heads;
     bool no_shift;
+    double dropout;
     const struct param *norm1, *norm2; /* RMS norm only                               */
     struct linear ada;                 /* c -> shift, scale and gate of both branches */
     struct linear qkv, proj;
@@ -65,10 +67,10 @@ struct dit_block {
 };
 void dit_block_declare(struct dit_block *b, const struct dit_geometry *d,
                        const struct dit_block_form *form, struct scope s);
-/* Block i of a network: x [N, T, D];  c [N, D], after SiLU. */
+/* Block i of a network: x [N, T, D];  c [N, D], after SiLU;  drop: network_input.drop. */
 struct tensor *dit_block_forward(struct graph *g, const struct network *net, int i,
                                  const struct dit_block *b, const struct dit_rotary *rotary,
-                                 struct tensor *x, struct tensor *c);
+                                 struct tensor *x, struct tensor *c, struct tensor *drop);
 
 /* norm(x) (1 + scale) + shift: layer norm, or root-mean-square norm when `rms` (a weight [width])
  * is not NULL.  x [N, T, D]; shift, scale [N, D]; shift may be NULL. */

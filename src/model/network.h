@@ -20,10 +20,12 @@ struct network;
  * the training configuration);  y int32 [N], or NULL for a network without labels.  For a network
  * that reads an encoded sequence: context [N, L, D] with D = io.context_width and any L;
  * context_mask int32 [N, L], not 0 where a token counts, or NULL when all do; pooled [N, P], P =
- * io.pooled_width, or NULL where that is 0. */
+ * io.pooled_width, or NULL where that is 0.  drop int32 [N, DROP_WORDS] names the samples
+ * (op_dropout) in training, for networks that leave values out; NULL: nothing is left out. */
 struct network_input {
     struct tensor *x, *t, *y;
     struct tensor *context, *context_mask, *pooled;
+    struct tensor *drop;
 };
 
 /* Called with intermediate values by their name in public code ("blocks.3"); for tests and lessons.

@@ -62,6 +62,8 @@ static const struct option options[] = {
      offsetof(struct unet_config, label_token), .fallback = "false"},
     {"groups", "most groups of the norms (adm, ddpmpp)", OPTION_INT,
      offsetof(struct unet_config, groups), "32", .lo = 1, .hi = 1024},
+    {"dropout", "share of a block's inside that is left out, in training alone", OPTION_REAL,
+     offsetof(struct unet_config, dropout), "0", .lo = 0, .hi = 0.9},
     {"film", "time and label scale and shift each block (adm, ddpmpp)", OPTION_BOOL,
      offsetof(struct unet_config, film), .fallback = "true"},
     {"residual_resample", "residual blocks go down and up (adm: or a convolution)", OPTION_BOOL,
@@ -110,7 +112,10 @@ static int decoder_steps(const struct unet_config *c)
 
 static void add(struct unet *m, const struct unet_config *c, struct scope s, struct unet_place p)
 {
-    unet_entry_declare(&m->entry[m->encoder.n + m->n_out++], c, s, &p);
+    struct unet_entry *e = &m->entry[m->encoder.n + m->n_out];
+
+    e->order = m->encoder.n + 2 + m->n_out++; /* two are of the middle */
+    unet_entry_declare(e, c, s, &p);
 }
 
 static void decoder_declare(struct unet *m, const struct unet_config *c, struct scope s)

@@ -29,6 +29,7 @@ struct unet_config {
     int64_t depth;             /* transformer blocks at each attention to a sequence           */
     bool label_token;          /* labels are a learned sequence of one token                   */
     int64_t groups;            /* of group norm                                                */
+    double dropout;            /* share of a block's inside left out in training               */
     bool film;                 /* time and label scale and shift (else they are added)         */
     bool residual_resample;    /* residual blocks go down and up (else a convolution does)     */
     bool new_attention_order;  /* packed [q | k | v] (else head by head)                       */

@@ -176,16 +176,18 @@ static struct tensor *sum(struct graph *g, const struct normed_block *b, struct 
 }
 
 /* x [N, H, W, C];  emb [N, E], after SiLU. */
-static struct tensor *res_forward(struct graph *g, const struct normed_block *b, struct tensor *x,
-                                  struct tensor *emb)
+static struct tensor *res_forward(struct graph *g, const struct network *net,
+                                  const struct unet_entry *entry, struct tensor *x,
+                                  struct tensor *emb, const struct network_input *in)
 {
+    const struct normed_block *b = &entry->normed;
     struct tensor *h = nn_group_norm(g, &b->norm1, x, NULL, true), *e;
 
     h = nn_conv(g, &b->conv1, unet_resample(g, h, b->resample));
     e = nn_linear(g, &b->embed, emb);
     h = b->film ? nn_group_norm(g, &b->norm2, h, e, true)
                 : nn_group_norm(g, &b->norm2, op_add_vec(g, h, e), NULL, true);
-    h = nn_conv(g, &b->conv2, h);
+    h = nn_conv(g, &b->conv2, unet_dropout(g, net, entry, in, h));
     x = unet_resample(g, x, b->resample);
     return sum(g, b, b->has_skip ? nn_conv(g, &b->skip, x) : x, h);
 }
@@ -211,7 +213,7 @@ static struct tensor *entry_forward(struct graph *g, const struct network *net,
         return nn_conv(g, &e->first, x);
     if (b->is_conv)
         return nn_conv(g, &b->conv1, b->resample == UP ? unet_resample(g, x, UP) : x);
-    x = res_forward(g, b, x, emb);
+    x = res_forward(g, net, e, x, emb, in);
     if (b->reads)
         return nn_spatial_transformer(g, net, &b->transformer, x, in->context, in->context_mask);
     return b->attends ? attn_forward(g, b, x) : x;

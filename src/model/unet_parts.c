@@ -166,6 +166,14 @@ struct tensor *unet_resample(struct graph *g, struct tensor *x, enum resample re
     return resample == DOWN ? op_avgpool2(g, x) : resample == UP ? op_upsample2(g, x) : x;
 }
 
+struct tensor *unet_dropout(struct graph *g, const struct network *net, const struct unet_entry *e,
+                            const struct network_input *in, struct tensor *h)
+{
+    const struct unet_config *c = net->config;
+
+    return nn_dropout(g, h, in->drop, c->dropout, e->order);
+}
+
 const struct unet_style_ops *unet_style_of(const struct unet_config *c)
 {
     return c->style == UNET_EDM2 ? &unet_preserving : &unet_normed;
@@ -255,7 +263,7 @@ int unet_encoder_blocks(const struct unet_config *c)
 static void add(struct unet_encoder *m, const struct unet_config *c, struct scope s,
                 struct unet_place p)
 {
-    p.number = m->n;
+    p.number = m->entry[m->n].order = m->n;
     unet_entry_declare(&m->entry[m->n], c, s, &p);
     m->skip[m->n++] = p.out;
 }
@@ -283,6 +291,7 @@ void unet_encoder_declare(struct unet_encoder *m, struct unet_entry *entry,
     for (int i = 0; i < 2; i++) {
         p.index = i;
         p.part = 2 * i; /* an attention stands between them */
+        m->middle[i].order = m->n + i;
         unet_entry_declare(&m->middle[i], c, s, &p);
     }
 }

@@ -77,6 +77,7 @@ struct unet_entry {
     char name[40];        /* of its module in public files: "input_blocks.3", "enc.16x16_block1" */
     bool is_first, joins; /* the first convolution; sees a result of the encoder beside its own   */
     bool shows;           /* the last step of its module                                          */
+    int order;            /* among the steps of the whole walk                                    */
     union {
         struct normed_block normed;
         struct mp_block mp;
@@ -99,6 +100,11 @@ bool unet_place_attends(const struct unet_config *c, const struct unet_place *p)
 enum resample unet_place_resample(const struct unet_place *p);
 /* x at half, double or the same size. */
 struct tensor *unet_resample(struct graph *g, struct tensor *x, enum resample resample);
+
+/* The inside of a residual block before its last convolution, with values left out in training as
+ * the configuration says (Ho et al. 2020). */
+struct tensor *unet_dropout(struct graph *g, const struct network *net, const struct unet_entry *e,
+                            const struct network_input *in, struct tensor *h);
 
 /* --- styles ------------------------------------------------------------------------------------
  */
@@ -146,10 +152,11 @@ struct unet_style_ops {
 extern const struct unet_style_ops unet_normed, unet_preserving;
 const struct unet_style_ops *unet_style_of(const struct unet_config *c);
 
-/* Declare one step of the walk under s. */
+/* Declare one step of the walk, whose order is set, under s. */
 void unet_entry_declare(struct unet_entry *e, const struct unet_config *c, struct scope s,
                         const struct unet_place *p);
-/* Record it, in a segment of its own.  emb: of `embedding`; in: read for its context alone. */
+/* Record it, in a segment of its own.  emb: of `embedding`; in: read for its context and for drop.
+ */
 struct tensor *unet_entry_forward(struct graph *g, const struct network *net,
                                   const struct unet_style_ops *style, const struct unet_entry *e,
                                   struct tensor *x, struct tensor *emb,

@@ -121,13 +121,14 @@ static void entry_declare(struct unet_entry *e, const struct unet_config *c, str
 }
 
 /* The branch that convolves: x [N, H, W, C], emb [N, E]. */
-static struct tensor *branch(struct graph *g, const struct mp_block *b, struct tensor *x,
-                             struct tensor *emb)
+static struct tensor *branch(struct graph *g, const struct network *net, const struct unet_entry *e,
+                             struct tensor *x, struct tensor *emb, const struct network_input *in)
 {
+    const struct mp_block *b = &e->mp;
     struct tensor *h = mp(g, &b->res0, op_mp_silu(g, x), NULL);
 
     h = op_modulate(g, h, NULL, mp(g, &b->embed, emb, b->embed_gain));
-    return mp(g, &b->res1, op_mp_silu(g, h), NULL);
+    return mp(g, &b->res1, unet_dropout(g, net, e, in, op_mp_silu(g, h)), NULL);
 }
 
 /* Queries, keys and values of each head at unit magnitude: scores are cosines times sqrt d. */
@@ -156,14 +157,12 @@ static struct tensor *entry_forward(struct graph *g, const struct network *net,
     const struct mp_block *b = &e->mp;
     struct tensor *h;
 
-    (void)net;
-    (void)in;
     if (e->is_first)
         return first_forward(g, e, x);
     x = unet_resample(g, x, b->resample);
     if (b->encodes)
         x = op_pixel_norm(g, b->has_skip ? mp(g, &b->skip, x, NULL) : x);
-    h = branch(g, b, x, emb);
+    h = branch(g, net, e, x, emb, in);
     if (!b->encodes && b->has_skip)
         x = mp(g, &b->skip, x, NULL);
     x = op_mp_sum(g, x, h, RES_BALANCE);

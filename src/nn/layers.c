@@ -6,6 +6,7 @@
  */
 #include "nn/layers.h"
 
+#include "ops/dropout.h"
 #include "ops/norm.h"
 
 static struct init bias_rule(enum init_kind weight_rule, int64_t fan_in)
@@ -129,4 +130,10 @@ struct tensor *nn_group_norm(struct graph *g, const struct group_norm *n, struct
 {
     return op_groupnorm(g, x, n->groups, nn_param(g, n->weight), nn_param(g, n->bias), film, silu,
                         n->eps);
+}
+
+struct tensor *nn_dropout(struct graph *g, struct tensor *x, struct tensor *drop, double p,
+                          int64_t place)
+{
+    return drop && p > 0 ? op_dropout(g, x, drop, p, place) : x;
 }

@@ -65,4 +65,9 @@ void group_norm_init(struct group_norm *n, struct scope s, int64_t channels, int
 struct tensor *nn_group_norm(struct graph *g, const struct group_norm *n, struct tensor *x,
                              struct tensor *film, bool silu);
 
+/* x with values left out with probability p (op_dropout), where drop names the samples; x itself
+ * where drop is NULL or p is 0.  place: of this layer in its network. */
+struct tensor *nn_dropout(struct graph *g, struct tensor *x, struct tensor *drop, double p,
+                          int64_t place);
+
 #endif

@@ -89,7 +89,7 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows)
 {
     const struct network_io *io = &p->model->network->io;
     struct graph *g = p->graph;
-    struct network_input in;
+    struct network_input in = {0};
     struct tensor *y;
 
     graph_reset(g);

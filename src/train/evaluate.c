@@ -188,7 +188,7 @@ static struct tensor *record_rows(struct evaluation *v, const struct network *ne
 {
     const struct network_io *io = &net->io;
     struct graph *g = v->g;
-    struct network_input in;
+    struct network_input in = {0};
     struct tensor *y;
 
     graph_reset(g);

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "data/loader.h"
 #include "diffusion/loss.h"
+#include "ops/dropout.h"
 #include "ops/loss.h"
 #include "train/adamw.h"
 #include "train/checkpoint.h"
@@ -303,6 +304,7 @@ static struct tensor *record_loss(struct trainer *t)
     in.x = graph_input(g, shape, t->batch.x);
     in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.time);
     in.y = net->io.n_labels ? graph_input_i32(g, SHAPE(t->batch.rows), t->batch.label) : NULL;
+    in.drop = graph_input_i32(g, SHAPE(t->batch.rows, DROP_WORDS), t->batch.drop);
     y = network_forward(g, net, in);
     loss = net->io.classifies ? classify_loss(g, y, t->batch.label)
                               : criterion_record(g, &t->criterion, &t->batch, y, t->pixels);

@@ -102,6 +102,25 @@ static void arrays_are_the_same_draws(void **state)
         assert_true(x[i] == (float)rng_normal(&b));
 }
 
+/* Any part of a stream, without what lies before it. */
+static void blocks_are_the_same_draws(void **state)
+{
+    enum { BLOCKS = 37, BEFORE = 5 };
+    struct rng a = rng_stream_at(5, RNG_DROPOUT, 6, 7), b = a;
+    uint32_t words[4 * BLOCKS];
+
+    (void)state;
+    rng_u32(&b);
+    rng_blocks(words, &b, BEFORE, BLOCKS);
+    for (int i = 0; i < 4 * BEFORE; i++)
+        rng_u32(&a);
+    for (int i = 0; i < 4 * BLOCKS; i++)
+        assert_int_equal(words[i], rng_u32(&a));
+    a = rng_stream(5, RNG_DROPOUT, 6);
+    b = rng_stream_at(5, RNG_DROPOUT, 6, 0);
+    assert_int_equal(rng_u32(&a), rng_u32(&b));
+}
+
 static void below_is_exact(void **state)
 {
     struct rng r = rng_stream(7, RNG_TEST, 8);
@@ -133,6 +152,7 @@ static void streams_do_not_meet(void **state)
         rng_stream(1ull << 32, RNG_INIT, 0), rng_stream(0, RNG_NOISE, 0),
         rng_stream(0, RNG_INIT, 1),          rng_stream(0, RNG_INIT, 1ull << 32),
         rng_stream(UINT64_MAX, RNG_INIT, 0), rng_stream(0, RNG_INIT, UINT64_MAX),
+        rng_stream_at(0, RNG_INIT, 0, 1),    rng_stream_at(0, RNG_INIT, 0, RNG_PLACES - 1),
     };
     enum { N = sizeof streams / sizeof *streams, DRAWN = 100000 };
 
@@ -172,13 +192,10 @@ static void streams_are_fixed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_gives_known_answers),
-        cmocka_unit_test(uniform_has_its_moments),
-        cmocka_unit_test(normal_has_its_moments),
-        cmocka_unit_test(arrays_are_the_same_draws),
-        cmocka_unit_test(below_is_exact),
-        cmocka_unit_test(streams_do_not_meet),
-        cmocka_unit_test(streams_are_fixed),
+        cmocka_unit_test(philox_gives_known_answers), cmocka_unit_test(uniform_has_its_moments),
+        cmocka_unit_test(normal_has_its_moments),     cmocka_unit_test(arrays_are_the_same_draws),
+        cmocka_unit_test(blocks_are_the_same_draws),  cmocka_unit_test(below_is_exact),
+        cmocka_unit_test(streams_do_not_meet),        cmocka_unit_test(streams_are_fixed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

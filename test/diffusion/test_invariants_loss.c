@@ -6,6 +6,7 @@
  * must be the floor C*, which is known (1.9) or tabulated, within the error of the mean.
  */
 #include "diffusion/loss.h"
+#include "ops/dropout.h"
 #include "support/mixtures.h"
 
 #include <jansson.h>
@@ -308,9 +309,31 @@ static void batches_may_be_cut_anywhere(void **state)
         assert_memory_equal(half[i].label, whole.label + i * SMALL / 2,
                             SMALL / 2 * sizeof(int32_t));
         assert_memory_equal(half[i].t, whole.t + i * SMALL / 2, SMALL / 2 * sizeof(float));
+        assert_memory_equal(half[i].drop, whole.drop + i * SMALL / 2 * DROP_WORDS,
+                            SMALL / 2 * DROP_WORDS * sizeof(int32_t));
         flow_batch_release(&half[i]);
     }
     flow_batch_release(&whole);
+}
+
+/* What dropout is drawn from: the run's seed and the sample's number in it, another one each. */
+static void samples_are_named_for_dropout(void **state)
+{
+    const uint64_t first = ((uint64_t)5 << 32) - 3;
+    struct flow_task task = task_named("condot", 0, 1, PREDICT_VELOCITY, 0);
+    struct flow_batch b;
+
+    (void)state;
+    task.seed = (uint64_t)7 << 32 | 0x90000001;
+    draw_small(&b, &task, SMALL, NULL, first);
+    for (int i = 0; i < SMALL; i++) {
+        const int32_t *name = b.drop + DROP_WORDS * i;
+
+        assert_int_equal((uint64_t)(uint32_t)name[1] << 32 | (uint32_t)name[0], task.seed);
+        assert_int_equal((uint64_t)(uint32_t)name[3] << 32 | (uint32_t)name[2],
+                         first + (uint64_t)i);
+    }
+    flow_batch_release(&b);
 }
 
 /* The trap of theory.md 7.1: the target is dalpha z + dbeta eps, on condot z - eps. */
@@ -373,6 +396,7 @@ int main(void)
         cmocka_unit_test(i23_losses_differ_by_a_constant),
         cmocka_unit_test(labels_change_neither_x_nor_target),
         cmocka_unit_test(batches_may_be_cut_anywhere),
+        cmocka_unit_test(samples_are_named_for_dropout),
         cmocka_unit_test(condot_target_is_data_minus_noise),
         cmocka_unit_test(unlabelled_data_get_the_null_label),
         cmocka_unit_test(a_share_outside_0_1_is_refused),

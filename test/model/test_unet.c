@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "graph/graph.h"
 #include "ops/basic.h"
+#include "ops/dropout.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -190,6 +191,9 @@ static const struct {
     {"ddpmpp", {TINY, "style=ddpmpp", "classes=3", "film=false", NULL}},
     {"ddpmpp, film", {TINY, "style=ddpmpp", "heads=2", NULL}},
     {"edm2", {TINY, "style=edm2", "classes=3", "head_channels=4", NULL}},
+    {"adm, dropout", {TINY, "dropout=0.4", NULL}},
+    {"ddpmpp, dropout", {TINY, "style=ddpmpp", "dropout=0.2", NULL}},
+    {"edm2, dropout", {TINY, "style=edm2", "head_channels=4", "dropout=0.4", NULL}},
     {"edm2, no labels", {TINY, "style=edm2", "mult=2,1", "attention=1,2", NULL}},
 };
 
@@ -197,7 +201,8 @@ static const struct {
 struct feed {
     float x[N * SIDE * SIDE * CHANNELS], cot[N * SIDE * SIDE * CHANNELS], t[N];
     float context[N * LENGTH * WORD];
-    int32_t y[N], mask[N * LENGTH];
+    int32_t y[N], mask[N * LENGTH], drop[N * DROP_WORDS];
+    bool trains; /* the network is told which samples these are, and may leave values out */
 };
 
 static void feed_draw(struct feed *f, uint64_t seed)
@@ -207,7 +212,10 @@ static void feed_draw(struct feed *f, uint64_t seed)
     rng_normals(&r, f->x, COUNT(f->x));
     rng_normals(&r, f->cot, COUNT(f->cot));
     rng_normals(&r, f->context, COUNT(f->context));
+    f->trains = true;
     for (int n = 0; n < N; n++) {
+        memcpy(f->drop + n * DROP_WORDS, (const int32_t[]){(int32_t)seed, 0, 17 + n, 0},
+               DROP_WORDS * sizeof *f->drop);
         f->t[n] = (float)rng_uniform(&r);
         f->y[n] = n;
     }
@@ -249,6 +257,8 @@ static double run(struct network *net, const struct feed *f, unsigned flags, int
         in.context = graph_input(g, SHAPE(N, LENGTH, WORD), f->context);
         in.context_mask = graph_input_i32(g, SHAPE(N, LENGTH), f->mask);
     }
+    if (f->trains)
+        in.drop = graph_input_i32(g, SHAPE(N, DROP_WORDS), f->drop);
     y = network_forward(g, net, in);
     graph_keep(g, y);
     if (gradients)
@@ -317,6 +327,46 @@ static void test_gradients(void **state)
             check_direction(tiny[i].name, net, f, seed);
         network_free(net);
     }
+    free(f);
+}
+
+/* Values are left out in training alone: without names for the samples the network is the one that
+ * was built without dropout, with them it is another for other samples. */
+static void test_dropout(void **state)
+{
+    static const char *const styles[] = {"style=adm", "style=ddpmpp", "style=edm2"};
+    struct feed *f = malloc(sizeof *f);
+    float *out = malloc(4 * sizeof f->cot);
+
+    (void)state;
+    assert_true(f && out);
+    feed_draw(f, 5);
+    for (int i = 0; i < 3; i++) {
+        const char *plain[] = {TINY, styles[i], "head_channels=4", NULL};
+        const char *drops[] = {TINY, styles[i], "head_channels=4", "dropout=0.4", NULL};
+        struct network *net[2] = {must_build(plain, true), must_build(drops, true)};
+        size_t n = COUNT(f->cot);
+
+        for (int k = 0; k < 2; k++) {
+            fill(net[k], 5);
+            f->trains = false;
+            run(net[k], f, 0, 2, false, out + (size_t)k * n);
+        }
+        f->trains = true;
+        run(net[0], f, 0, 2, false, out + 2 * n);
+        assert_memory_equal(out, out + n, sizeof f->cot);
+        assert_memory_equal(out, out + 2 * n, sizeof f->cot);
+        run(net[1], f, 0, 2, false, out + 2 * n);
+        f->drop[2] += N;
+        run(net[1], f, 0, 2, false, out + 3 * n);
+        f->drop[2] -= N;
+        assert_memory_not_equal(out + 2 * n, out, sizeof f->cot);
+        assert_memory_not_equal(out + 2 * n, out + 3 * n, sizeof f->cot / N);
+        assert_memory_equal(out + 2 * n + n / N, out + 3 * n + n / N, sizeof f->cot / N);
+        for (int k = 0; k < 2; k++)
+            network_free(net[k]);
+    }
+    free(out);
     free(f);
 }
 
@@ -473,8 +523,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_public_sizes), cmocka_unit_test(test_public_names),
-        cmocka_unit_test(test_gradients),    cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_magnitudes),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_gradients),    cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_bits),         cmocka_unit_test(test_magnitudes),
+        cmocka_unit_test(test_refusals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

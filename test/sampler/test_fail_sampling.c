@@ -96,7 +96,7 @@ static void batches_without_memory(void **state)
             break;
         assert_int_equal(st, E_MEMORY);
     }
-    assert_int_equal(k, 6);
+    assert_int_equal(k, 7);
 }
 
 int main(void)

@@ -37,6 +37,11 @@ static const char tiny[] = "[data]\nformat = anchor-shapes\n"
                            "[train]\nbatch = 4\nwarmup = 5\nlog_every = 1\nsample_every = 0\n"
                            "flip = false\n";
 
+static const char tiny_dit[] = "[data]\nformat = anchor-shapes\n[model]\nnetwork = dit\n"
+                               "[dit]\nwidth = 16\ndepth = 2\nheads = 2\npatch = 4\n"
+                               "[train]\nbatch = 4\nwarmup = 5\nlog_every = 1\n"
+                               "sample_every = 0\nflip = false\n";
+
 static int from_environment(const char *name, int otherwise)
 {
     const char *text = getenv(name);
@@ -55,9 +60,9 @@ static bool stop_at(const struct train_event *e, void *user)
     return e->kind != TRAIN_STEP || e->step != s->at;
 }
 
-/* Train in `folder`; settings end with NULL. */
-static enum status train(const char *folder, int64_t steps, int64_t stop, bool resume,
-                         const char *const *more, struct error *err)
+/* Train what `text` describes in `folder`; settings end with NULL. */
+static enum status train_text(const char *text, const char *folder, int64_t steps, int64_t stop,
+                              bool resume, const char *const *more, struct error *err)
 {
     char out[600], count[64], *settings[16] = {out, count};
     struct stop s = {stop};
@@ -71,11 +76,17 @@ static enum status train(const char *folder, int64_t steps, int64_t stop, bool r
     snprintf(count, sizeof count, "train.steps=%d", (int)steps);
     for (; more && more[n - 2]; n++)
         settings[n] = (char *)(uintptr_t)more[n - 2];
-    st = experiment_read_text(&e, "tiny", tiny, settings, n, err);
+    st = experiment_read_text(&e, "tiny", text, settings, n, err);
     if (!st)
         st = train_run(&r, err);
     experiment_release(&e);
     return st;
+}
+
+static enum status train(const char *folder, int64_t steps, int64_t stop, bool resume,
+                         const char *const *more, struct error *err)
+{
+    return train_text(tiny, folder, steps, stop, resume, more, err);
 }
 
 static void assert_same_tensors(const char *a, const char *b)
@@ -207,6 +218,48 @@ static void test_unit_weights(void **state)
     model_free(m);
     temp_dir_remove(whole);
     temp_dir_remove(part);
+}
+
+/* With dropout too a resumed run has the bits of the uncut one, and so has one that computes its
+ * activations again. */
+static void check_dropout(const char *text, const char *dropout)
+{
+    enum { STEPS = 6 };
+    const char *fast = "train.learning_rate=0.01", *none[] = {fast, NULL};
+    const char *drops[] = {fast, dropout, NULL};
+    const char *again[] = {fast, dropout, "train.recompute=true", NULL};
+    char whole[TEMP_PATH], part[TEMP_PATH], other[TEMP_PATH], without[TEMP_PATH];
+    char a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
+    static char want[STEPS][32], got[STEPS][32];
+
+    temp_dir_new(whole);
+    temp_dir_new(part);
+    temp_dir_new(other);
+    temp_dir_new(without);
+    assert_int_equal(train_text(text, whole, STEPS, 0, false, drops, NULL), OK);
+    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
+    assert_int_equal(train_text(text, part, STEPS, 2, false, drops, NULL), E_CANCELLED);
+    assert_int_equal(train_text(text, part, STEPS, 0, true, drops, NULL), OK);
+    assert_int_equal(checkpoint_find(b, part, NULL), OK);
+    assert_same_tensors(a, b);
+    assert_int_equal(train_text(text, other, STEPS, 0, false, again, NULL), OK);
+    assert_int_equal(checkpoint_find(b, other, NULL), OK);
+    assert_same_tensors(a, b);
+    assert_int_equal(train_text(text, without, STEPS, 0, false, none, NULL), OK);
+    read_losses(whole, want, STEPS);
+    read_losses(without, got, STEPS);
+    assert_string_not_equal(want[STEPS - 1], got[STEPS - 1]);
+    temp_dir_remove(whole);
+    temp_dir_remove(part);
+    temp_dir_remove(other);
+    temp_dir_remove(without);
+}
+
+static void test_dropout(void **state)
+{
+    (void)state;
+    check_dropout(tiny, "unet.dropout=0.3");
+    check_dropout(tiny_dit, "dit.dropout=0.3");
 }
 
 /* --- kill -9 ------------------------------------------------------------------------------------
@@ -537,6 +590,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_unit_weights),
+        cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_kill),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_folder_in_use),

@@ -186,7 +186,7 @@ static enum status batch_make(struct train_case *c, int64_t s, float *x, float *
 static enum status gradient_take(struct train_case *c, struct graph *g, int64_t s, float *x,
                                  float *target, double *loss)
 {
-    struct network_input in;
+    struct network_input in = {0};
     struct tensor *l;
     float value;
     enum status st = batch_make(c, s, x, target);
