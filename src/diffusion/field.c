@@ -90,6 +90,14 @@ enum status field_data_noise(struct field *f, double *data, double *noise, const
     return prediction_convert(data, PREDICT_DATA, data, is, x, &c, n, err);
 }
 
+enum status field_variance(struct field *f, double *out, const double *x, double t,
+                           struct error *err)
+{
+    if (!f->variance.predict)
+        return fail(err, E_ARG, "nobody says how uncertain a step is");
+    return guidance_ask(f->guidance, f->variance, out, x, t, err);
+}
+
 bool field_has(const struct field *f, enum prediction want, double t)
 {
     struct path_coefs c = path_at(&f->path, t);

@@ -18,7 +18,8 @@ struct field {
     enum prediction predicts; /* what the predictor hands out */
     struct guidance *guidance;
     enum prediction second_predicts;
-    struct guidance *second; /* NULL: there is one prediction */
+    struct guidance *second;   /* NULL: there is one prediction */
+    struct predictor variance; /* in zeros: nobody says one */
 };
 
 /* out = `want` at (x, t).  [rows, length], not overlapping.  One guided prediction and one
@@ -31,6 +32,12 @@ enum status field_predict(struct field *f, enum prediction want, double *out, co
  * length] each, neither overlapping x or the other.  Fails as field_predict. */
 enum status field_data_noise(struct field *f, double *data, double *noise, const double *x,
                              double t, struct error *err);
+
+/* out = v at (x, t), what a network with a learned variance says of the steps from there: log s^2 =
+ * f log b + (1 - f) log b~ with f = (v + 1) / 2.  [rows, length].  Of rows with w = 0 the unguided
+ * branch's, of others the guided one's.  E_ARG where nobody says it. */
+enum status field_variance(struct field *f, double *out, const double *x, double t,
+                           struct error *err);
 
 /* Whether `want` can be had at t: false where the conversion divides by alpha = 0 or beta = 0. */
 bool field_has(const struct field *f, enum prediction want, double t);

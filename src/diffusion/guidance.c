@@ -296,6 +296,23 @@ enum status guidance_predict(struct guidance *g, double *out, enum prediction *o
                : OK;
 }
 
+enum status guidance_ask(struct guidance *g, struct predictor of, double *out, const double *x,
+                         double t, struct error *err)
+{
+    unsigned branches = branches_at(g, t);
+    int64_t n = g->of.length, all = g->of.rows * n;
+    enum status st;
+
+    MUST(of.rows == g->of.rows && of.length == n, "two predictors of different sizes");
+    if (branches != BRANCH_BOTH)
+        return of.predict(of.self, out, x, t, branches, err);
+    if ((st = of.predict(of.self, g->both, x, t, BRANCH_BOTH, err)))
+        return st;
+    for (int64_t i = 0; i < g->of.rows; i++)
+        memcpy(out + i * n, g->both + (g->w[i] == 0 ? 0 : all) + i * n, (size_t)n * sizeof(*out));
+    return OK;
+}
+
 /* A gradient is added to the score, and whatever else is predicted follows the score. */
 double guidance_gradient_weight(enum prediction p, const struct path_coefs *c)
 {

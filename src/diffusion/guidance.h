@@ -99,6 +99,12 @@ enum status guidance_predict(struct guidance *g, double *out, enum prediction *o
                              double *renoise, bool *has_renoise, const double *x,
                              const struct path_coefs *c, enum prediction is, struct error *err);
 
+/* What `of`, another predictor of the same rows and length, says of each row in its own branch: the
+ * unguided where w = 0, else the guided.  Asks for the branches that a prediction at t was made
+ * from. */
+enum status guidance_ask(struct guidance *g, struct predictor of, double *out, const double *x,
+                         double t, struct error *err);
+
 /* What classifier guidance adds to a prediction, per unit of w grad log p(y | x_t): b for the
  * velocity, 1 for the score, -beta for the noise, beta^2 / alpha for the data; an infinity where
  * alpha = 0.  theory.md (3.7). */

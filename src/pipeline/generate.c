@@ -33,6 +33,7 @@ struct run {
 static enum status check_model(const struct generate_request *r, struct error *err)
 {
     const struct network *net = r->model->network;
+    enum status st;
 
     if (net->io.classifies)
         return fail(err, E_ARG,
@@ -45,6 +46,9 @@ static enum status check_model(const struct generate_request *r, struct error *e
                     net->kind->name);
     if (r->settings.heads == HEADS_SECOND && !r->model->options.second)
         return fail(err, E_ARG, "heads: the model makes one prediction, there is no second");
+    if ((st = sampler_check(sampler_at(r->settings.sampler), &r->model->path,
+                            model_has_variance(r->model), err)))
+        return st;
     return r->classifier ? classifier_check(r->classifier, r->model, err) : OK;
 }
 
@@ -275,6 +279,8 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
                        run->length);
     field.guidance = &asked[0].guidance;
     field.second = both ? &asked[1].guidance : NULL;
+    if (model_has_variance(m))
+        field.variance = predictor_of_variance(&net);
     run->sampling.field = &field;
     run->sampling.diffusion = run->settings.diffusion;
     run->sampling.draw = draw_noise;
@@ -361,7 +367,7 @@ enum status generate_measure(struct graph_stats *most, int64_t *beside,
     const struct network_io *io = &r->model->network->io;
     int64_t batch = batch_size(r), first = r->n < batch ? r->n : batch;
     int64_t counts[2] = {first, r->n % batch}, length = io->height * io->width * io->in_channels;
-    enum status st = OK;
+    enum status st = check_model(r, err);
 
     memset(most, 0, sizeof *most);
     for (int k = 0; k < 2 && !st; k++) {

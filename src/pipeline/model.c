@@ -171,6 +171,14 @@ enum status model_new(struct model **out, const struct model_options *options,
     return OK;
 }
 
+bool model_has_variance(const struct model *m)
+{
+    const struct network_io *io = &m->network->io;
+
+    return !m->options.second && io->out_channels == 2 * io->in_channels &&
+           precondition_is_plain(&m->precondition);
+}
+
 void model_free(struct model *m)
 {
     if (!m)

@@ -85,6 +85,9 @@ enum status model_new(struct model **out, const struct model_options *options,
                       const double *path_values, void *network_config, struct error *err);
 void model_free(struct model *m);
 
+/* Whether the network says a variance beside its prediction, in as many further channels. */
+bool model_has_variance(const struct model *m);
+
 /* Names of the labels, copied; n must be the network's n_classes. */
 enum status model_set_labels(struct model *m, char *const *names, int64_t n, struct error *err);
 

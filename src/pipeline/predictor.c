@@ -6,8 +6,8 @@
  * under the null label or a negative one, so that weights are read once for both.
  *
  * A network with two predictions computes both at once, and a solver asks for them one after the
- * other.  So what was asked last is remembered, and asked again at the same point it is read out of
- * the same result.
+ * other; so it is with the variance that some say beside their prediction.  So what was asked last
+ * is remembered, and asked again at the same point it is read out of the same result.
  *
  * The tape is recorded anew at each call and its plan found again by its signature: the cost is
  * some microseconds, and the batch of one branch and that of two need no bookkeeping.
@@ -43,7 +43,7 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         return st;
     for (int h = 0; h < 2; h++)
         p->head[h] = (struct network_head){p, h};
-    if (model->options.second &&
+    if ((model->options.second || model_has_variance(model)) &&
         (st = mem_new((void **)&p->asked, (uint64_t)rows * (uint64_t)p->length, sizeof *p->asked,
                       "a point", err)))
         return st;
@@ -190,5 +190,11 @@ struct predictor predictor_of_network(struct network_predictor *p)
 struct predictor predictor_of_second(struct network_predictor *p)
 {
     MUST(p->model->options.second, "a network of one prediction is asked for its second");
+    return predictor_of(p, 1);
+}
+
+struct predictor predictor_of_variance(struct network_predictor *p)
+{
+    MUST(model_has_variance(p->model), "a network that says no variance is asked for it");
     return predictor_of(p, 1);
 }

@@ -24,7 +24,8 @@ struct network_predictor {
     float *x, *t, *y; /* [2 rows, length], [2 rows], as x           */
     int32_t *fed;     /* [2 rows]: the labels of a batch            */
     struct network_head head[2];
-    double *asked;           /* [rows, length] of a network with two: where y was computed */
+    double *asked;           /* [rows, length] where y was computed, if it is asked for twice: of a
+                                network with two predictions, or with a variance              */
     double asked_t;          /* and when                                                   */
     unsigned asked_branches; /* and of which branches; 0: y holds nothing yet              */
     int64_t evaluations;     /* branches computed so far                                   */
@@ -46,5 +47,7 @@ struct predictor predictor_of_network(struct network_predictor *p);
 /* Of the second prediction of a network with two.  Asking both at one point and time runs the
  * network once. */
 struct predictor predictor_of_second(struct network_predictor *p);
+/* Of the variance beside the prediction (model_has_variance), as the network says it; likewise. */
+struct predictor predictor_of_variance(struct network_predictor *p);
 
 #endif

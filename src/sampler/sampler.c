@@ -31,6 +31,7 @@
     X(dopri5)           \
     X(ddim)             \
     X(euler_ancestral)  \
+    X(ddpm_learned)     \
     X(edm)              \
     X(dpmpp_2m)         \
     X(dpmpp_2m_sde)     \
@@ -72,6 +73,24 @@ enum status sampler_find(const struct sampler **out, const char *name, struct er
     if ((st = choice_find(&i, "sampling method", name, sampler_choice_at, err)))
         return st;
     *out = sampler_at(i);
+    return OK;
+}
+
+enum status sampler_check(const struct sampler *s, const struct path *path, bool has_variance,
+                          struct error *err)
+{
+    if (!s->of_variance)
+        return OK;
+    if (!has_variance)
+        return fail(err, E_ARG,
+                    "the solver '%s' takes the variance of its steps from the network, and this "
+                    "one says none (twice the channels do, trained with train.variance)",
+                    s->is.name);
+    if (path_steps(path) < 2)
+        return fail(err, E_ARG,
+                    "the solver '%s' takes the variance of its steps from the network, and the "
+                    "path '%s' is continuous: it has no steps whose variance was learned",
+                    s->is.name, path->kind->is.name);
     return OK;
 }
 
@@ -123,6 +142,12 @@ enum status sampling_data_noise(struct sampling *s, double *data, double *noise,
     return OK;
 }
 
+enum status sampling_variance(struct sampling *s, double *v, const double *x, double t,
+                              struct error *err)
+{
+    return field_variance(s->request->field, v, x, t, err);
+}
+
 bool sampling_has_slope(const struct sampling *s, double t)
 {
     return field_has(s->request->field, PREDICT_VELOCITY, t);
@@ -153,7 +178,8 @@ static enum status request_check(const struct sampling_request *r, struct error 
 
     MUST(!kind->stochastic || r->draw, "%s draws noise, and nobody gives it", kind->is.name);
     if ((st = grid_check(r->times, r->steps, err)) ||
-        (st = choice_check(r->values, &kind->is, err)))
+        (st = choice_check(r->values, &kind->is, err)) ||
+        (st = sampler_check(kind, &r->field->path, r->field->variance.predict, err)))
         return st;
     if (!field_has(r->field, wants, r->times[0]))
         return fail(err, E_ARG,

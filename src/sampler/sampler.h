@@ -20,14 +20,15 @@ struct sampling;
 
 struct sampler {
     struct choice is;
-    int order;       /* of the global error                                                 */
-    int evaluations; /* slopes a step costs (adaptive: a step that is tried)                */
-    bool on_data;    /* asks for E[z | x]; otherwise for the velocity                        */
-    bool stochastic; /* draws noise at every step                                            */
-    bool adaptive;   /* chooses its own times, one size for the whole state: run one picture
-                        at a time, for a picture must not depend on its batch mates         */
-    int work;        /* arrays of the state's size, at most SAMPLER_WORK                    */
-    size_t memory;   /* bytes kept from step to step, zeroed at the start                   */
+    int order;        /* of the global error                                                 */
+    int evaluations;  /* slopes a step costs (adaptive: a step that is tried)                */
+    bool on_data;     /* asks for E[z | x]; otherwise for the velocity                        */
+    bool stochastic;  /* draws noise at every step                                            */
+    bool of_variance; /* asks the network how uncertain a step is: field.variance            */
+    bool adaptive;    /* chooses its own times, one size for the whole state: run one picture
+                         at a time, for a picture must not depend on its batch mates         */
+    int work;         /* arrays of the state's size, at most SAMPLER_WORK                    */
+    size_t memory;    /* bytes kept from step to step, zeroed at the start                   */
     /* Advance s->x from t to `next`.  An adaptive solver goes as far as it sees fit, at most to
      * next, and writes where it came to into s->t (the loop has put `next` there). */
     enum status (*step)(struct sampling *s, double t, double next, struct error *err);
@@ -95,6 +96,11 @@ const struct sampler *sampler_at(int i); /* NULL past the last */
 /* By name or alias; E_ARG naming the nearest. */
 enum status sampler_find(const struct sampler **out, const char *name, struct error *err);
 
+/* E_ARG, with the reason, where the solver asks for what a model cannot give: the variance of its
+ * steps, on a path that has any.  sampling_run asks too. */
+enum status sampler_check(const struct sampler *s, const struct path *path, bool has_variance,
+                          struct error *err);
+
 /* x[0..length-1] = X_0 of one picture from stream (seed, RNG_START, picture): N(0, I), and on
  * variance exploding paths N(0, beta_0^2 I).  The label, w, solver and batch change nothing. */
 void sampling_start(double *x, const struct path *path, uint64_t seed, uint64_t picture,
@@ -114,6 +120,10 @@ bool sampling_has_slope(const struct sampling *s, double t);
 /* data = E[z | x], noise = E[eps | x] (or NULL) at t, counted as one. */
 enum status sampling_data_noise(struct sampling *s, double *data, double *noise, const double *x,
                                 double t, struct error *err);
+/* v of the steps from (x, t), [n]: field_variance.  Right after sampling_data_noise of the same x
+ * and t it costs nothing, and it is not counted. */
+enum status sampling_variance(struct sampling *s, double *v, const double *x, double t,
+                              struct error *err);
 /* xi of this step, [n]; the same numbers each time it is called within a step. */
 void sampling_noise(struct sampling *s, double *out);
 /* The path at t. */

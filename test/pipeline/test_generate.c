@@ -333,14 +333,16 @@ static void test_unet_pictures(void **state)
 {
     (void)state;
     for (int s = 0; sampler_at(s); s++)
-        check_own_request(make_unet(), s);
+        if (!sampler_at(s)->of_variance)
+            check_own_request(make_unet(), s);
 }
 
 static void test_dit_pictures(void **state)
 {
     (void)state;
     for (int s = 0; sampler_at(s); s++)
-        check_own_request(make_dit(), s);
+        if (!sampler_at(s)->of_variance)
+            check_own_request(make_dit(), s);
 }
 
 /* On a graph of the caller's that packs nothing: the same bits, by the plans that were measured. */

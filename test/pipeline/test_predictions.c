@@ -99,8 +99,8 @@ static void every_prediction_with_every_solver(void **state)
             for (int s = 0; sampler_at(s); s++) {
                 const char *name = sampler_at(s)->is.name;
 
-                if (sampler_at(s)->adaptive && p != PREDICT_DATA)
-                    continue; /* random fields of that size are stiff */
+                if ((sampler_at(s)->adaptive && p != PREDICT_DATA) || sampler_at(s)->of_variance)
+                    continue; /* random fields of that size are stiff, and none says a variance */
                 draw(whole, m, name, HEADS_BOTH, 0);
                 draw(cut, m, name, HEADS_BOTH, 1);
                 assert_memory_equal(whole, cut, sizeof whole);
@@ -244,11 +244,48 @@ static void two_predictions_with_every_solver(void **state)
 
     (void)state;
     for (int s = 0; sampler_at(s); s++) {
+        if (sampler_at(s)->of_variance)
+            continue;
         draw(whole, m, sampler_at(s)->is.name, HEADS_BOTH, 0);
         draw(cut, m, sampler_at(s)->is.name, HEADS_BOTH, 2);
         assert_memory_equal(whole, cut, sizeof whole);
     }
     model_free(m);
+}
+
+/* A network that says a variance is asked no more often for it, and each picture is a function of
+ * its own request: its variance comes from the branch that it is made from. */
+static void a_learned_variance(void **state)
+{
+    static float whole[ROWS * LENGTH], cut[ROWS * LENGTH], posterior[ROWS * LENGTH];
+    struct model *m = make("\"path\": \"ddpm_linear\", \"prediction\": \"noise\"", "", true);
+    struct model *narrow = make("\"path\": \"ddpm_linear\", \"prediction\": \"noise\"", "", false);
+    struct model *flow = make("\"path\": \"cosine\", \"prediction\": \"noise\"", "", true);
+    struct generate_request r = {.settings = {.steps = 4, .shift = 3}, .items = items, .n = ROWS};
+    struct error err = {0};
+    int64_t evaluations;
+
+    (void)state;
+    assert_true(model_has_variance(m));
+    assert_false(model_has_variance(narrow));
+    evaluations = draw(whole, m, "ddpm_learned", HEADS_BOTH, 0);
+    draw(cut, m, "ddpm_learned", HEADS_BOTH, 1);
+    assert_memory_equal(whole, cut, sizeof whole);
+    assert_int_equal(draw(posterior, m, "euler_ancestral", HEADS_BOTH, 0), evaluations);
+    assert_memory_not_equal(whole, posterior, sizeof whole);
+
+    r.threads = 1;
+    while (!sampler_at(r.settings.sampler)->of_variance)
+        r.settings.sampler++;
+    r.model = narrow;
+    assert_int_equal(generate(whole, &r, NULL, &err), E_ARG);
+    assert_non_null(strstr(err.text, "variance"));
+    r.model = flow;
+    assert_int_equal(generate(whole, &r, NULL, &err), E_ARG);
+    assert_non_null(strstr(err.text, "'cosine' is continuous"));
+    model_free(m);
+    model_free(narrow);
+    model_free(flow);
 }
 
 /* What is remembered is an answer to one question only. */
@@ -374,6 +411,7 @@ int main(void)
         cmocka_unit_test(pictures_of_noise_stay_in_range),
         cmocka_unit_test(two_predictions_cost_one_evaluation),
         cmocka_unit_test(two_predictions_with_every_solver),
+        cmocka_unit_test(a_learned_variance),
         cmocka_unit_test(remembered_answers_are_not_mixed_up),
         cmocka_unit_test(absent_is_a_plain_velocity),
         cmocka_unit_test(descriptions_come_back),

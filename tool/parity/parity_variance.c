@@ -3,13 +3,15 @@
  *
  * The file has pictures, noise, indices and what a network said, and from the published code the
  * loss of each sample, its gradient, the step's mean and variance, and tables of the schedule.  The
- * loss is recorded by the trainer's own criterion from a batch whose numbers are the file's.
+ * loss is recorded by the trainer's own criterion from a batch whose numbers are the file's, and
+ * the step is also made by the solver that takes such a variance.
  */
 #include "parity.h"
 
 #include "diffusion/ddpm.h"
 #include "graph/graph.h"
 #include "ops/loss.h"
+#include "sampler/sampler.h"
 #include "train/criterion.h"
 
 #include <math.h>
@@ -179,6 +181,85 @@ static enum status step_check(struct variance_case *c, const struct flow_batch *
     return compare_picture(c, "out.p_log_variance", out[2]);
 }
 
+/* What the network said of one sample, whatever it is asked. */
+struct said {
+    const struct variance_case *c;
+    int64_t row;
+    bool variance;
+};
+
+static enum status say(void *self, double *out, const double *x, double t, unsigned branches,
+                       struct error *err)
+{
+    const struct said *s = self;
+    int64_t C = shape_last(s->c->z.shape), n = s->c->length;
+    const float *y = s->c->y.v + 2 * s->row * n + (s->variance ? C : 0);
+
+    (void)x, (void)t, (void)branches, (void)err;
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (double)y[i / C * 2 * C + i % C];
+    return OK;
+}
+
+static void draw_ones(void *self, double *out, int64_t step)
+{
+    (void)step;
+    for (int64_t i = 0; i < *(const int64_t *)self; i++)
+        out[i] = 1;
+}
+
+/* One step of the solver, with ones for its noise, from x_t of a sample to the index before. */
+static enum status solve_row(struct variance_case *c, double *x, int64_t row)
+{
+    struct said noise = {c, row, false}, variance = {c, row, true};
+    const double one = 1;
+    const double times[2] = {path_time_of_index(&c->path, c->index[row]),
+                             c->index[row] ? path_time_of_index(&c->path, c->index[row] - 1) : 1};
+    struct guidance guidance = {0};
+    struct field field = {.path = c->path,
+                          .predicts = PREDICT_NOISE,
+                          .guidance = &guidance,
+                          .variance = {say, &variance, 1, c->length}};
+    struct sampling_request r = {
+        .times = times, .steps = 1, .field = &field, .draw = draw_ones, .draw_self = &c->length};
+    enum status st;
+
+    if (!(st = sampler_find(&r.sampler, "ddpm_learned", c->err)) &&
+        !(st = guidance_init(&guidance, (struct predictor){say, &noise, 1, c->length}, &one, NULL,
+                             c->err)))
+        st = sampling_run(x, &r, NULL, c->err);
+    guidance_release(&guidance);
+    return st;
+}
+
+/* The solver's step of every sample: mean and deviation, at the last index the mean alone. */
+static enum status solver_check(struct variance_case *c, const struct flow_batch *b)
+{
+    struct parity_array mean, log_variance;
+    double *got, *want;
+    enum status st;
+
+    if ((st = picture_load(c, &mean, "out.p_mean")) ||
+        (st = picture_load(c, &log_variance, "out.p_log_variance")) ||
+        (st = fixture_new(c->fixture, (void **)&got, (uint64_t)c->z.n, sizeof *got, c->err)) ||
+        (st = fixture_new(c->fixture, (void **)&want, (uint64_t)c->z.n, sizeof *want, c->err)))
+        return st;
+    if (mean.n != c->z.n || log_variance.n != c->z.n)
+        return fail(c->err, E_FORMAT, "means and variances are not those of x0");
+    for (int64_t i = 0; i < c->z.n; i++) {
+        bool last = c->index[i / c->length] == 0;
+
+        got[i] = (double)b->x[i];
+        want[i] = (double)mean.v[i] + (last ? 0 : exp(0.5 * (double)log_variance.v[i]));
+    }
+    for (int64_t i = 0; i < c->rows; i++)
+        if ((st = solve_row(c, got + i * c->length, i)))
+            return st;
+    report_group(c->report, "solver");
+    parity_compare_f64(c->report, "p_mean + deviation", got, want, c->z.n, of_arrays);
+    return OK;
+}
+
 static enum status tables_check(struct variance_case *c)
 {
     int T = path_steps(&c->path);
@@ -243,7 +324,7 @@ static enum status all_check(struct variance_case *c, struct graph *g, struct fl
         return st;
     criterion_draw(&with, b);
     if ((st = losses_check(c, g, &with, b)) || (st = step_check(c, b, with.numbers)) ||
-        (st = tables_check(c)) || (st = respace_check(c, "10", true)))
+        (st = solver_check(c, b)) || (st = tables_check(c)) || (st = respace_check(c, "10", true)))
         return st;
     return respace_check(c, "ddim10", false);
 }
