@@ -79,7 +79,7 @@ static enum status go(struct figures *out, struct error *err)
     enum status st;
 
     memset(out, 0, sizeof *out);
-    if ((st = features_open(&f, network, err)) || (st = extract(&t, f, x, y, guess, err)))
+    if ((st = features_open(&f, network, NULL, err)) || (st = extract(&t, f, x, y, guess, err)))
         goto out;
     s.D = f->D;
     s.features = y;
