@@ -16,7 +16,7 @@
 #include <string.h>
 
 /* The first that takes a file has it; cnn takes any, and tells what is wrong with it. */
-#define FEATURES(X) X(cnn)
+#define FEATURES(X) X(inception) X(cnn)
 
 #define DECLARE(name) extern const struct features_kind features_##name;
 FEATURES(DECLARE)
