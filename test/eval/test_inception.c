@@ -92,10 +92,10 @@ static void draw_layer(int *n, const char *layer, const int64_t shape[4])
         for (int64_t i = 0; i < shape[0]; i++) {
             double u = unit(seed, i);
 
-            x[i] = (float)(k == 0   ? 0.75 + 0.5 * u
+            x[i] = (float)(k == 0   ? (0.75 + 0.5 * u) / (10 * spread)
                            : k == 1 ? 0.2 * (u - 0.5)
                            : k == 2 ? spread * (u - 0.5)
-                                    : spread * spread * (0.5 + u));
+                                    : (0.5 + u) / 100);
         }
     }
 }
@@ -349,6 +349,16 @@ static void test_false_files(void **state)
     assert_int_equal(file_write(path, bytes, n - 1, NULL), OK);
     free(bytes);
     refused(path, NULL, E_FORMAT, "false.safetensors", "the file has");
+    /* Little of it, and every 41st byte of that changed in turn: a sentence each time. */
+    assert_int_equal(safetensors_save(path, tensor, 5, NULL, 0, NULL), OK);
+    assert_int_equal(file_read(&bytes, &n, path, 1 << 26, NULL), OK);
+    for (uint64_t i = 0; i < n; i += 41) {
+        bytes[i] ^= (uint8_t)(1 << i % 7);
+        assert_int_equal(file_write(path, bytes, n, NULL), OK);
+        refused(path, NULL, E_FORMAT, "", "");
+        bytes[i] ^= (uint8_t)(1 << i % 7);
+    }
+    free(bytes);
     /* And what may be chosen. */
     refused(weights, &(struct features_how){.resize = "cubic"}, E_ARG, "no resize 'cubic'",
             "tensorflow, pytorch or clean");

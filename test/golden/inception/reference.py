@@ -35,7 +35,9 @@ def unit(name, n):
 
 
 def weights(model):
-    """Convolutions hold odd whole numbers, -127 to 127; the norms after them bring variance 2 / fan in."""
+    """Convolutions hold odd whole numbers, -127 to 127, and the norms after them bring variance 2 / fan in.
+
+    Variances are so small that the norms' epsilon shows."""
     state = {}
     for name, value in model.state_dict().items():
         n = value.numel()
@@ -46,12 +48,11 @@ def weights(model):
         fan, channels = n // value.shape[0], value.shape[0]
         spread = 73.9 * np.sqrt(fan / 2)
         state[name] = torch.tensor(whole.reshape(value.shape), dtype=torch.float64)
-        variance = spread * spread * (0.5 + unit(layer + "bn.running_var", channels))
         for key, numbers in {
-            "weight": 0.75 + 0.5 * unit(layer + "bn.weight", channels),
+            "weight": (0.75 + 0.5 * unit(layer + "bn.weight", channels)) / (10 * spread),
             "bias": 0.2 * (unit(layer + "bn.bias", channels) - 0.5),
             "running_mean": spread * (unit(layer + "bn.running_mean", channels) - 0.5),
-            "running_var": variance,
+            "running_var": (0.5 + unit(layer + "bn.running_var", channels)) / 100,
         }.items():
             state[layer + "bn." + key] = torch.tensor(numbers.astype(np.float32), dtype=torch.float64)
     return state
