@@ -34,7 +34,7 @@ static double window_value(const double *x, const struct check_case *c, int64_t 
 {
     struct shape s = c->in[0].shape;
     int64_t size = c->arg[0].i, stride = c->arg[1].i, padding = c->arg[2].i, seen = 0;
-    double sum = 0, most = -INFINITY;
+    double sum = 0, most = -(double)INFINITY;
 
     for (int64_t i = u * stride - padding; i < u * stride - padding + size; i++)
         for (int64_t j = v * stride - padding; j < v * stride - padding + size; j++)
