@@ -26,7 +26,7 @@ enum { SPLIT_TRAIN, SPLIT_HELD_OUT };
 
 struct eval_options {
     bool help, each, json, quiet;
-    char *reference, *features, *judge, *measures, *save, *label;
+    char *reference, *features, *resize, *pooling, *judge, *measures, *save, *label;
     int split, reference_split;
     int64_t count, reference_count, size, channels, neighbours, subsets, subset_size, projections;
     int64_t threads;
@@ -39,8 +39,14 @@ static const struct imgen_option rows[] = {
     ROW_HELP,
     {"reference", "what to compare with: a folder, a configuration or a file made by --save",
      IMGEN_OPTION_TEXT, offsetof(struct eval_options, reference), .letter = 'r', .value = "WHAT"},
-    {"features", "a model whose network classifies: compare its features", IMGEN_OPTION_TEXT,
-     offsetof(struct eval_options, features), .letter = 'f', .value = "FILE"},
+    {"features", "compare features of this network: a model that classifies, or Inception weights",
+     IMGEN_OPTION_TEXT, offsetof(struct eval_options, features), .letter = 'f', .value = "FILE"},
+    {"features_resize",
+     "how an Inception sees pictures of other sizes: tensorflow (the default), pytorch or clean",
+     IMGEN_OPTION_TEXT, offsetof(struct eval_options, resize), .value = "NAME"},
+    {"features_pooling",
+     "which form an Inception's weights are for: fid (the default) or torchvision",
+     IMGEN_OPTION_TEXT, offsetof(struct eval_options, pooling), .value = "NAME"},
     {"judge", "the classifier that judges obedience; default: --features", IMGEN_OPTION_TEXT,
      offsetof(struct eval_options, judge), .value = "FILE"},
     {"measures", "only these (imgen list measures); default: all that can be taken",
@@ -115,14 +121,15 @@ static int failed(struct job *job, const struct imgen_error *err)
 
 /* ---- What is measured ---- */
 
-static int open_network(struct job *job, const char *path, struct imgen_features **out,
-                        struct imgen_features_info *info)
+/* how: NULL for the usual. */
+static int open_network(struct job *job, const char *path, const struct imgen_features_how *how,
+                        struct imgen_features **out, struct imgen_features_info *info)
 {
     struct imgen_error err;
 
     if (!path)
         return EXIT_DONE;
-    if (imgen_features_open(out, path, &err))
+    if (imgen_features_open(out, path, how, &err))
         return failed(job, &err);
     imgen_features_info(*out, info);
     return EXIT_DONE;
@@ -309,6 +316,8 @@ static void print_network(const char *title, const char *path, const struct imge
 {
     printf("%-12s %s (sha256 %.12s...): %s, %d features%s%s\n", title, path, f->hash, f->kind,
            f->features, f->about ? "; " : "", f->about ? f->about : "");
+    if (!f->height)
+        printf("%-12s resized: %s\n", "", f->resize);
 }
 
 static void print_protocol(const struct job *job)
@@ -479,6 +488,7 @@ static void print_json(const struct job *job)
 static int run(struct job *job, int n_words, char **words)
 {
     const struct eval_options *o = job->options;
+    const struct imgen_features_how how = {o->resize, o->pooling};
     int code;
 
     if (n_words != 1)
@@ -490,10 +500,14 @@ static int run(struct job *job, int n_words, char **words)
             &command_eval, "--classifier-scale: of which classifier? Name it with --classifier");
     if (o->each && !o->json)
         return command_misused(&command_eval, "--each goes with --json");
+    if ((o->resize || o->pooling) && !o->features)
+        return command_misused(&command_eval,
+                               "--features-%s: of which network? --features names it",
+                               o->resize ? "resize" : "pooling");
     interrupt_watch("\nstopping; Ctrl-C again quits at once\n");
     progress_start(&job->progress, o->quiet);
-    if ((code = open_network(job, o->features, &job->features, &job->features_info)) ||
-        (code = open_network(job, o->judge, &job->judge, &job->judge_info)) ||
+    if ((code = open_network(job, o->features, &how, &job->features, &job->features_info)) ||
+        (code = open_network(job, o->judge, NULL, &job->judge, &job->judge_info)) ||
         (code = read_sets(job, words[0])) || (code = measure(job)))
         return code;
     if (o->json) {
@@ -535,11 +549,19 @@ const struct command command_eval = {
         "configuration (its held-out pictures).  The reference is a folder, a configuration (its\n"
         "training pictures) or features saved before.  Prints what was compared and every figure\n"
         "that can be had: without --features those in pixels, without --reference obedience\n"
-        "alone.  A feature network is trained like a model, with model.network = cnn.\n"
+        "alone.  A feature network is trained like a model, with model.network = cnn; or it is\n"
+        "Inception-v3, whose Frechet distance is what papers print as FID (with 50000 pictures).\n"
+        "No weights of it come with imgen.  Those that FID is defined by, as PyTorch programs\n"
+        "keep them (pt_inception-2015-12-05-6726825d.pth), become a file for -f by\n"
+        "\n"
+        "    import torch, safetensors.torch as st\n"
+        "    w = torch.load(\"pt_inception-2015-12-05-6726825d.pth\", weights_only=True)\n"
+        "    st.save_file({k: v.contiguous() for k, v in w.items()}, \"inception.safetensors\")\n"
         "\n"
         "    imgen train config/fashion-mnist-features.ini\n"
         "    imgen eval run-fashion-mnist/model.safetensors -r config/fashion-mnist.ini \\\n"
         "               -f run-fashion-mnist-features/model.safetensors\n"
-        "    imgen eval pictures/ -r config/cifar10.ini -m sliced,wavelet,nearest --json",
+        "    imgen eval pictures/ -r config/cifar10.ini -m sliced,wavelet,nearest --json\n"
+        "    imgen eval pictures/ -r config/cifar10.ini -f inception.safetensors -m frechet,kid",
     .run = cmd_eval,
 };

@@ -512,18 +512,27 @@ IMGEN_API enum imgen_status imgen_file_verify(const struct imgen_file *file,
  * figures are functions of the arrays, the seed and the options: not of the number of threads.
  */
 
-/* A network whose features are compared: a classifier trained here (a model whose info says so). */
+/* A network whose features are compared: a classifier trained here (a model whose info says so), or
+ * Inception-v3 from published weights in a .safetensors file, whose Frechet distance is the field's
+ * FID.  No such weights come with the library; doc/formats.md says how to have them. */
 struct imgen_features;
+
+/* What an Inception leaves to choose; NULL members, or NULL for the whole: the first named. */
+struct imgen_features_how {
+    const char *resize;  /* "tensorflow", "pytorch" or "clean": how a picture becomes 299 x 299 */
+    const char *pooling; /* "fid" or "torchvision": which form the weights were trained for     */
+};
 
 /* Texts belong to the network. */
 struct imgen_features_info {
     const char *kind, *about, *hash; /* hash: SHA-256 of the file                 */
     const char *resize;              /* what it does to a picture first, in words */
-    int height, width, channels;     /* of the pictures it takes                  */
+    int height, width, channels;     /* of the pictures it takes; 0: any          */
     int features;                    /* numbers it makes of one                   */
     int n_labels;                    /* classes it can guess                      */
 };
 IMGEN_API enum imgen_status imgen_features_open(struct imgen_features **out, const char *path,
+                                                const struct imgen_features_how *how,
                                                 struct imgen_error *err);
 IMGEN_API void imgen_features_close(struct imgen_features *f); /* NULL is fine */
 IMGEN_API void imgen_features_info(const struct imgen_features *f, struct imgen_features_info *out);

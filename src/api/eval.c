@@ -27,15 +27,16 @@ struct imgen_features {
 };
 
 enum imgen_status imgen_features_open(struct imgen_features **out, const char *path,
-                                      struct imgen_error *err)
+                                      const struct imgen_features_how *how, struct imgen_error *err)
 {
+    struct features_how chosen = {how ? how->resize : NULL, how ? how->pooling : NULL};
     struct imgen_features *f = NULL;
     struct error e = {0};
     enum status st;
 
     *out = NULL;
     if ((st = mem_new((void **)&f, 1, sizeof *f, "a feature network", &e)) ||
-        (st = features_open(&f->f, path, &e)))
+        (st = features_open(&f->f, path, &chosen, &e)))
         imgen_features_close(f);
     else
         *out = f;
@@ -58,10 +59,10 @@ void imgen_features_info(const struct imgen_features *features, struct imgen_fea
         .kind = f->kind->name,
         .about = f->about,
         .hash = f->hash,
-        .resize = f->kind->resize,
-        .height = (int)f->height,
-        .width = (int)f->width,
-        .channels = (int)f->channels,
+        .resize = f->resize,
+        .height = f->scaling ? 0 : (int)f->height,
+        .width = f->scaling ? 0 : (int)f->width,
+        .channels = f->scaling ? 0 : (int)f->channels,
         .features = (int)f->D,
         .n_labels = (int)f->n_classes,
     };
@@ -226,6 +227,9 @@ static enum status load_statistics(struct measuring *s, struct error *err)
         return fail(err, E_ARG,
                     "%s was made by another feature network (sha256 %.12s..., not %.12s...)",
                     s->m->statistics, t->network, s->features->hash);
+    if (strcmp(t->protocol, s->features->protocol) != 0)
+        return fail(err, E_ARG, "%s was made with '%s', and now it is '%s'", s->m->statistics,
+                    t->protocol, s->features->protocol);
     s->task.reference = (struct picture_set){.n = t->n,
                                              .height = t->height,
                                              .width = t->width,
@@ -247,6 +251,7 @@ static enum status save_statistics(const struct measuring *s, struct error *err)
                            .channels = r->channels};
 
     snprintf(t.network, sizeof t.network, "%s", s->features->hash);
+    snprintf(t.protocol, sizeof t.protocol, "%s", s->features->protocol);
     snprintf(t.about, sizeof t.about, "%s", s->m->about ? s->m->about : "");
     return statistics_save(s->m->save, &t, err);
 }

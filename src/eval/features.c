@@ -2,7 +2,9 @@
  * features.c - networks whose features are compared
  *
  * A file says itself which kind it is.  Pictures are taken in batches on a tape whose weights are
- * packed once; features and guesses come from the same run.
+ * packed once; features and guesses come from the same run.  A network that takes one size alone
+ * may name a way to bring pictures to it (scaling.h); they are scaled a batch at a time, for scaled
+ * ones may be a thousand times the bytes that came in.
  */
 #include "eval/features.h"
 
@@ -13,9 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 64 };
-
-#define FEATURES(X) X(cnn)
+/* The first that takes a file has it; cnn takes any, and tells what is wrong with it. */
+#define FEATURES(X) X(inception) X(cnn)
 
 #define DECLARE(name) extern const struct features_kind features_##name;
 FEATURES(DECLARE)
@@ -28,23 +29,25 @@ static const struct features_kind *kind_at(int i)
     return i >= 0 && i < (int)(sizeof all / sizeof *all) ? all[i] : NULL;
 }
 
-/* The first kind that takes the file; what the last one said, when none does. */
-static enum status open_kind(struct features *f, struct error *err)
+static enum status open_kind(struct features *f, const struct features_how *how, struct error *err)
 {
-    enum status st = OK;
+    static const struct features_how usual;
+    struct safetensors *file;
+    enum status st;
+    int i = 0;
 
-    for (int i = 0; kind_at(i); i++) {
-        f->kind = kind_at(i);
-        st = f->kind->open(f, err);
-        if (st != E_ARG)
-            return st;
-        f->kind->close(f);
-        f->kind = NULL;
-    }
+    if ((st = safetensors_open(&file, f->path, err)))
+        return st;
+    while (!kind_at(i)->takes(file))
+        i++;
+    f->kind = kind_at(i);
+    st = f->kind->open(f, file, how ? how : &usual, err);
+    safetensors_close(file);
     return st;
 }
 
-enum status features_open(struct features **out, const char *path, struct error *err)
+enum status features_open(struct features **out, const char *path, const struct features_how *how,
+                          struct error *err)
 {
     struct features *f = NULL;
     enum status st;
@@ -52,7 +55,7 @@ enum status features_open(struct features **out, const char *path, struct error 
     *out = NULL;
     if (!(st = mem_new((void **)&f, 1, sizeof *f, "a feature network", err)) &&
         !(st = mem_text(&f->path, path, err)) && !(st = hash_file(f->hash, path, err)) &&
-        !(st = open_kind(f, err))) {
+        !(st = open_kind(f, how, err))) {
         *out = f;
         return OK;
     }
@@ -77,13 +80,17 @@ struct run {
     const struct features *f;
     const struct features_input *in;
     struct graph *graph;
-    float *x, *features, *logits; /* of a batch */
+    struct scaling *scaling; /* or NULL */
+    float *x, *logits;       /* of a batch */
 };
 
 static enum status check_input(const struct features *f, const struct features_input *in,
                                struct error *err)
 {
-    if (in->height == f->height && in->width == f->width && in->channels == f->channels)
+    if (f->scaling && in->height > 0 && in->width > 0 && (in->channels == 1 || in->channels == 3))
+        return OK;
+    if (!f->scaling && in->height == f->height && in->width == f->width &&
+        in->channels == f->channels)
         return OK;
     return fail(err, E_ARG,
                 "%s takes pictures of %" PRId64 " x %" PRId64 " with %" PRId64
@@ -101,15 +108,28 @@ static int32_t best_of(const float *logits, int64_t n)
     return (int32_t)best;
 }
 
+/* Pictures first .. first + rows - 1 as the network wants them, in r->x. */
+static enum status prepare_batch(struct run *r, int64_t first, int64_t rows, struct error *err)
+{
+    const struct features_input *in = r->in;
+    int64_t length = in->height * in->width * in->channels;
+    const uint8_t *pixels = in->pixels + first * length;
+
+    if (r->scaling)
+        return scaling_run(r->scaling, r->x, pixels, rows, in->threads, err);
+    picture_floats(r->x, pixels, rows * length);
+    return OK;
+}
+
 static enum status run_batch(struct run *r, float *out, int32_t *guess, int64_t first, int64_t rows,
                              struct error *err)
 {
     const struct features *f = r->f;
-    int64_t length = f->height * f->width * f->channels;
     struct tensor *x, *y, *logits = NULL;
     enum status st;
 
-    picture_floats(r->x, r->in->pixels + first * length, rows * length);
+    if ((st = prepare_batch(r, first, rows, err)))
+        return st;
     graph_reset(r->graph);
     x = graph_input(r->graph, SHAPE(rows, f->height, f->width, f->channels), r->x);
     y = f->kind->record(r->graph, f, x, &logits);
@@ -132,18 +152,21 @@ enum status features_extract(const struct features *f, float *out, int32_t *gues
                              const struct features_input *in, struct error *err)
 {
     uint64_t length = (uint64_t)(f->height * f->width * f->channels);
+    int64_t batch = f->kind->batch;
     struct run r = {.f = f, .in = in};
     enum status st;
 
     MUST(!guess || f->n_classes, "%s makes no guesses", f->path);
     if ((st = check_input(f, in, err)) ||
-        (st = mem_new((void **)&r.x, BATCH, length * sizeof *r.x, "pictures", err)) ||
-        (st = mem_new((void **)&r.logits, BATCH, (uint64_t)f->n_classes * sizeof *r.logits,
-                      "guesses", err)) ||
+        (f->scaling && (st = scaling_new(&r.scaling, f->scaling, in->height, in->width,
+                                         in->channels, f->height, err))) ||
+        (st = mem_new((void **)&r.x, (uint64_t)batch, length * sizeof *r.x, "pictures", err)) ||
+        (st = mem_new((void **)&r.logits, (uint64_t)batch,
+                      (uint64_t)f->n_classes * sizeof *r.logits, "guesses", err)) ||
         (st = graph_new(&r.graph, GRAPH_FROZEN, in->threads, err)))
         goto out;
-    for (int64_t first = 0; first < in->n && !st; first += BATCH) {
-        int64_t rows = in->n - first < BATCH ? in->n - first : BATCH;
+    for (int64_t first = 0; first < in->n && !st; first += batch) {
+        int64_t rows = in->n - first < batch ? in->n - first : batch;
 
         st = run_batch(&r, out, guess, first, rows, err);
         if (!st && in->progress && !in->progress(first + rows, in->n, in->user))
@@ -152,6 +175,7 @@ enum status features_extract(const struct features *f, float *out, int32_t *gues
     }
 out:
     graph_free(r.graph);
+    scaling_free(r.scaling);
     free(r.x);
     free(r.logits);
     return st;

@@ -9,16 +9,24 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "eval/scaling.h"
 #include "graph/graph.h"
+#include "io/safetensors.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { FEATURES_PROTOCOL = 96 };
+
 /* An open network; texts are its own. */
 struct features {
     const struct features_kind *kind;
-    char *path, hash[HASH_TEXT];     /* SHA-256 of the file                                       */
-    int64_t height, width, channels; /* of the pictures it takes                                  */
+    char *path, hash[HASH_TEXT];       /* SHA-256 of the file                                     */
+    int64_t height, width, channels;   /* of the pictures it takes                                */
+    const struct scaling_way *scaling; /* brings any picture to height = width and 3 channels;
+                                          NULL: pictures come as they must be                     */
+    const char *resize;                /* what happens to a picture first, in words               */
+    char protocol[FEATURES_PROTOCOL];  /* what decides features besides file and pictures, or ""  */
     int64_t D;
     int64_t n_classes;        /* of its guesses; 0: it makes none                                */
     char *const *class_names; /* [n_classes] or NULL                                             */
@@ -26,19 +34,30 @@ struct features {
     void *impl;               /* the kind's own                                                  */
 };
 
+/* What the person who measures may choose; NULL: the kind's usual. */
+struct features_how {
+    const char *resize;  /* a way of scaling.h                                      */
+    const char *pooling; /* of an Inception: fid or torchvision                     */
+};
+
 struct features_kind {
     const char *name;
-    const char *resize; /* what happens to a picture first, for the protocol */
-    /* Fill in everything from height on.  E_FORMAT when the file is of another kind. */
-    enum status (*open)(struct features *f, struct error *err);
+    int batch;                                     /* pictures at a time          */
+    bool (*takes)(const struct safetensors *file); /* whether it is of this kind  */
+    /* Fill in everything from height on.  E_ARG for a choice that the kind does not leave. */
+    enum status (*open)(struct features *f, const struct safetensors *file,
+                        const struct features_how *how, struct error *err);
     void (*close)(struct features *f); /* also after a failure */
-    /* Record x [N, H, W, C], -1 .. 1, to features [N, D]; *logits [N, n_classes], or NULL. */
+    /* Record x [N, height, width, channels], -1 .. 1, to features [N, D]; *logits [N, n_classes],
+     * or NULL. */
     struct tensor *(*record)(struct graph *g, const struct features *f, struct tensor *x,
                              struct tensor **logits);
 };
 
-/* E_IO, E_FORMAT, E_MEMORY; E_ARG for a model that is no feature network.  Closed by the caller. */
-enum status features_open(struct features **out, const char *path, struct error *err);
+/* how: NULL for the usual; not kept.  E_IO, E_FORMAT, E_MEMORY; E_ARG for a model that is no
+ * feature network and for a choice that there is not.  Closed by the caller. */
+enum status features_open(struct features **out, const char *path, const struct features_how *how,
+                          struct error *err);
 void features_close(struct features *f); /* NULL is fine */
 
 /* 8-bit pictures of one size. */
@@ -50,8 +69,8 @@ struct features_input {
     void *user;
 };
 /* out [n, D] and guess [n], either of which may be NULL.  E_ARG when the pictures are not what the
- * network takes, with both sizes; E_CANCELLED; E_MEMORY.  A picture's features do not depend on the
- * pictures beside it, nor on the threads. */
+ * network takes and it does not scale them, with both sizes; E_CANCELLED; E_MEMORY.  A picture's
+ * features do not depend on the pictures beside it, nor on the threads. */
 enum status features_extract(const struct features *f, float *out, int32_t *guess,
                              const struct features_input *in, struct error *err);
 

@@ -1,10 +1,9 @@
 /*
  * features_cnn.c - features of a classifier that was trained here
  *
- * The file is a model file whose network is a cnn (model/cnn.c), as imgen train makes
- * one.  It takes
- * pictures of the size it was trained on and of no other: scaling would change what it sees, so
- * whoever reads the pictures scales them, once, and says how.
+ * The file is a model file whose network is a cnn (model/cnn.c), as imgen train makes one.  It
+ * takes pictures of the size it was trained on and of no other: scaling would change what it sees,
+ * so whoever reads the pictures scales them, once, and says how.
  */
 #include "base/memory.h"
 #include "eval/features.h"
@@ -13,11 +12,20 @@
 
 #include <string.h>
 
-static enum status cnn_open(struct features *f, struct error *err)
+/* What else a file is, loading it tells best. */
+static bool cnn_takes(const struct safetensors *file)
+{
+    (void)file;
+    return true;
+}
+
+static enum status cnn_open(struct features *f, const struct safetensors *file,
+                            const struct features_how *how, struct error *err)
 {
     struct model *m;
     enum status st;
 
+    (void)file;
     if ((st = model_load(&m, f->path, err)))
         return st;
     f->impl = m;
@@ -26,6 +34,12 @@ static enum status cnn_open(struct features *f, struct error *err)
                     "%s: a %s is no feature network; imgen train makes one with "
                     "model.network = cnn",
                     f->path, m->network->kind->name);
+    if (how->resize || how->pooling)
+        return fail(err, E_ARG,
+                    "%s: a cnn takes pictures as they are and pools in one way: there is no %s to "
+                    "choose",
+                    f->path, how->resize ? "resize" : "pooling");
+    f->resize = "none: pictures have the size the network was trained on";
     f->height = m->network->io.height;
     f->width = m->network->io.width;
     f->channels = m->network->io.in_channels;
@@ -54,7 +68,8 @@ static struct tensor *cnn_record(struct graph *g, const struct features *f, stru
 
 const struct features_kind features_cnn = {
     .name = "cnn",
-    .resize = "none: pictures have the size the network was trained on",
+    .batch = 64,
+    .takes = cnn_takes,
     .open = cnn_open,
     .close = cnn_close,
     .record = cnn_record,

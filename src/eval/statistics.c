@@ -32,9 +32,10 @@ void statistics_release(struct statistics *s)
 
 static enum status describe(char **out, const struct statistics *s, struct error *err)
 {
-    json_t *root = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I}", "format", FORMAT_VERSION, "network",
-                             s->network, "about", s->about, "height", (json_int_t)s->height,
-                             "width", (json_int_t)s->width, "channels", (json_int_t)s->channels);
+    json_t *root = json_pack("{s:i, s:s, s:s*, s:s, s:I, s:I, s:I}", "format", FORMAT_VERSION,
+                             "network", s->network, "protocol", *s->protocol ? s->protocol : NULL,
+                             "about", s->about, "height", (json_int_t)s->height, "width",
+                             (json_int_t)s->width, "channels", (json_int_t)s->channels);
     enum status st;
 
     *out = NULL;
@@ -67,13 +68,14 @@ enum status statistics_save(const char *path, const struct statistics *s, struct
     return st;
 }
 
+/* "" when there is none. */
 static enum status copy_text(char *to, size_t room, const json_t *root, const char *name,
                              struct error *err)
 {
     const char *text;
     enum status st;
 
-    if ((st = config_need(root, name, err)) || (st = config_text(&text, root, name, "", err)))
+    if ((st = config_text(&text, root, name, "", err)))
         return st;
     if (strlen(text) >= room)
         return fail(err, E_FORMAT, "\"%s\" has %zu letters, not %zu or fewer", name, strlen(text),
@@ -92,7 +94,10 @@ static enum status read_description(struct statistics *s, const char *text, stru
         return st;
     if (!(st = config_need(root, "format", err)) &&
         !(st = config_int(&version, root, "format", 0, 1, FORMAT_VERSION, err)) &&
+        !(st = config_need(root, "network", err)) &&
         !(st = copy_text(s->network, sizeof s->network, root, "network", err)) &&
+        !(st = copy_text(s->protocol, sizeof s->protocol, root, "protocol", err)) &&
+        !(st = config_need(root, "about", err)) &&
         !(st = copy_text(s->about, sizeof s->about, root, "about", err)) &&
         !(st = config_int(&s->height, root, "height", 0, 1, SIDE_MAX, err)) &&
         !(st = config_int(&s->width, root, "width", 0, 1, SIDE_MAX, err)))

@@ -2,8 +2,9 @@
  * statistics.h - the features of a reference, kept in a file
  *
  *     NAME.safetensors
- *       metadata  "imgen.statistics": JSON {format, network, about, height, width, channels}
- *       tensors   "features" [n, D] float32, "labels" [n] int32 where there are any
+ *       metadata  "imgen.statistics": JSON {format, network, protocol, about, height, width,
+ * channels}, protocol where there is any tensors   "features" [n, D] float32, "labels" [n] int32
+ * where there are any
  */
 #ifndef IMGEN_EVAL_STATISTICS_H
 #define IMGEN_EVAL_STATISTICS_H
@@ -19,6 +20,7 @@ struct statistics {
     int32_t *label;                  /* [n], -1: none; heap, or NULL             */
     int64_t height, width, channels; /* of the pictures they were taken from                 */
     char network[HASH_TEXT]; /* SHA-256 of the feature network's file                        */
+    char protocol[96];       /* what else decided the features: struct features; or ""       */
     char about[512];         /* where the pictures came from, in words                       */
 };
 

@@ -66,6 +66,12 @@ enum resize_filter {
     RESIZE_LANCZOS, /* 3 lobes  */
 };
 
+/* Along an axis of `from` stored pixels that becomes one of `to`: the weights of result i, which
+ * sum to one, for the stored pixels *first .. *first + n - 1; returns n, at most resize_room. */
+int64_t resize_weights(double *out, int64_t *first, int64_t i, int64_t from, int64_t to,
+                       enum resize_filter filter);
+int64_t resize_room(int64_t from, int64_t to, enum resize_filter filter);
+
 /* Antialiased, separable; equal to Pillow's resize to one grey level. */
 enum status image_resize(struct image *out, const struct image *in, int64_t height, int64_t width,
                          enum resize_filter filter, struct error *err);

@@ -84,41 +84,51 @@ static void taps_release(struct taps *t)
     free(t->weight);
 }
 
-/* The weights of one result; w is scratch. */
-static struct span make_span(int32_t *weight, double *w, int64_t i, double scale, int64_t from,
-                             enum resize_filter filter)
+static double widening(int64_t from, int64_t to)
 {
-    double widen = scale > 1 ? scale : 1, support = filters[filter].support * widen;
-    double centre = ((double)i + 0.5) * scale, sum = 0;
-    int64_t first = (int64_t)(centre - support + 0.5), end = (int64_t)(centre + support + 0.5);
-    struct span s;
+    return from > to ? (double)from / (double)to : 1;
+}
 
-    s.first = first > 0 ? first : 0;
-    s.n = (end < from ? end : from) - s.first;
-    for (int64_t k = 0; k < s.n; k++) {
-        w[k] = filters[filter].weight(((double)(k + s.first) - centre + 0.5) / widen);
-        sum += w[k];
+int64_t resize_room(int64_t from, int64_t to, enum resize_filter filter)
+{
+    return (int64_t)ceil(filters[filter].support * widening(from, to)) * 2 + 1;
+}
+
+int64_t resize_weights(double *out, int64_t *first, int64_t i, int64_t from, int64_t to,
+                       enum resize_filter filter)
+{
+    double widen = widening(from, to), support = filters[filter].support * widen;
+    double centre = ((double)i + 0.5) * ((double)from / (double)to), sum = 0;
+    int64_t start = (int64_t)(centre - support + 0.5), end = (int64_t)(centre + support + 0.5), n;
+
+    *first = start > 0 ? start : 0;
+    n = (end < from ? end : from) - *first;
+    for (int64_t k = 0; k < n; k++) {
+        out[k] = filters[filter].weight(((double)(k + *first) - centre + 0.5) / widen);
+        sum += out[k];
     }
-    for (int64_t k = 0; k < s.n; k++)
-        weight[k] = (int32_t)lround((sum != 0 ? w[k] / sum : w[k]) * (1 << FRACTION));
-    return s;
+    for (int64_t k = 0; k < n && sum != 0; k++)
+        out[k] /= sum;
+    return n;
 }
 
 static enum status taps_init(struct taps *t, int64_t from, int64_t to, enum resize_filter filter,
                              struct error *err)
 {
-    double scale = (double)from / (double)to;
     double *w = NULL;
     enum status st;
 
-    t->room = (int64_t)ceil(filters[filter].support * (scale > 1 ? scale : 1)) * 2 + 1;
+    t->room = resize_room(from, to, filter);
     if ((st = mem_new((void **)&t->span, (uint64_t)to, sizeof *t->span, "resizing", err)) ||
         (st = mem_new((void **)&t->weight, (uint64_t)(to * t->room), sizeof *t->weight, "resizing",
                       err)) ||
         (st = mem_new((void **)&w, (uint64_t)t->room, sizeof *w, "resizing", err)))
         return st;
-    for (int64_t i = 0; i < to; i++)
-        t->span[i] = make_span(t->weight + i * t->room, w, i, scale, from, filter);
+    for (int64_t i = 0; i < to; i++) {
+        t->span[i].n = resize_weights(w, &t->span[i].first, i, from, to, filter);
+        for (int64_t k = 0; k < t->span[i].n; k++)
+            t->weight[i * t->room + k] = (int32_t)lround(w[k] * (1 << FRACTION));
+    }
     free(w);
     return OK;
 }

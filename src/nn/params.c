@@ -31,6 +31,7 @@ struct params {
     float *values, *grads;
     float *rest; /* [n_rest]: parameters that a mapped file could not lend */
     int64_t n_rest;
+    params_spare *allowed; /* or NULL */
 };
 
 enum status params_new(struct params **out, struct error *err)
@@ -49,6 +50,16 @@ void params_free(struct params *p)
     mem_block_free(p->grads, (uint64_t)p->n_trained, sizeof(float));
     mem_block_free(p->rest, (uint64_t)p->n_rest, sizeof(float));
     free(p);
+}
+
+void params_allow(struct params *p, params_spare *spare)
+{
+    p->allowed = spare;
+}
+
+bool params_allowed(const struct params *p, const char *name)
+{
+    return p->allowed && p->allowed(name);
 }
 
 struct scope scope_root(struct params *p)

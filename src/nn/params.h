@@ -128,6 +128,12 @@ enum params_part { PARAMS_ALL, PARAMS_TRAINED };
 enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
                         enum params_part part, float *values, struct error *err);
 
+/* Names that files may hold besides the parameters (without the prefix): what only training reads,
+ * say.  Told once, before loading; by default there are none. */
+typedef bool params_spare(const char *name);
+void params_allow(struct params *p, params_spare *spare);
+bool params_allowed(const struct params *p, const char *name);
+
 /* Let every parameter be its tensor "<prefix><name>" where that lies in the file: nothing is copied
  * that is float32, in our order of elements and aligned to 4 bytes, as all but convolutions are in
  * files of ours.  The others are converted into memory of their own.  For sampling: the values may

@@ -123,7 +123,7 @@ static void check_unexpected(struct params *p, const struct safetensors *f, cons
     for (int64_t i = 0; i < safetensors_count(f) && there != n_found; i++) {
         const char *name = safetensors_at(f, i)->name;
 
-        if (!strncmp(name, prefix, n) && !params_find(p, name + n))
+        if (!strncmp(name, prefix, n) && !params_find(p, name + n) && !params_allowed(p, name + n))
             complain(c, &c->unexpected, "unexpected", name, "");
     }
 }

@@ -53,7 +53,7 @@ static int set_up(void **state)
     train("b", "train.seed=2");
     temp_path(network, folder, "a/model.safetensors");
     temp_path(statistics, folder, "statistics.safetensors");
-    assert_int_equal(imgen_features_open(&features, network, NULL), IMGEN_OK);
+    assert_int_equal(imgen_features_open(&features, network, NULL, NULL), IMGEN_OK);
     assert_int_equal(imgen_data_open(&data, &t, NULL), IMGEN_OK);
     assert_int_equal(imgen_data_open_held_out(&held_out, &t, NULL), IMGEN_OK);
     for (int i = 0; i < LABELS; i++)
@@ -282,7 +282,7 @@ static void test_refusals(void **state)
     refused(&m, "47 labels", "48");
     m = everything();
     temp_path(path, folder, "b/model.safetensors");
-    assert_int_equal(imgen_features_open(&other, path, NULL), IMGEN_OK);
+    assert_int_equal(imgen_features_open(&other, path, NULL, NULL), IMGEN_OK);
     m.reference = (struct imgen_pictures){0};
     m.statistics = statistics;
     m.features = other;

@@ -6,6 +6,7 @@
  * is leaked (LeakSanitizer looks), and a failure that is survived is not seen in the figures.
  */
 #include "eval/features.h"
+#include "eval/inception.h"
 #include "eval/measure.h"
 #include "eval/statistics.h"
 
@@ -79,7 +80,7 @@ static enum status go(struct figures *out, struct error *err)
     enum status st;
 
     memset(out, 0, sizeof *out);
-    if ((st = features_open(&f, network, err)) || (st = extract(&t, f, x, y, guess, err)))
+    if ((st = features_open(&f, network, NULL, err)) || (st = extract(&t, f, x, y, guess, err)))
         goto out;
     s.D = f->D;
     s.features = y;
@@ -164,11 +165,49 @@ static void test_files(void **state)
     each_fails(FAILING_FILE);
 }
 
+/* Declaring an Inception, and pictures on their way to it.  The file lacks nearly everything, which
+ * is found out only after all memory was had. */
+static void test_inception(void **state)
+{
+    static const float x[32];
+    static const int64_t sides[] = {5, 7};
+    const struct save_tensor one = {
+        .name = "Conv2d_1a_3x3.bn.bias", .dtype = FILE_F32, .rank = 1, .dim = {32}, .bytes = x};
+    static float scaled[9 * 9 * 3];
+    struct safetensors *file;
+    enum status st = E_MEMORY;
+
+    (void)state;
+    assert_int_equal(safetensors_save(saved, &one, 1, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_open(&file, saved, NULL), OK);
+    for (int64_t k = 0; st == E_MEMORY; k += k < 20 ? 1 : 7) {
+        struct inception *m;
+        struct error err = {0};
+
+        failing_arm(FAILING_MEMORY, k);
+        st = inception_load(&m, file, INCEPTION_POOLING_FID, &err);
+        assert_true(failing_disarm() ? st == E_MEMORY : st == E_FORMAT);
+        assert_true(!m && *err.text);
+    }
+    safetensors_close(file);
+    st = E_MEMORY;
+    for (int64_t k = 0; st == E_MEMORY; k++) {
+        struct scaling *s;
+
+        failing_arm(FAILING_MEMORY, k);
+        if (!(st = scaling_new(&s, scaling_at(2), sides[0], sides[1], 3, 9, NULL)))
+            st = scaling_run(s, scaled, ours, 1, 1, NULL);
+        assert_int_equal(st, failing_disarm() ? E_MEMORY : OK);
+        scaling_free(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_inception),
     };
 
     omp_set_num_threads(1);

@@ -181,7 +181,7 @@ static void test_definition(void **state)
     int32_t guess[8];
 
     (void)state;
-    assert_int_equal(features_open(&f, network, NULL), OK);
+    assert_int_equal(features_open(&f, network, NULL, NULL), OK);
     assert_int_equal(f->D, D);
     assert_int_equal(f->n_classes, CLASSES);
     assert_string_equal(f->class_names[4], "e");
@@ -216,7 +216,7 @@ static void test_alone(void **state)
     struct features *f;
 
     (void)state;
-    assert_int_equal(features_open(&f, network, NULL), OK);
+    assert_int_equal(features_open(&f, network, NULL, NULL), OK);
     assert_int_equal(features_extract(f, all, guess, &in, NULL), OK);
     for (int threads = 2; threads <= 4; threads++) {
         in = input(0, N, threads);
@@ -251,7 +251,7 @@ static void test_refusals(void **state)
     int calls = 0;
 
     (void)state;
-    assert_int_equal(features_open(&f, network, NULL), OK);
+    assert_int_equal(features_open(&f, network, NULL, NULL), OK);
     in.progress = stop_at_once;
     in.user = &calls;
     assert_int_equal(features_extract(f, got, NULL, &in, &err), E_CANCELLED);
@@ -264,12 +264,12 @@ static void test_refusals(void **state)
     features_close(f);
 
     model_free(save_model(unet, temp_path(other, folder, "unet.safetensors")));
-    assert_int_equal(features_open(&f, other, &err), E_ARG);
+    assert_int_equal(features_open(&f, other, NULL, &err), E_ARG);
     assert_null(f);
     assert_non_null(strstr(err.text, "a unet is no feature network"));
-    assert_int_equal(features_open(&f, temp_path(other, folder, "none"), &err), E_IO);
+    assert_int_equal(features_open(&f, temp_path(other, folder, "none"), NULL, &err), E_IO);
     assert_int_equal(file_write(other, "text", 4, NULL), OK);
-    assert_int_equal(features_open(&f, other, &err), E_FORMAT);
+    assert_int_equal(features_open(&f, other, NULL, &err), E_FORMAT);
 }
 
 /* --- features in files -------------------------------------------------------------------------
