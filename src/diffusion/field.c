@@ -34,15 +34,29 @@ static enum status from_parts(double *out, enum prediction want, enum prediction
     return OK;
 }
 
+/* want = *of_x x + ... what the network predicts; some kinds of guidance go through a prediction of
+ * their own on the way, and must be able to come back from it. */
+static enum status reach(double *of_x, const struct guidance *g, enum prediction want,
+                         enum prediction predicts, const struct path_coefs *c, struct error *err)
+{
+    enum prediction on = g ? g->how.kind->on : N_PREDICTIONS;
+    double x, have;
+    enum status st;
+
+    if (on != N_PREDICTIONS && ((st = prediction_coefs(&x, &have, on, predicts, c, err)) ||
+                                (st = prediction_coefs(&x, &have, want, on, c, err))))
+        return st;
+    return prediction_coefs(of_x, &have, want, predicts, c, err);
+}
+
 /* What to ask for `want`: E_ARG where nobody can tell. */
 static enum status choose(struct guidance **from, enum prediction *predicts, const struct field *f,
                           enum prediction want, const struct path_coefs *c, struct error *err)
 {
-    double of_x = 1, of_have;
-    bool second_tells =
-        f->second && !prediction_coefs(&of_x, &of_have, want, f->second_predicts, c, NULL);
+    double of_x = 1;
+    bool second_tells = f->second && !reach(&of_x, f->second, want, f->second_predicts, c, NULL);
     bool is_multiple = second_tells && of_x == 0 && f->predicts != want;
-    enum status st = prediction_coefs(&of_x, &of_have, want, f->predicts, c, err);
+    enum status st = reach(&of_x, f->guidance, want, f->predicts, c, err);
 
     *from = is_multiple || (st && second_tells) ? f->second : f->guidance;
     *predicts = *from == f->second && f->second ? f->second_predicts : f->predicts;
