@@ -111,7 +111,7 @@ static struct tensor *classifier_dit_forward(struct graph *g, const struct netwo
     for (int i = 0; i < m->depth; i++) {
         struct segment s = segment_open(g);
 
-        x = dit_block_forward(g, net, i, &m->block[i], &none, x, c, in.drop);
+        x = dit_block_forward(g, net, &in, i, &m->block[i], &none, x, c);
         segment_close(g, s);
         network_show(net, x, "blocks.%d", i);
     }

@@ -121,6 +121,7 @@ static void dit_io(const void *config, struct network_io *io)
         .n_labels = c->classes + (c->classes && c->null_class),
         .null_label = c->classes && c->null_class ? (int32_t)c->classes : -1,
     };
+    network_count_attention(io, dims_of(c).depth);
 }
 
 /* --- rotary tables ------------------------------------------------------------------------------
@@ -249,7 +250,7 @@ static struct tensor *dit_forward(struct graph *g, const struct network *net,
     for (int i = 0; i < m->d.depth; i++) {
         struct segment s = segment_open(g);
 
-        x = dit_block_forward(g, net, i, &m->block[i], &m->rotary, x, cond, in.drop);
+        x = dit_block_forward(g, net, &in, i, &m->block[i], &m->rotary, x, cond);
         segment_close(g, s);
         network_show(net, x, "blocks.%d", i);
     }

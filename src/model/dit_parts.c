@@ -153,8 +153,9 @@ void dit_block_declare(struct dit_block *b, const struct dit_geometry *d,
                 INIT_ZERO);
 }
 
-static struct tensor *attend(struct graph *g, const struct dit_block *b,
-                             const struct dit_rotary *rotary, struct tensor *h)
+static struct tensor *attend(struct graph *g, const struct network_input *in, int i,
+                             const struct dit_block *b, const struct dit_rotary *rotary,
+                             struct tensor *h)
 {
     struct tensor *qkv = nn_linear(g, &b->qkv, h);
 
@@ -162,7 +163,7 @@ static struct tensor *attend(struct graph *g, const struct dit_block *b,
         qkv = op_qk_norm(g, qkv, b->heads, nn_param(g, b->q_norm), nn_param(g, b->k_norm), DIT_EPS);
     if (rotary->cos)
         qkv = op_rope(g, qkv, b->heads, nn_param(g, rotary->cos), nn_param(g, rotary->sin));
-    return nn_linear(g, &b->proj, op_attention(g, qkv, b->heads, QKV_SPLIT));
+    return nn_linear(g, &b->proj, network_attention(g, in, i, qkv, b->heads, QKV_SPLIT));
 }
 
 /* The norms are fused with what follows; whoever looks at them alone gets them computed alone. */
@@ -177,9 +178,10 @@ static void show_norm(struct graph *g, const struct network *net, const struct d
 }
 
 /* Peebles and Xie 2023, figure 3; dropout where Vaswani et al. 2017, 5.4, have it. */
-struct tensor *dit_block_forward(struct graph *g, const struct network *net, int i,
-                                 const struct dit_block *b, const struct dit_rotary *rotary,
-                                 struct tensor *x, struct tensor *c, struct tensor *drop)
+struct tensor *dit_block_forward(struct graph *g, const struct network *net,
+                                 const struct network_input *in, int i, const struct dit_block *b,
+                                 const struct dit_rotary *rotary, struct tensor *x,
+                                 struct tensor *c)
 {
     enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2 };
     struct tensor *ada = nn_linear(g, &b->ada, c), *part[6] = {0}, *h;
@@ -195,13 +197,13 @@ struct tensor *dit_block_forward(struct graph *g, const struct network *net, int
     } else {
         op_chunk(g, ada, 6, part);
     }
-    h = attend(g, b, rotary, dit_norm_modulate(g, b->norm1, x, part[SHIFT1], part[SCALE1]));
+    h = attend(g, in, i, b, rotary, dit_norm_modulate(g, b->norm1, x, part[SHIFT1], part[SCALE1]));
     network_show(net, h, "blocks.%d.attn", i);
-    h = nn_dropout(g, h, drop, b->dropout, 2 * i);
+    h = nn_dropout(g, h, in->drop, b->dropout, 2 * i);
     x = op_gated_add(g, x, part[GATE1], h);
     h = dit_mlp_forward(g, &b->mlp, dit_norm_modulate(g, b->norm2, x, part[SHIFT2], part[SCALE2]));
     network_show(net, h, "blocks.%d.mlp", i);
-    h = nn_dropout(g, h, drop, b->dropout, 2 * i + 1);
+    h = nn_dropout(g, h, in->drop, b->dropout, 2 * i + 1);
     return op_gated_add(g, x, part[GATE2], h);
 }
 

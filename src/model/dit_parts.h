@@ -67,10 +67,12 @@ struct dit_block {
 };
 void dit_block_declare(struct dit_block *b, const struct dit_geometry *d,
                        const struct dit_block_form *form, struct scope s);
-/* Block i of a network: x [N, T, D];  c [N, D], after SiLU;  drop: network_input.drop. */
-struct tensor *dit_block_forward(struct graph *g, const struct network *net, int i,
-                                 const struct dit_block *b, const struct dit_rotary *rotary,
-                                 struct tensor *x, struct tensor *c, struct tensor *drop);
+/* Block i of a network: x [N, T, D];  c [N, D], after SiLU.  in: read for `identity` and `drop`
+ * alone; the block's attention is layer i. */
+struct tensor *dit_block_forward(struct graph *g, const struct network *net,
+                                 const struct network_input *in, int i, const struct dit_block *b,
+                                 const struct dit_rotary *rotary, struct tensor *x,
+                                 struct tensor *c);
 
 /* norm(x) (1 + scale) + shift: layer norm, or root-mean-square norm when `rms` (a weight [width])
  * is not NULL.  x [N, T, D]; shift, scale [N, D]; shift may be NULL. */

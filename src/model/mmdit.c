@@ -85,6 +85,7 @@ static void mmdit_io(const void *config, struct network_io *io)
         .context_width = c->context_width,
         .pooled_width = c->pooled_width,
     };
+    network_count_attention(io, c->depth);
 }
 
 /* --- declaration --------------------------------------------------------------------------------
@@ -208,8 +209,9 @@ static struct tensor *tokens_cut(struct graph *g, struct tensor *x, int64_t firs
 }
 
 /* Esser et al. 2024, figure 2 (b).  Both streams go in and come out by their pointers. */
-static void block_forward(struct graph *g, const struct network *net, int i, struct tensor **image,
-                          struct tensor **text, struct tensor *c, struct tensor *mask)
+static void block_forward(struct graph *g, const struct network *net,
+                          const struct network_input *in, int i, struct tensor **image,
+                          struct tensor **text, struct tensor *c)
 {
     const struct mmdit *m = net->layers;
     const struct block *b = &m->block[i];
@@ -218,7 +220,9 @@ static void block_forward(struct graph *g, const struct network *net, int i, str
 
     qkv = stream_ask(g, &b->text, m->heads, *text, c, of_text);
     qkv = tokens_join(g, qkv, stream_ask(g, &b->image, m->heads, *image, c, of_image));
-    found = op_attention_masked(g, qkv, mask, m->heads, QKV_SPLIT);
+    found = network_keeps_values(in, i)
+                ? op_attention_identity(g, qkv, m->heads, QKV_SPLIT)
+                : op_attention_masked(g, qkv, in->context_mask, m->heads, QKV_SPLIT);
     if (!b->text.ends)
         *text = stream_go_on(g, net, i, "context_block", &b->text, *text,
                              tokens_cut(g, found, 0, L), of_text);
@@ -254,7 +258,7 @@ static struct tensor *mmdit_forward(struct graph *g, const struct network *net,
     for (int i = 0; i < m->depth; i++) {
         struct segment s = segment_open(g);
 
-        block_forward(g, net, i, &x, &text, c, in.context_mask);
+        block_forward(g, net, &in, i, &x, &text, c);
         segment_close(g, s);
         network_show(net, x, "joint_blocks.%d", i);
     }

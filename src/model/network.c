@@ -115,6 +115,25 @@ struct tensor *network_forward(struct graph *g, const struct network *net, struc
     return net->kind->forward(g, net, in);
 }
 
+bool network_keeps_values(const struct network_input *in, int layer)
+{
+    return in->identity && in->identity[layer];
+}
+
+struct tensor *network_attention(struct graph *g, const struct network_input *in, int layer,
+                                 struct tensor *qkv, int64_t heads, enum qkv_order order)
+{
+    return network_keeps_values(in, layer) ? op_attention_identity(g, qkv, heads, order)
+                                           : op_attention(g, qkv, heads, order);
+}
+
+void network_count_attention(struct network_io *io, int64_t n)
+{
+    io->n_attention = (int)n;
+    io->middle = (int)((n - 1) / 2);
+    io->n_middle = n % 2 ? 1 : 2;
+}
+
 void network_show(const struct network *net, struct tensor *value, const char *fmt, ...)
 {
     char name[96];

@@ -13,6 +13,7 @@
 
 #include "base/option.h"
 #include "nn/params.h"
+#include "ops/attention.h"
 
 struct network;
 
@@ -21,11 +22,15 @@ struct network;
  * that reads an encoded sequence: context [N, L, D] with D = io.context_width and any L;
  * context_mask int32 [N, L], not 0 where a token counts, or NULL when all do; pooled [N, P], P =
  * io.pooled_width, or NULL where that is 0.  drop int32 [N, DROP_WORDS] names the samples
- * (op_dropout) in training, for networks that leave values out; NULL: nothing is left out. */
+ * (op_dropout) in training, for networks that leave values out; NULL: nothing is left out.
+ * identity [io.n_attention]: the self-attention layers, counted from the input, whose maps are
+ * replaced by the identity; NULL: none.  It is asked of one recording and is no part of the
+ * network. */
 struct network_input {
     struct tensor *x, *t, *y;
     struct tensor *context, *context_mask, *pooled;
     struct tensor *drop;
+    const bool *identity;
 };
 
 /* Called with intermediate values by their name in public code ("blocks.3"); for tests and lessons.
@@ -43,6 +48,8 @@ struct network_io {
     int64_t pooled_width;  /* of the vector that stands for the whole; 0: reads none       */
     bool classifies;       /* forward gives logits [N, n_classes] of x; takes no label     */
     bool clean;            /* x is always a picture without noise, and t means nothing     */
+    int n_attention;       /* self-attention layers that `identity` can name; 0: none        */
+    int middle, n_middle;  /* of them, those in the middle of the network                  */
 };
 
 /* One architecture: one file under model/ ends in one of these. */
@@ -88,6 +95,15 @@ void network_free(struct network *net);
 
 /* Record the forward: [N, H, W, out_channels], or logits [N, n_classes] of a classifier. */
 struct tensor *network_forward(struct graph *g, const struct network *net, struct network_input in);
+
+/* For kinds: self-attention layer number `layer` over packed qkv [N, T, 3 D]: op_attention, or,
+ * where in->identity says so, each token's own value. */
+struct tensor *network_attention(struct graph *g, const struct network_input *in, int layer,
+                                 struct tensor *qkv, int64_t heads, enum qkv_order order);
+bool network_keeps_values(const struct network_input *in, int layer);
+
+/* For kinds with a stack of n layers: its middle one, or the two of an even n. */
+void network_count_attention(struct network_io *io, int64_t n);
 
 /* For kinds: show an intermediate value to whoever looks. */
 void network_show(const struct network *net, struct tensor *value, const char *fmt, ...)

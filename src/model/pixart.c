@@ -80,6 +80,7 @@ static void pixart_io(const void *config, struct network_io *io)
         .null_label = -1,
         .context_width = c->context_width,
     };
+    network_count_attention(io, c->depth);
 }
 
 /* --- declaration --------------------------------------------------------------------------------
@@ -171,9 +172,9 @@ static struct tensor *ask(struct graph *g, const struct pixart *m, const struct 
 }
 
 /* Chen et al. 2023, figure 4. c [N, 6 D], of the whole network;  y [N, L, D]. */
-static struct tensor *block_forward(struct graph *g, const struct network *net, int i,
-                                    struct tensor *x, struct tensor *c, struct tensor *y,
-                                    struct tensor *mask)
+static struct tensor *block_forward(struct graph *g, const struct network *net,
+                                    const struct network_input *in, int i, struct tensor *x,
+                                    struct tensor *c, struct tensor *y)
 {
     enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2 };
     const struct pixart *m = net->layers;
@@ -182,10 +183,10 @@ static struct tensor *block_forward(struct graph *g, const struct network *net, 
 
     modulation(g, c, b->table, 6, part);
     h = nn_linear(g, &b->qkv, op_layernorm_modulate(g, x, part[SHIFT1], part[SCALE1], DIT_EPS));
-    h = nn_linear(g, &b->proj, op_attention(g, h, m->heads, QKV_SPLIT));
+    h = nn_linear(g, &b->proj, network_attention(g, in, i, h, m->heads, QKV_SPLIT));
     network_show(net, h, "blocks.%d.attn", i);
     x = op_gated_add(g, x, part[GATE1], h);
-    h = ask(g, m, b, x, y, mask);
+    h = ask(g, m, b, x, y, in->context_mask);
     network_show(net, h, "blocks.%d.cross_attn", i);
     x = op_add(g, x, h);
     h = dit_mlp_forward(g, &b->mlp,
@@ -220,7 +221,7 @@ static struct tensor *pixart_forward(struct graph *g, const struct network *net,
     for (int i = 0; i < m->depth; i++) {
         struct segment s = segment_open(g);
 
-        x = block_forward(g, net, i, x, c, y, in.context_mask);
+        x = block_forward(g, net, &in, i, x, c, y);
         segment_close(g, s);
         network_show(net, x, "blocks.%d", i);
     }

@@ -76,6 +76,12 @@ void spatial_transformer_init(struct spatial_transformer *t, struct scope s, con
 /* --- forward ------------------------------------------------------------------------------------
  */
 
+/* Every token keeps its own value. */
+static struct tensor *keep(struct graph *g, const struct spatial_attention *a, struct tensor *x)
+{
+    return nn_linear(g, &a->out, op_linear(g, x, nn_param(g, a->v), NULL, ACT_NONE));
+}
+
 /* The tokens of x ask those of `from`. */
 static struct tensor *attend(struct graph *g, const struct spatial_attention *a, struct tensor *x,
                              struct tensor *from, struct tensor *mask, int64_t heads)
@@ -89,16 +95,18 @@ static struct tensor *attend(struct graph *g, const struct spatial_attention *a,
 
 static struct tensor *block_forward(struct graph *g, const struct network *net,
                                     const struct spatial_transformer *t, int i, struct tensor *y,
-                                    struct tensor *sequence, struct tensor *mask)
+                                    const struct network_input *in, int layer)
 {
     const struct spatial_block *b = &t->block[i];
     struct tensor *h = nn_layer_norm(g, &b->norm1, y);
 
-    h = attend(g, &b->self, h, h, NULL, t->heads);
+    h = network_keeps_values(in, layer) ? keep(g, &b->self, h)
+                                        : attend(g, &b->self, h, h, NULL, t->heads);
     network_show(net, h, "%s.transformer_blocks.%d.attn1", t->name, i);
     y = op_add(g, y, h);
 
-    h = attend(g, &b->cross, nn_layer_norm(g, &b->norm2, y), sequence, mask, t->heads);
+    h = attend(g, &b->cross, nn_layer_norm(g, &b->norm2, y), in->context, in->context_mask,
+               t->heads);
     network_show(net, h, "%s.transformer_blocks.%d.attn2", t->name, i);
     y = op_add(g, y, h);
 
@@ -112,14 +120,14 @@ static struct tensor *block_forward(struct graph *g, const struct network *net,
 
 struct tensor *nn_spatial_transformer(struct graph *g, const struct network *net,
                                       const struct spatial_transformer *t, struct tensor *x,
-                                      struct tensor *sequence, struct tensor *mask)
+                                      const struct network_input *in, int layer)
 {
     int64_t N = x->shape.dim[0], T = x->shape.dim[1] * x->shape.dim[2], C = x->shape.dim[3];
     struct tensor *y = nn_group_norm(g, &t->norm, x, NULL, false);
 
     y = nn_linear(g, &t->in, op_reshape(g, y, SHAPE(N, T, C)));
     for (int i = 0; i < t->depth; i++)
-        y = block_forward(g, net, t, i, y, sequence, mask);
+        y = block_forward(g, net, t, i, y, in, layer);
     y = op_add(g, x, op_reshape(g, nn_linear(g, &t->out, y), x->shape));
     network_show(net, y, "%s", t->name);
     return y;

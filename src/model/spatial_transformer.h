@@ -37,9 +37,10 @@ void spatial_transformer_init(struct spatial_transformer *t, struct scope s, con
                               int64_t channels, int64_t context, int64_t heads, int64_t groups,
                               int depth);
 
-/* x [N, H, W, C], sequence [N, L, D], mask int32 [N, L] or NULL -> [N, H, W, C]. */
+/* x [N, H, W, C], and the sequence in->context -> [N, H, W, C].  Together the blocks are
+ * self-attention layer number `layer` of in->identity. */
 struct tensor *nn_spatial_transformer(struct graph *g, const struct network *net,
                                       const struct spatial_transformer *t, struct tensor *x,
-                                      struct tensor *sequence, struct tensor *mask);
+                                      const struct network_input *in, int layer);
 
 #endif

@@ -91,6 +91,9 @@ static void unet_io(const void *config, struct network_io *io)
         .n_labels = unet_labels(c),
         .null_label = c->classes && c->null_class ? (int32_t)c->classes : -1,
         .context_width = c->label_token ? 0 : c->context_width,
+        .n_attention = unet_attention_count(c),
+        .middle = unet_attention_before_middle(c),
+        .n_middle = 1,
     };
 }
 

@@ -193,13 +193,15 @@ static struct tensor *res_forward(struct graph *g, const struct network *net,
 }
 
 /* Self-attention over the pixels, added. */
-static struct tensor *attn_forward(struct graph *g, const struct normed_block *b, struct tensor *x)
+static struct tensor *attn_forward(struct graph *g, const struct unet_entry *e, struct tensor *x,
+                                   const struct network_input *in)
 {
+    const struct normed_block *b = &e->normed;
     int64_t N = x->shape.dim[0], T = x->shape.dim[1] * x->shape.dim[2], C = x->shape.dim[3];
     struct tensor *h = nn_group_norm(g, &b->attn_norm, x, NULL, false);
 
     h = nn_linear(g, &b->qkv, op_reshape(g, h, SHAPE(N, T, C)));
-    h = nn_linear(g, &b->proj, op_attention(g, h, b->heads, b->order));
+    h = nn_linear(g, &b->proj, network_attention(g, in, e->attention, h, b->heads, b->order));
     return sum(g, b, x, op_reshape(g, h, x->shape));
 }
 
@@ -215,8 +217,8 @@ static struct tensor *entry_forward(struct graph *g, const struct network *net,
         return nn_conv(g, &b->conv1, b->resample == UP ? unet_resample(g, x, UP) : x);
     x = res_forward(g, net, e, x, emb, in);
     if (b->reads)
-        return nn_spatial_transformer(g, net, &b->transformer, x, in->context, in->context_mask);
-    return b->attends ? attn_forward(g, b, x) : x;
+        return nn_spatial_transformer(g, net, &b->transformer, x, in, e->attention);
+    return b->attends ? attn_forward(g, e, x, in) : x;
 }
 
 static struct tensor *join(struct graph *g, struct tensor *x, struct tensor *skip)

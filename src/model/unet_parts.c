@@ -156,6 +156,45 @@ bool unet_place_attends(const struct unet_config *c, const struct unet_place *p)
     return false;
 }
 
+/* Levels below `level` (towards the pixels) that attend. */
+static int levels_below(const struct unet_config *c, int level)
+{
+    int n = 0;
+
+    for (int l = 0; l < level; l++)
+        n += unet_attends(c, (int64_t)1 << l);
+    return n;
+}
+
+static int decoder_each(const struct unet_config *c)
+{
+    return c->style == UNET_DDPMPP ? 1 : (int)c->blocks + 1;
+}
+
+int unet_attention_before_middle(const struct unet_config *c)
+{
+    return levels_below(c, c->mult.n) * (int)c->blocks;
+}
+
+int unet_attention_count(const struct unet_config *c)
+{
+    return unet_attention_before_middle(c) + 1 + levels_below(c, c->mult.n) * decoder_each(c);
+}
+
+int unet_place_attention(const struct unet_config *c, const struct unet_place *p)
+{
+    int before = unet_attention_before_middle(c);
+    int above = levels_below(c, c->mult.n) - levels_below(c, p->level + 1);
+
+    if (!unet_place_attends(c, p))
+        return -1;
+    if (p->step == STEP_ENCODER)
+        return levels_below(c, p->level) * (int)c->blocks + p->index;
+    if (p->step == STEP_MIDDLE)
+        return before;
+    return before + 1 + above * decoder_each(c) + (c->style == UNET_DDPMPP ? 0 : p->index);
+}
+
 enum resample unet_place_resample(const struct unet_place *p)
 {
     return p->step == STEP_DOWN ? DOWN : p->step == STEP_UP ? UP : SAME;
@@ -235,6 +274,7 @@ void unet_entry_declare(struct unet_entry *e, const struct unet_config *c, struc
     e->is_first = p->step == STEP_FIRST;
     e->joins = p->step == STEP_DECODER;
     e->shows = ends_entry(c, p);
+    e->attention = unet_place_attention(c, p);
     unet_style_of(c)->declare_entry(e, c, s, p);
 }
 

@@ -78,6 +78,7 @@ struct unet_entry {
     bool is_first, joins; /* the first convolution; sees a result of the encoder beside its own   */
     bool shows;           /* the last step of its module                                          */
     int order;            /* among the steps of the whole walk                                    */
+    int attention;        /* number of its self-attention from the input on, or -1: has none      */
     union {
         struct normed_block normed;
         struct mp_block mp;
@@ -97,6 +98,12 @@ struct unet_place {
 };
 
 bool unet_place_attends(const struct unet_config *c, const struct unet_place *p);
+/* How many places before this one attend: the number of its self-attention; -1 where it has none.
+ */
+int unet_place_attention(const struct unet_config *c, const struct unet_place *p);
+/* All that attend in encoder, middle and decoder, and in the encoder alone. */
+int unet_attention_count(const struct unet_config *c);
+int unet_attention_before_middle(const struct unet_config *c);
 enum resample unet_place_resample(const struct unet_place *p);
 /* x at half, double or the same size. */
 struct tensor *unet_resample(struct graph *g, struct tensor *x, enum resample resample);
@@ -155,8 +162,8 @@ const struct unet_style_ops *unet_style_of(const struct unet_config *c);
 /* Declare one step of the walk, whose order is set, under s. */
 void unet_entry_declare(struct unet_entry *e, const struct unet_config *c, struct scope s,
                         const struct unet_place *p);
-/* Record it, in a segment of its own.  emb: of `embedding`; in: read for its context and for drop.
- */
+/* Record it, in a segment of its own.  emb: of `embedding`; in: read for its context, identity and
+ * drop. */
 struct tensor *unet_entry_forward(struct graph *g, const struct network *net,
                                   const struct unet_style_ops *style, const struct unet_entry *e,
                                   struct tensor *x, struct tensor *emb,

@@ -132,13 +132,16 @@ static struct tensor *branch(struct graph *g, const struct network *net, const s
 }
 
 /* Queries, keys and values of each head at unit magnitude: scores are cosines times sqrt d. */
-static struct tensor *attend(struct graph *g, const struct mp_block *b, struct tensor *x)
+static struct tensor *attend(struct graph *g, const struct unet_entry *e, struct tensor *x,
+                             const struct network_input *in)
 {
+    const struct mp_block *b = &e->mp;
     int64_t N = x->shape.dim[0], T = x->shape.dim[1] * x->shape.dim[2], C = x->shape.dim[3];
     struct tensor *h = mp(g, &b->qkv, op_reshape(g, x, SHAPE(N, T, C)), NULL);
 
     h = op_pixel_norm(g, op_reshape(g, h, SHAPE(N, T, 3 * b->heads, C / b->heads)));
-    h = op_attention(g, op_reshape(g, h, SHAPE(N, T, 3 * C)), b->heads, QKV_PERHEAD);
+    h = network_attention(g, in, e->attention, op_reshape(g, h, SHAPE(N, T, 3 * C)), b->heads,
+                          QKV_PERHEAD);
     return op_reshape(g, mp(g, &b->proj, h, NULL), x->shape);
 }
 
@@ -167,7 +170,7 @@ static struct tensor *entry_forward(struct graph *g, const struct network *net,
         x = mp(g, &b->skip, x, NULL);
     x = op_mp_sum(g, x, h, RES_BALANCE);
     if (b->attends)
-        x = op_mp_sum(g, x, attend(g, b, x), ATTN_BALANCE);
+        x = op_mp_sum(g, x, attend(g, e, x, in), ATTN_BALANCE);
     return op_clamp(g, x, CLIP);
 }
 

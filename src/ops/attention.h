@@ -32,6 +32,11 @@ struct tensor *op_attention_masked(struct graph *g, struct tensor *qkv, struct t
 struct tensor *op_attention_cross(struct graph *g, struct tensor *q, struct tensor *kv,
                                   struct tensor *mask, int64_t heads);
 
+/* The same with the identity in the place of the map: v [N, T, D], heads concatenated.  Ahn et al.
+ * 2024.  qkv and order as above; no flops. */
+struct tensor *op_attention_identity(struct graph *g, struct tensor *qkv, int64_t heads,
+                                     enum qkv_order order);
+
 /* Root-mean-square norm of each head's q and k (QK-norm), in packed qkv of order QKV_SPLIT.
  * q_weight, k_weight: [d].  v passes through. */
 struct tensor *op_qk_norm(struct graph *g, struct tensor *qkv, int64_t heads,

@@ -450,7 +450,7 @@ static void test_magnitudes(void **state)
                                            "head_channels=16", "classes=5", NULL};
     struct network *net = must_build(settings, true);
     struct watch w = {0};
-    struct network_input in;
+    struct network_input in = {0};
     struct tensor *out;
     static float x[4 * 16 * 16 * 3];
     const float t[4] = {-1, -0.2f, 0.3f, 1};

@@ -173,6 +173,47 @@ static void test_cross(void **state)
     check_ops(cases, COUNT(cases));
 }
 
+/* The identity in the place of the map: column c of head h of v, wherever the order keeps it. */
+static struct tensor *build_identity(struct graph *g, struct tensor *const in[],
+                                     const struct check_case *c)
+{
+    return op_attention_identity(g, in[IN_Q], c->arg[ARG_HEADS].i,
+                                 (enum qkv_order)c->arg[ARG_ORDER].i);
+}
+
+static void ref_identity(double *out, const double *const in[], const struct check_case *c)
+{
+    const struct shape s = c->in[IN_Q].shape;
+    const int64_t heads = c->arg[ARG_HEADS].i, D = s.dim[2] / 3, d = D / heads;
+    const bool split = c->arg[ARG_ORDER].i == QKV_SPLIT;
+
+    for (int64_t row = 0; row < s.dim[0] * s.dim[1]; row++)
+        for (int64_t h = 0; h < heads; h++)
+            for (int64_t k = 0; k < d; k++)
+                out[row * D + h * d + k] =
+                    in[IN_Q][row * 3 * D + (split ? 2 * D + h * d : (3 * h + 2) * d) + k];
+}
+
+#define IDENTITY(N, T, H, d, o)                                                                  \
+    {                                                                                            \
+        .name = "identity " #N " " #T " " #H " " #d " " #o,                                      \
+        .in = {{.shape = {3, {N, T, 3 * H * d}}, .batched = true}}, .arg = {{.i = H}, {.i = o}}, \
+        .out = {3, {N, T, H * d}}, .build = build_identity, .ref = ref_identity,                 \
+        .alone_grad = true, .tol = 1e-7                                                          \
+    }
+
+static void test_identity(void **state)
+{
+    static const struct check_case cases[] = {
+        IDENTITY(2, 1, 1, 4, QKV_SPLIT),   IDENTITY(2, 1, 3, 8, QKV_PERHEAD),
+        IDENTITY(3, 3, 2, 4, QKV_SPLIT),   IDENTITY(3, 3, 2, 4, QKV_PERHEAD),
+        IDENTITY(1, 100, 2, 5, QKV_SPLIT), IDENTITY(2, 70, 3, 5, QKV_PERHEAD),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
 /* A text filled up to another length is the same text, to the bit. */
 static void test_padding(void **state)
 {
@@ -254,10 +295,10 @@ static void test_nan_is_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),       cmocka_unit_test(test_masked),
-        cmocka_unit_test(test_cross),       cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_empty),       cmocka_unit_test(test_large_scores),
-        cmocka_unit_test(test_nan_is_seen),
+        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_masked),
+        cmocka_unit_test(test_cross),        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_padding),      cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_large_scores), cmocka_unit_test(test_nan_is_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,14 @@
+/*
+ * models.h - models with random weights, for tests of what surrounds a network
+ */
+#ifndef IMGEN_TEST_SUPPORT_MODELS_H
+#define IMGEN_TEST_SUPPORT_MODELS_H
+
+#include "pipeline/model.h"
+
+/* The model that a description (as in a model file) says, "format" left out, every weight moved by
+ * 0.05 times a normal number, also those where training starts from zero: so that every layer
+ * counts.  Another seed, other weights.  Fails the test where the description is refused. */
+struct model *model_random(const char *description, uint64_t seed);
+
+#endif
