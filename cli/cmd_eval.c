@@ -142,13 +142,13 @@ static int apply_solver(struct imgen_request *r, void *user)
     return solver_flags_apply(&command_eval, job->given, &job->options->solver, r);
 }
 
-static double choose_scale(const struct imgen_model_info *model, int label, void *user)
+static double choose_scale(const struct request_models *models, int label, void *user)
 {
     const struct job *job = user;
 
     if (command_given(&command_eval, job->given, "cfg_scale"))
         return job->options->solver.cfg_scale;
-    return solver_flags_scale(model, label);
+    return solver_flags_scale(&models->info, models->guide, label);
 }
 
 static struct source_wish wish(struct job *job, const char *word)
@@ -164,6 +164,7 @@ static struct source_wish wish(struct job *job, const char *word)
         .seed = o->seed,
         .label = o->label,
         .classifier = o->solver.classifier,
+        .guide = o->solver.guide.model,
         .solver = apply_solver,
         .scale = choose_scale,
         .user = job,
@@ -385,6 +386,11 @@ static void print_set_json(struct json_out *j, const char *key, const struct pic
             json_out_text(j, "classifier_hash", r->classifier_hash);
             json_out_real(j, "classifier_scale", r->classifier_scale);
         }
+        if (r->guide[0]) {
+            json_out_text(j, "guide", r->guide);
+            json_out_text(j, "guide_hash", r->guide_hash);
+            json_out_text(j, "guide_label", r->guide_label);
+        }
     }
     json_out_close(j);
 }
@@ -495,9 +501,9 @@ static int run(struct job *job, int n_words, char **words)
         return command_misused(&command_eval,
                                n_words ? "one set at a time, not %d words" : "which pictures?",
                                n_words);
-    if (command_given(&command_eval, job->given, "classifier_scale") && !o->solver.classifier)
-        return command_misused(
-            &command_eval, "--classifier-scale: of which classifier? Name it with --classifier");
+    if ((code = solver_flags_check_guides(&command_eval, job->given, o->solver.classifier,
+                                          o->solver.guide.model)))
+        return code;
     if (o->each && !o->json)
         return command_misused(&command_eval, "--each goes with --json");
     if ((o->resize || o->pooling) && !o->features)

@@ -20,6 +20,7 @@
 #include "json_out.h"
 #include "picture_names.h"
 #include "progress.h"
+#include "solver_flags.h"
 #include "units.h"
 
 #include <inttypes.h>
@@ -45,6 +46,8 @@ enum {
 struct grid_options {
     bool help;
     char *x, *y, *label, *seed, *cfg_scale, *steps, *sampling_method, *output;
+    struct guide_flags guide;
+    struct imgen_text_list numbers;
     int64_t count, zoom, threads;
     bool json, quiet;
 };
@@ -65,6 +68,8 @@ static const struct imgen_option rows[] = {
      offsetof(struct grid_options, steps), .value = "N"},
     {"sampling_method", "solver; default: the model's", IMGEN_OPTION_TEXT,
      offsetof(struct grid_options, sampling_method), .value = "NAME"},
+    GUIDE_ROWS(offsetof(struct grid_options, guide)),
+    NUMBER_ROW(offsetof(struct grid_options, numbers)),
     {"count", "pictures in each cell, of seed, seed + 1, ...", IMGEN_OPTION_INT,
      offsetof(struct grid_options, count), "1", .lo = 1, .hi = 64, .letter = 'n'},
     {"output", "the picture", IMGEN_OPTION_TEXT, offsetof(struct grid_options, output), "grid.png",
@@ -120,6 +125,16 @@ static int read_axes(struct grid *g)
     return EXIT_DONE;
 }
 
+static int open_guide(struct grid *g)
+{
+    const struct guide_flags *f = &g->options->guide;
+
+    if (!f->model && f->label)
+        return command_misused(&command_grid,
+                               "--guide-label: of which guide? Name it with --guide");
+    return f->model ? grid_models_open_guide(&g->models, f->model) : EXIT_DONE;
+}
+
 static int read_plain(struct grid *g)
 {
     const struct imgen_model_info *info = &g->models.info;
@@ -130,7 +145,7 @@ static int read_plain(struct grid *g)
         .sampler = info->sampler,
         .steps = info->steps,
         .label = info->n_labels ? 0 : -1,
-        .guidance = info->guided ? info->cfg_scale : 1,
+        .guidance = info->guided || g->models.guide ? info->cfg_scale : 1,
         .seed = 42,
     };
     for (int i = 0; (kind = grid_axis_kind_at(i)); i++) {
@@ -250,6 +265,10 @@ static int sample_cells(struct grid *g, int64_t first, struct imgen_item *items,
     r.n_items = n * g->count;
     r.sampler = c->sampler;
     r.steps = c->steps;
+    r.guide = g->models.guide;
+    r.guide_label = solver_flags_guide_label(g->options->guide.label);
+    r.numbers = (const char *const *)g->options->numbers.at;
+    r.n_numbers = g->options->numbers.n;
     r.threads = (int)g->options->threads;
     r.progress = on_progress;
     r.user = g;
@@ -363,6 +382,13 @@ static void fill_foot(struct layout *l, const struct grid *g)
             kind->caption(text, &g->plain, &g->models);
         add_foot(l, text);
     }
+    if (g->models.guide) {
+        snprintf(text, sizeof text, "guide %.40s, %s label", g->models.guide_name,
+                 g->options->guide.label ? "same" : "no");
+        add_foot(l, text);
+    }
+    for (int i = 0; i < g->options->numbers.n; i++)
+        add_foot(l, g->options->numbers.at[i]);
 }
 
 static struct layout layout_of(const struct grid *g)
@@ -486,6 +512,14 @@ static void print_result(const struct grid *g)
         json_out_text(&j, "sampling_method", g->plain.sampler);
     if (!varies(g, "steps"))
         json_out_int(&j, "steps", g->plain.steps);
+    if (g->models.guide) {
+        json_out_text(&j, "guide", g->options->guide.model);
+        json_out_text(&j, "guide_label", solver_flags_guide_label(g->options->guide.label));
+    }
+    json_out_open(&j, "numbers", '[');
+    for (int i = 0; i < g->options->numbers.n; i++)
+        json_out_text(&j, NULL, g->options->numbers.at[i]);
+    json_out_close(&j);
     json_out_int(&j, "count", g->count);
     json_out_text(&j, "version", imgen_version());
     json_out_close(&j);
@@ -503,7 +537,8 @@ static int run(struct grid *g, int n_words, char **words)
         return command_misused(&command_grid, "--output: '%s' does not end in .png",
                                g->options->output);
     if ((code = read_axes(g)) || (code = grid_models_open(&g->models, words[0])) ||
-        (code = read_plain(g)) || (code = make_room(g)) || (code = fill_cells(g)))
+        (code = open_guide(g)) || (code = read_plain(g)) || (code = make_room(g)) ||
+        (code = fill_cells(g)))
         return code;
     progress_start(&g->progress, g->options->quiet);
     interrupt_watch("\nstopping; Ctrl-C again quits at once\n");

@@ -91,6 +91,11 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
         print_field("its sha256", r->classifier_hash);
         printf("  its scale        %g\n", r->classifier_scale);
     }
+    if (r->guide[0]) {
+        print_field("guide", r->guide);
+        print_field("its sha256", r->guide_hash);
+        print_field("its label", r->guide_label);
+    }
     print_field("sampling method", r->sampler);
     if (r->n_times) {
         printf("  times            %d, from %g to %g\n", r->n_times, r->times[0],
@@ -104,6 +109,8 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
         print_field("heads", r->heads);
     if (strcmp(r->clip, "auto") != 0)
         print_field("clip", r->clip);
+    for (int i = 0; i < r->n_numbers; i++)
+        print_field(i ? "" : "numbers", r->numbers[i]);
     printf("\nThe same again:    imgen sample --from %s\n", path);
 }
 
@@ -125,6 +132,11 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
         json_out_text(&j, "classifier_hash", r->classifier_hash);
         json_out_real(&j, "classifier_scale", r->classifier_scale);
     }
+    if (r->guide[0]) {
+        json_out_text(&j, "guide", r->guide);
+        json_out_text(&j, "guide_hash", r->guide_hash);
+        json_out_text(&j, "guide_label", r->guide_label);
+    }
     json_out_text(&j, "sampling_method", r->sampler);
     json_out_text(&j, "schedule", r->schedule);
     json_out_text(&j, "precision", r->precision);
@@ -135,6 +147,10 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
     json_out_open(&j, "times", '[');
     for (int i = 0; i < r->n_times; i++)
         json_out_real(&j, NULL, r->times[i]);
+    json_out_close(&j);
+    json_out_open(&j, "numbers", '[');
+    for (int i = 0; i < r->n_numbers; i++)
+        json_out_text(&j, NULL, r->numbers[i]);
     json_out_close(&j);
     json_out_close(&j);
 }
@@ -209,6 +225,9 @@ static void print_model(const struct imgen_model *model)
         printf("  guidance       any scale, %g unless told\n", m.cfg_scale);
     else
         printf("  guidance       none\n");
+    if (!m.classifies && m.n_attention)
+        printf("  attention      layers 0 to %d, in the middle %d%s\n", m.n_attention - 1, m.middle,
+               m.n_middle > 1 ? " and the next" : "");
     printf("  labels         %d", m.n_labels);
     for (int i = 0; i < m.n_labels && imgen_model_label(model, i); i++) {
         printf("%s", i == 0 ? ": " : i % 6 == 0 ? ",\n                 " : ", ");

@@ -55,9 +55,12 @@ static void print_kind(int k, bool titled)
 
     if (titled)
         printf("%s%s\n", k ? "\n" : "", kinds[k].name);
-    for (int i = 0; imgen_list(kinds[k].kind, i, &c); i++)
+    for (int i = 0; imgen_list(kinds[k].kind, i, &c); i++) {
         printf("  %-18s %s%s%s%s\n", c.name, c.summary, c.paper ? " (" : "", c.paper ? c.paper : "",
                c.paper ? ")" : "");
+        if (c.claim)
+            printf("  %-18s reported: %s\n", "", c.claim);
+    }
 }
 
 static void print_kind_json(struct json_out *j, int k)
@@ -70,6 +73,8 @@ static void print_kind_json(struct json_out *j, int k)
         json_out_text(j, "name", c.name);
         json_out_text(j, "summary", c.summary);
         json_out_text(j, "paper", c.paper);
+        if (c.claim)
+            json_out_text(j, "claim", c.claim);
         json_out_close(j);
     }
     json_out_close(j);
@@ -198,7 +203,9 @@ const struct command command_list = {
            "list what there is to choose from", rows},
     .details =
         "Lists the names that configurations and flags accept; `keys` are the keys of a\n"
-        "training configuration with their defaults, `numbers` what --number of `imgen sample`\n"
-        "and `imgen eval` may set.",
+        "training configuration with their defaults, `numbers` what --number of `imgen sample`,\n"
+        "`imgen grid` and `imgen eval` may set.  `guidances` are first the kinds of\n"
+        "guidance.kind, then what goes together with any of them, by the names of the numbers\n"
+        "(guidance.perturbed) and flags (--guide, --classifier), with what the papers report.",
     .run = cmd_list,
 };

@@ -13,6 +13,7 @@
 #include "json_out.h"
 #include "picture_names.h"
 #include "progress.h"
+#include "request_models.h"
 #include "solver_flags.h"
 #include "units.h"
 
@@ -71,9 +72,8 @@ static const struct imgen_option rows[] = {
 /* A call of the command. */
 struct job {
     const struct sample_options *options;
-    const bool *given;                      /* one a row */
-    struct imgen_model *model, *classifier; /* classifier: or NULL */
-    struct imgen_model_info info;
+    const bool *given; /* one a row */
+    struct request_models models;
     struct imgen_recipe recipe; /* of --from */
     const char *numbers[sizeof((struct imgen_recipe *)0)->numbers /
                         sizeof((struct imgen_recipe *)0)->numbers[0]]; /* its own */
@@ -97,104 +97,32 @@ static int failed(const struct imgen_error *err)
 
 /* ---- The model ---- */
 
-/* Where a recipe's model may be: beside the picture, then here. */
-static void find_model(char out[PICTURE_NAME], const char *picture, const char *name)
+static int open_models(struct job *job, const char *word)
 {
-    const char *slash = strrchr(picture, '/'), *last = strrchr(name, '/');
-
-    name = last ? last + 1 : name; /* a recipe names a file, never a place */
-    snprintf(out, PICTURE_NAME, "%.*s%s", slash ? (int)(slash + 1 - picture) : 0, picture, name);
-    if (access(out, R_OK) && !access(name, R_OK))
-        snprintf(out, PICTURE_NAME, "%s", name);
-}
-
-/* The one that was named, or the one that the recipe was made with, when it stands there too. */
-static int open_classifier(struct job *job)
-{
-    const char *word = job->options->solver.classifier, *from = job->options->from;
-    char path[PICTURE_NAME];
-    struct imgen_error err;
-
-    if (!word && from && job->recipe.classifier[0]) {
-        find_model(path, from, job->recipe.classifier);
-        if (access(path, R_OK))
-            return command_broken(&command_sample,
-                                  "%s was guided by the classifier '%s', which is not beside it: "
-                                  "name its file with --classifier",
-                                  from, job->recipe.classifier);
-        word = path;
-    }
-    if (!word && typed(job, "classifier_scale"))
-        return command_misused(
-            &command_sample, "--classifier-scale: of which classifier? Name it with --classifier");
-    if (word && imgen_model_open(&job->classifier, word, &err))
-        return failed(&err);
-    return EXIT_DONE;
-}
-
-static int open_model(struct job *job, const char *word)
-{
-    const char *from = job->options->from;
-    char path[PICTURE_NAME];
-    struct imgen_error err;
-
-    if (from && imgen_recipe_read(&job->recipe, from, &err))
-        return failed(&err);
-    if (!word && from) {
-        find_model(path, from, job->recipe.model);
-        if (access(path, R_OK))
-            return command_broken(&command_sample,
-                                  "%s was made by the model '%s', which is not beside it: name the "
-                                  "model's file",
-                                  from, job->recipe.model);
-        word = path;
-    }
-    if (imgen_model_open(&job->model, word, &err))
-        return failed(&err);
-    imgen_model_info(job->model, &job->info);
-    return open_classifier(job);
-}
-
-/* Whose labels a request names. */
-static const struct imgen_model *labelled(const struct job *job)
-{
-    return job->info.n_labels || !job->classifier ? job->model : job->classifier;
-}
-
-/* One file of those that made a picture: what it is, as now, as then, and whether it was named. */
-static int check_content(struct job *job, const char *what, const char *name, const char *now,
-                         const char *then, bool named)
-{
-    if (!strcmp(now, then))
-        return EXIT_DONE;
-    if (!named)
-        return command_broken(&command_sample,
-                              "%s has another content than the %s that made %s (sha256 %.12s..., "
-                              "not %.12s...): name a %s to use it all the same",
-                              name, what, job->options->from, now, then, what);
-    progress_note(&job->progress,
-                  "note: %s is not the %s that made %s (sha256 %.12s..., not %.12s...): the "
-                  "picture will differ",
-                  name, what, job->options->from, now, then);
-    return EXIT_DONE;
-}
-
-/* A picture can be made again by the model that made it only.  A file that merely has its name is
- * refused; one that the user named is taken at his word. */
-static int check_hash(struct job *job, const char *word)
-{
-    const struct imgen_recipe *made_by = &job->recipe;
-    struct imgen_recipe now;
+    const struct sample_options *o = job->options;
+    struct model_files files = {word, o->solver.classifier, o->solver.guide.model};
+    struct model_room room;
     struct imgen_error err;
     int code;
 
-    if (imgen_recipe_make(&now, job->model, &job->request, 0, &err))
+    if (o->from && imgen_recipe_read(&job->recipe, o->from, &err))
         return failed(&err);
-    if ((code = check_content(job, "model", now.model, now.hash, made_by->hash, word)) ||
-        !job->classifier || !made_by->classifier[0])
+    if ((o->from &&
+         (code = recipe_models_find(&files, &room, &command_sample, o->from, &job->recipe))) ||
+        (code =
+             solver_flags_check_guides(&command_sample, job->given, files.classifier, files.guide)))
         return code;
-    return check_content(job, "classifier", now.classifier, now.classifier_hash,
-                         made_by->classifier_hash, job->options->solver.classifier);
+    return request_models_open(&job->models, &command_sample, &files);
+}
+
+/* The same pictures can be made by the same models only. */
+static int check_models(struct job *job, const char *word)
+{
+    const struct sample_options *o = job->options;
+    const struct model_files named = {word, o->solver.classifier, o->solver.guide.model};
+
+    return recipe_models_check(&job->models, &command_sample, o->from, &job->recipe, &job->request,
+                               &named, &job->progress);
 }
 
 /* ---- What is asked of it ---- */
@@ -205,7 +133,8 @@ static int add_label(struct job *job, const char *word)
 
     if (job->n_labels == LABELS_MAX)
         return command_misused(&command_sample, "more than %d labels", LABELS_MAX);
-    if (imgen_model_find_label(labelled(job), word, &job->label[job->n_labels++], &err))
+    if (imgen_model_find_label(request_models_labelled(&job->models), word,
+                               &job->label[job->n_labels++], &err))
         return failed(&err);
     return EXIT_DONE;
 }
@@ -289,7 +218,7 @@ static double choose_scale(const struct job *job, int label)
         return job->options->solver.cfg_scale;
     if (job->options->from)
         return job->recipe.item.cfg_scale;
-    return solver_flags_scale(&job->info, label);
+    return solver_flags_scale(&job->models.info, job->models.guide, label);
 }
 
 static int choose_solver(struct job *job)
@@ -313,6 +242,8 @@ static int choose_solver(struct job *job)
         r->n_numbers = job->recipe.n_numbers;
         if (job->recipe.classifier[0])
             r->classifier_scale = job->recipe.classifier_scale;
+        if (job->recipe.guide[0])
+            r->guide_label = job->recipe.guide_label;
     }
     return solver_flags_apply(&command_sample, job->given, &o->solver, r);
 }
@@ -320,7 +251,8 @@ static int choose_solver(struct job *job)
 static int fill_items(struct job *job)
 {
     int64_t each = job->options->batch_count, n = each * job->n_labels;
-    size_t bytes = (size_t)job->info.height * (size_t)job->info.width * (size_t)job->info.channels;
+    size_t bytes = (size_t)job->models.info.height * (size_t)job->models.info.width *
+                   (size_t)job->models.info.channels;
 
     if (n > PICTURES_MAX)
         return command_misused(&command_sample, "%" PRId64 " pictures are more than %d", n,
@@ -395,7 +327,7 @@ static void say_request(struct job *job)
 {
     const struct imgen_request *r = &job->request;
     char grid[96];
-    struct imgen_choice c = {"float32", "", ""};
+    struct imgen_choice c = {.name = "float32", .summary = "", .paper = ""};
 
     if (!job->options->verbose)
         return;
@@ -409,11 +341,14 @@ static void say_request(struct job *job)
     progress_note(&job->progress,
                   "%" PRId64 " pictures of %d x %d by %s, %s, in %s%s%s%s; seed %" PRIu64
                   ", guidance scale %g",
-                  r->n_items, job->info.width, job->info.height, r->sampler, grid, c.name,
-                  *c.paper ? " (" : "", c.paper, *c.paper ? ")" : "", job->seed,
+                  r->n_items, job->models.info.width, job->models.info.height, r->sampler, grid,
+                  c.name, *c.paper ? " (" : "", c.paper, *c.paper ? ")" : "", job->seed,
                   job->items[0].cfg_scale);
-    if (job->classifier)
+    if (job->models.classifier)
         progress_note(&job->progress, "guided by a classifier, scale %g", r->classifier_scale);
+    if (r->guide)
+        progress_note(&job->progress, "guided by a second model, asked for %s label",
+                      strcmp(r->guide_label, "none") ? "the same" : "no");
 }
 
 /* ---- The result ---- */
@@ -427,7 +362,7 @@ static const char *path_of(const struct job *job, int64_t i, char out[PICTURE_NA
 
 static struct imgen_image picture_at(const struct job *job, int64_t i)
 {
-    int64_t h = job->info.height, w = job->info.width, c = job->info.channels;
+    int64_t h = job->models.info.height, w = job->models.info.width, c = job->models.info.channels;
 
     return (struct imgen_image){h, w, c, job->pixels + i * h * w * c};
 }
@@ -441,7 +376,7 @@ static int write_pictures(struct job *job)
     for (int64_t i = 0; i < job->request.n_items; i++) {
         struct imgen_image image = picture_at(job, i);
 
-        if (imgen_recipe_make(&recipe, job->model, &job->request, i, &err) ||
+        if (imgen_recipe_make(&recipe, job->models.model, &job->request, i, &err) ||
             imgen_picture_write(path_of(job, i, path), &image, &recipe, &err))
             return failed(&err);
     }
@@ -451,7 +386,7 @@ static int write_pictures(struct job *job)
 /* All pictures on one sheet: a row for each label, or near a square when there is one label. */
 static int write_grid(const struct job *job)
 {
-    int64_t n = job->request.n_items, length = n * job->info.height * job->info.width;
+    int64_t n = job->request.n_items, length = n * job->models.info.height * job->models.info.width;
     int64_t fits, columns = job->options->batch_count;
     struct imgen_image image = {0};
     struct imgen_sheet sheet;
@@ -462,18 +397,18 @@ static int write_grid(const struct job *job)
     for (int64_t k = 1; job->n_labels == 1 && k * k <= n; k++)
         if (n % k == 0)
             columns = n / k;
-    fits = SHEET_WIDTH / (columns * job->info.width);
+    fits = SHEET_WIDTH / (columns * job->models.info.width);
     sheet = (struct imgen_sheet){n / columns,
                                  columns,
-                                 job->info.height,
-                                 job->info.width,
-                                 job->info.channels,
+                                 job->models.info.height,
+                                 job->models.info.width,
+                                 job->models.info.channels,
                                  2,
                                  job->options->zoom ? job->options->zoom
                                  : fits > 1         ? fits
                                                     : 1,
                                  255};
-    length *= job->info.channels;
+    length *= job->models.info.channels;
     x = calloc((size_t)length, sizeof *x);
     if (!x)
         return command_broken(&command_sample, "no memory for a sheet");
@@ -500,11 +435,17 @@ static void print_result_json(const struct job *job)
     json_out_text(&j, "schedule", r->times ? NULL : r->schedule);
     json_out_text(&j, "precision", r->precision ? r->precision : "float32");
     json_out_int(&j, "steps", r->times ? r->n_times - 1 : r->steps);
-    if (job->classifier) {
+    if (job->models.classifier) {
         json_out_text(&j, "classifier",
                       job->options->solver.classifier ? job->options->solver.classifier
                                                       : job->recipe.classifier);
         json_out_real(&j, "classifier_scale", r->classifier_scale);
+    }
+    if (job->models.guide) {
+        json_out_text(&j, "guide",
+                      job->options->solver.guide.model ? job->options->solver.guide.model
+                                                       : job->recipe.guide);
+        json_out_text(&j, "guide_label", r->guide_label);
     }
     json_out_real(&j, "seconds", seconds_now() - job->progress.began);
     json_out_text(&j, "sheet", job->options->grid ? job->options->output : NULL);
@@ -513,7 +454,9 @@ static void print_result_json(const struct job *job)
         json_out_open(&j, NULL, '{');
         json_out_text(&j, "path", job->options->grid ? NULL : path_of(job, i, path));
         json_out_int(&j, "label", job->items[i].label);
-        json_out_text(&j, "label_name", imgen_model_label(labelled(job), job->items[i].label));
+        json_out_text(
+            &j, "label_name",
+            imgen_model_label(request_models_labelled(&job->models), job->items[i].label));
         json_out_seed(&j, "seed", job->items[i].seed);
         json_out_real(&j, "cfg_scale", job->items[i].cfg_scale);
         json_out_close(&j);
@@ -545,7 +488,7 @@ static int make_pictures(struct job *job)
 
     say_request(job);
     interrupt_watch("\nstopping; Ctrl-C again quits at once\n");
-    if (imgen_sample(job->model, &job->request, job->pixels, &err)) {
+    if (imgen_sample(job->models.model, &job->request, job->pixels, &err)) {
         progress_end(&job->progress);
         return failed(&err);
     }
@@ -571,18 +514,19 @@ static int run(struct job *job, int n_words, char **words)
     if (!picture_name_ends(o->output))
         return command_misused(&command_sample, "--output: '%s' does not end in .png", o->output);
     progress_start(&job->progress, o->quiet);
-    if ((code = open_model(job, word)))
+    if ((code = open_models(job, word)))
         return code;
-    imgen_request_init(&job->request, job->model);
+    imgen_request_init(&job->request, job->models.model);
     job->request.threads = (int)o->threads;
     job->request.wants_preview = o->preview > 0;
     job->request.progress = on_progress;
     job->request.user = job;
-    job->request.classifier = job->classifier;
+    job->request.classifier = job->models.classifier;
+    job->request.guide = job->models.guide;
     if ((code = choose_labels(job)) || (code = choose_seed(job)) || (code = choose_solver(job)) ||
         (code = fill_items(job)))
         return code;
-    if (o->from && (code = check_hash(job, word)))
+    if (o->from && (code = check_models(job, word)))
         return code;
     return make_pictures(job);
 }
@@ -600,8 +544,7 @@ static int cmd_sample(int argc, char **argv)
     job->given = given;
     if (command_read(&command_sample, &o, given, argc, argv, &n_words, &code))
         code = run(job, n_words, argv + 1);
-    imgen_model_close(job->model);
-    imgen_model_close(job->classifier);
+    request_models_close(&job->models);
     free(job->items);
     free(job->pixels);
     free(job);
@@ -614,11 +557,13 @@ const struct command command_sample = {
     .details =
         "Makes pictures and prints the names of their files.  Each PNG carries its recipe, from\n"
         "which --from makes the same bytes again with the model beside it (name MODEL when it\n"
-        "stands elsewhere, or to try another); flags then change what the recipe says.\n"
+        "stands elsewhere, or to try another); flags then change what the recipe says.  Ways to\n"
+        "guide, and what their papers report: imgen list guidances.\n"
         "\n"
         "    imgen sample demo/model.safetensors --label \"red star\" -n 4 -o star.png\n"
         "    imgen sample demo/model.safetensors --labels \"red star,blue ring\" -n 8 --grid\n"
         "    imgen sample model.safetensors --classifier judge.safetensors --label 3 -o three.png\n"
+        "    imgen sample model.safetensors --guide weak.safetensors --guide-label same --label 3\n"
         "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png",
     .run = cmd_sample,
 };

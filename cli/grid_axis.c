@@ -98,10 +98,21 @@ int grid_models_open(struct grid_models *m, const char *word)
     return add_model(m, path);
 }
 
+int grid_models_open_guide(struct grid_models *m, const char *path)
+{
+    struct imgen_error err;
+
+    if (imgen_model_open(&m->guide, path, &err))
+        return command_failed(&command_grid, &err);
+    snprintf(m->guide_name, sizeof m->guide_name, "%s", last_part(path));
+    return EXIT_DONE;
+}
+
 void grid_models_release(struct grid_models *m)
 {
     for (int i = 0; i < m->n; i++)
         imgen_model_close(m->at[i]);
+    imgen_model_close(m->guide);
 }
 
 /* ---- Values ---- */
@@ -123,7 +134,7 @@ static int read_guidance(struct grid_cell *cell, struct grid_models *m, const ch
 
     if (!*value || *end || !(w >= 0) || isinf(w))
         return wrong("guidance", value, "a number of 0 or more");
-    if (!m->info.guided && w != 1)
+    if (!m->info.guided && !m->guide && w != 1)
         return command_misused(&command_grid,
                                "guidance: %s was not trained to be guided, so %s cannot be had",
                                m->name[0], value);

@@ -25,13 +25,17 @@ struct grid_models {
     const char *given; /* a model's file or a run's folder */
     struct imgen_model *at[GRID_MODELS + 1];
     struct imgen_model_info info;             /* of the first */
+    struct imgen_model *guide;                /* of all, or NULL */
     char name[GRID_MODELS + 1][GRID_CAPTION]; /* "step 2000", or the file */
+    char guide_name[GRID_CAPTION];
     int n;
 };
 
 /* Open the one on the command line: a folder stands for its model.safetensors.  Returns an exit
  * code; release also after a failure. */
 int grid_models_open(struct grid_models *m, const char *word);
+/* Open the second model that guides all of them. */
+int grid_models_open_guide(struct grid_models *m, const char *path);
 void grid_models_release(struct grid_models *m);
 
 struct grid_axis_kind {

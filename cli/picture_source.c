@@ -48,8 +48,7 @@ enum source_kind source_kind_of(const struct command *c, const char *word)
 
 void source_release(struct picture_source *s)
 {
-    imgen_model_close(s->model);
-    imgen_model_close(s->classifier);
+    request_models_close(&s->models);
     imgen_data_close(s->data);
     free(s->pixels);
     free(s->label);
@@ -182,13 +181,13 @@ static int on_progress(const struct imgen_progress *p, void *user)
 }
 
 /* Item i of the set: labels in turn, a seed each. */
-static struct imgen_item item_at(const struct source_wish *w, const struct imgen_model_info *m,
-                                 int label, int64_t i)
+static struct imgen_item item_at(const struct source_wish *w, const struct request_models *models,
+                                 const struct imgen_model_info *m, int label, int64_t i)
 {
     struct imgen_item item = {.seed = w->seed + (uint64_t)i};
 
     item.label = w->label || !m->n_labels ? label : (int)(i % m->n_labels);
-    item.cfg_scale = w->scale(m, item.label, w->user);
+    item.cfg_scale = w->scale(models, item.label, w->user);
     return item;
 }
 
@@ -203,13 +202,13 @@ static int draw_some(struct picture_source *s, const struct source_wish *w,
     r->items = items;
     r->n_items = d->n - d->first < AT_ONCE ? d->n - d->first : AT_ONCE;
     for (int64_t i = 0; i < r->n_items; i++) {
-        items[i] = item_at(w, m, label, d->first + i);
+        items[i] = item_at(w, &s->models, m, label, d->first + i);
         s->number[d->first + i] = d->first + i;
         s->label[d->first + i] = items[i].label < m->n_labels ? items[i].label : -1;
     }
-    if (!d->first && imgen_recipe_make(&s->recipe, s->model, r, 0, &err))
+    if (!d->first && imgen_recipe_make(&s->recipe, s->models.model, r, 0, &err))
         return command_failed(w->command, &err);
-    if (imgen_sample(s->model, r, s->pixels + d->first * length, &err)) {
+    if (imgen_sample(s->models.model, r, s->pixels + d->first * length, &err)) {
         progress_end(w->progress);
         return command_failed(w->command, &err);
     }
@@ -223,11 +222,12 @@ static int draw_all(struct picture_source *s, const struct source_wish *w,
     struct imgen_request r;
     int code;
 
-    imgen_request_init(&r, s->model);
+    imgen_request_init(&r, s->models.model);
     r.threads = (int)w->threads;
     r.progress = on_progress;
     r.user = &d;
-    r.classifier = s->classifier;
+    r.classifier = s->models.classifier;
+    r.guide = s->models.guide;
     if ((code = w->solver(&r, w->user)))
         return code;
     for (; d.first < d.n && !code; d.first += AT_ONCE)
@@ -239,16 +239,20 @@ static int draw_all(struct picture_source *s, const struct source_wish *w,
 static void describe_model(struct picture_source *s, const struct source_wish *w)
 {
     const struct imgen_recipe *r = &s->recipe;
-    char guide[160] = "";
+    char classifier[160] = "", guide[160] = "";
 
-    if (s->classifier)
-        snprintf(guide, sizeof guide, ", classifier %.60s (sha256 %.12s...) with scale %g",
-                 r->classifier, r->classifier_hash, r->classifier_scale);
+    if (s->models.classifier)
+        snprintf(classifier, sizeof classifier,
+                 ", classifier %.60s (sha256 %.12s...) with scale %g", r->classifier,
+                 r->classifier_hash, r->classifier_scale);
+    if (s->models.guide)
+        snprintf(guide, sizeof guide, ", guide %.60s (sha256 %.12s...) asked for the label %s",
+                 r->guide, r->guide_hash, strcmp(r->guide_label, "same") ? "none" : "itself");
     snprintf(s->about, sizeof s->about,
-             "%.120s (sha256 %.12s...), %.40s, %d steps, schedule %.40s, guidance %g%s, %s%.40s, "
+             "%.120s (sha256 %.12s...), %.40s, %d steps, schedule %.40s, guidance %g%s%s, %s%.40s, "
              "seeds from %" PRIu64,
              w->word, r->hash, r->sampler, r->n_times ? r->n_times - 1 : r->steps,
-             r->n_times ? "given" : r->schedule, r->item.cfg_scale, guide,
+             r->n_times ? "given" : r->schedule, r->item.cfg_scale, classifier, guide,
              !s->pictures.n_labels ? "no labels"
              : w->label            ? "label "
                                    : "all labels in turn",
@@ -256,39 +260,19 @@ static void describe_model(struct picture_source *s, const struct source_wish *w
     s->resize = "none";
 }
 
-/* Whose labels a request names: the model's, or, where it has none, its guide's. */
-static const struct imgen_model *labelled(const struct picture_source *s,
-                                          struct imgen_model_info *info)
-{
-    imgen_model_info(s->model, info);
-    if (info->n_labels || !s->classifier)
-        return s->model;
-    imgen_model_info(s->classifier, info);
-    return s->classifier;
-}
-
-static int open_models(struct picture_source *s, const struct source_wish *w)
-{
-    struct imgen_error err;
-
-    if (imgen_model_open(&s->model, w->word, &err))
-        return command_failed(w->command, &err);
-    if (w->classifier && imgen_model_open(&s->classifier, w->classifier, &err))
-        return command_failed(w->command, &err);
-    return EXIT_DONE;
-}
-
 static int read_model(struct picture_source *s, const struct source_wish *w)
 {
+    const struct model_files files = {w->word, w->classifier, w->guide};
     const struct imgen_model *of;
     struct imgen_model_info m, labels;
     struct imgen_error err;
     int label = -1, code;
 
-    if ((code = open_models(s, w)))
+    if ((code = request_models_open(&s->models, w->command, &files)))
         return code;
-    imgen_model_info(s->model, &m);
-    of = labelled(s, &labels);
+    m = s->models.info;
+    of = request_models_labelled(&s->models);
+    imgen_model_info(of, &labels);
     m.n_labels = labels.n_labels;
     if (w->label && imgen_model_find_label(of, w->label, &label, &err))
         return command_failed(w->command, &err);

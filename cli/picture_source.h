@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "progress.h"
+#include "request_models.h"
 
 #include <stdint.h>
 
@@ -20,11 +21,11 @@ struct source_wish {
     int64_t size, channels;          /* of pictures read from files; 0: as they are        */
     bool held_out;                   /* of a configuration: its data.eval_path             */
     uint64_t seed;
-    const char *label;      /* of a model: only this one; NULL: all in turn       */
-    const char *classifier; /* to guide a model by, or NULL                       */
+    const char *label;              /* of a model: only this one; NULL: all in turn       */
+    const char *classifier, *guide; /* to guide a model by, or NULL               */
     /* Of a model: fills in the solver's part of the request; returns an exit code. */
     int (*solver)(struct imgen_request *r, void *user);
-    double (*scale)(const struct imgen_model_info *model, int label, void *user);
+    double (*scale)(const struct request_models *models, int label, void *user);
     void *user;
     int64_t threads;
     struct progress *progress;
@@ -40,11 +41,11 @@ struct picture_source {
     int *label;
     int64_t *number; /* [n]: which of its set each picture is */
     const char **names;
-    struct imgen_recipe recipe;             /* of a model's first picture */
-    char about[500];                        /* in words                   */
-    const char *resize;                     /* what was done to the files' pictures */
-    struct imgen_model *model, *classifier; /* lend the names             */
-    struct imgen_data *data;                /* the same                   */
+    struct imgen_recipe recipe;   /* of a model's first picture */
+    char about[800];              /* in words                   */
+    const char *resize;           /* what was done to the files' pictures */
+    struct request_models models; /* lend the names             */
+    struct imgen_data *data;      /* the same                   */
 };
 
 /* By the word alone; SOURCE_NONE after a complaint. */

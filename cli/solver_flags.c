@@ -42,6 +42,24 @@ const char *solver_flags_clip(int i)
     return i >= 0 && i < 3 ? names[i] : NULL;
 }
 
+const char *solver_flags_guide_label(int i)
+{
+    static const char *const names[] = {"none", "same"};
+
+    return i >= 0 && i < 2 ? names[i] : NULL;
+}
+
+int solver_flags_check_guides(const struct command *c, const bool *given, bool classifier,
+                              bool guide)
+{
+    if (!classifier && command_given(c, given, "classifier_scale"))
+        return command_misused(
+            c, "--classifier-scale: of which classifier? Name it with --classifier");
+    if (!guide && command_given(c, given, "guide_label"))
+        return command_misused(c, "--guide-label: of which guide? Name it with --guide");
+    return EXIT_DONE;
+}
+
 int solver_flags_apply(const struct command *c, const bool *given, const struct solver_flags *f,
                        struct imgen_request *r)
 {
@@ -66,6 +84,8 @@ int solver_flags_apply(const struct command *c, const bool *given, const struct 
         r->shift = f->shift;
     if (command_given(c, given, "classifier_scale"))
         r->classifier_scale = f->classifier_scale;
+    if (command_given(c, given, "guide_label"))
+        r->guide_label = solver_flags_guide_label(f->guide.label);
     if (steps)
         r->steps = (int)f->steps;
     if (command_given(c, given, "number")) {
@@ -79,8 +99,10 @@ int solver_flags_apply(const struct command *c, const bool *given, const struct 
     return EXIT_DONE;
 }
 
-double solver_flags_scale(const struct imgen_model_info *model, int label)
+double solver_flags_scale(const struct imgen_model_info *model, bool guide, int label)
 {
+    if (guide)
+        return model->cfg_scale;
     if (!model->guided)
         return 1;
     return label == model->null_label ? 0 : model->cfg_scale;

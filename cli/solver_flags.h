@@ -15,6 +15,10 @@ struct solver_flags {
     int64_t steps;
     double cfg_scale, shift, classifier_scale;
     char *classifier; /* a file */
+    struct guide_flags {
+        char *model; /* a file */
+        int label;
+    } guide;
     int sampler, schedule, precision, heads, clip;
     struct imgen_real_list times;
     struct imgen_text_list numbers;
@@ -25,8 +29,21 @@ const char *solver_flags_schedule(int i);
 const char *solver_flags_precision(int i);
 const char *solver_flags_heads(int i);
 const char *solver_flags_clip(int i);
+const char *solver_flags_guide_label(int i);
 
 /* clang-format off */
+/* The rows of a second model, and of numbers; at: where a struct guide_flags, or a list, stands. */
+#define GUIDE_ROWS(at)                                                                         \
+    {"guide", "a second model in the place of the unguided prediction: g = b + w (m - b)",     \
+     IMGEN_OPTION_TEXT, (at) + offsetof(struct guide_flags, model), .value = "MODEL"},         \
+    {"guide_label",                                                                            \
+     "what it is asked for: no label, or the same (a weaker model: autoguidance)",             \
+     IMGEN_OPTION_CHOICE, (at) + offsetof(struct guide_flags, label),                          \
+     .choice = solver_flags_guide_label}
+#define NUMBER_ROW(at)                                                                         \
+    {"number", "of solver, schedule, guidance or SDE (imgen list numbers); may be given often", \
+     IMGEN_OPTION_TEXTS, (at), .value = "SECTION.NAME=VALUE"}
+
 /* The rows; at: where the member stands in the options. */
 #define SOLVER_ROWS(at)                                                                        \
     {"cfg_scale", "guidance: 0 none, 1 as trained, above 1 stronger; default: the model's",    \
@@ -37,6 +54,7 @@ const char *solver_flags_clip(int i);
     {"classifier_scale",                                                                       \
      "how strongly: 0 not at all, 1 as its probabilities say; default 1", IMGEN_OPTION_REAL,   \
      (at) + offsetof(struct solver_flags, classifier_scale), .lo = 0, .hi = HUGE_VAL},         \
+    GUIDE_ROWS((at) + offsetof(struct solver_flags, guide)),                                   \
     {"steps", "steps of the solver; default: the model's", IMGEN_OPTION_INT,                   \
      (at) + offsetof(struct solver_flags, steps), .lo = 1, .hi = 1000},                        \
     {"sampling_method", "solver; default: the model's", IMGEN_OPTION_CHOICE,                   \
@@ -53,9 +71,7 @@ const char *solver_flags_clip(int i);
     {"heads", "of a model with two predictions, which to use; default: the model's",           \
      IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, heads),                         \
      .choice = solver_flags_heads},                                                            \
-    {"number", "of solver, schedule, guidance or SDE (imgen list numbers); may be given often", \
-     IMGEN_OPTION_TEXTS, (at) + offsetof(struct solver_flags, numbers),                        \
-     .value = "SECTION.NAME=VALUE"},                                                           \
+    NUMBER_ROW((at) + offsetof(struct solver_flags, numbers)),                                 \
     {"clip", "keep predicted pictures in range on the way; default: the model's",              \
      IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, clip),                          \
      .choice = solver_flags_clip}
@@ -65,8 +81,12 @@ const char *solver_flags_clip(int i);
 int solver_flags_apply(const struct command *c, const bool *given, const struct solver_flags *f,
                        struct imgen_request *r);
 
+/* Complain about a flag of a classifier or a guide that is not there. */
+int solver_flags_check_guides(const struct command *c, const bool *given, bool classifier,
+                              bool guide);
+
 /* The guidance scale of a label where none was typed: the model's own.  A label of "none" leaves
- * nothing to guide by: one evaluation a step does. */
-double solver_flags_scale(const struct imgen_model_info *model, int label);
+ * nothing to guide by, unless there is a second model: one evaluation a step does. */
+double solver_flags_scale(const struct imgen_model_info *model, bool guide, int label);
 
 #endif

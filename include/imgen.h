@@ -80,7 +80,7 @@ enum imgen_kind {
     IMGEN_PREDICTIONS,   /* what a network may predict                           */
     IMGEN_WEIGHTS,       /* of an error in the loss, by noise level              */
     IMGEN_PRECONDITIONS, /* functions of the noise level around a network        */
-    IMGEN_GUIDANCES,     /* how two predictions become one: guidance.kind        */
+    IMGEN_GUIDANCES,     /* the kinds of guidance.kind, then what guides beside  */
     IMGEN_STRENGTHS,     /* of an SDE's noise over time: sde.kind                */
     IMGEN_LAWS,          /* of points in the plane, for studies                  */
     IMGEN_MEASURES,      /* of a set of pictures                                 */
@@ -89,6 +89,7 @@ enum imgen_kind {
 struct imgen_choice {
     const char *name, *summary;
     const char *paper; /* or NULL; of a precision: what this processor has for it */
+    const char *claim; /* of a guidance: what the papers report; or NULL          */
 };
 
 /* The i-th of a kind; 0 past the last, else 1. */
@@ -124,6 +125,9 @@ struct imgen_model_info {
     const char *sampler, *schedule; /* defaults of a request */
     double shift, cfg_scale;
     int steps;
+    /* Layers of self-attention, counted from the input, of which guidance.perturbed takes
+     * n_middle from `middle` on unless guidance.layers says otherwise; 0: there are none. */
+    int n_attention, middle, n_middle;
 };
 IMGEN_API void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *out);
 
@@ -178,7 +182,11 @@ struct imgen_request {
     const char *precision;          /* see imgen_list; NULL: "float32"; other bits, faster      */
     struct imgen_model *classifier; /* of noisy pictures, to guide by; or NULL         */
     double classifier_scale;        /* 0 or more; 1: as its probabilities say          */
-    int threads;                    /* 0: one per processor                    */
+    struct imgen_model *guide;      /* a second model in the place of the unguided prediction: of
+                                       the same size, path and labels, or without labels; or NULL */
+    const char *guide_label; /* what it is asked for: "none" (or guidance.negative), or "same", a
+                                weaker version of the model under the picture's own label */
+    int threads;             /* 0: one per processor                    */
     int wants_preview;
     imgen_progress_callback *progress; /* may be NULL */
     void *user;
@@ -241,6 +249,7 @@ struct imgen_recipe {
     char sampler[48], schedule[48], precision[16], heads[16], clip[16];
     char classifier[256], classifier_hash[65]; /* "": guided by none */
     double classifier_scale;
+    char guide[256], guide_hash[65], guide_label[16]; /* "": one model gave both predictions */
     double shift;
     int steps;
     double times[1001]; /* when n_times > 0 */

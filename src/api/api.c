@@ -53,13 +53,28 @@ const char *imgen_version(void)
 
 static int give(struct imgen_choice *out, const char *name, const char *summary, const char *paper)
 {
-    *out = (struct imgen_choice){name, summary, paper};
+    *out = (struct imgen_choice){name, summary, paper, NULL};
     return 1;
 }
 
 static int give_choice(struct imgen_choice *out, const struct choice *c)
 {
-    return give(out, c->name, c->summary, c->paper);
+    *out = (struct imgen_choice){c->name, c->summary, c->paper, c->claim};
+    return 1;
+}
+
+/* Kinds first: what guidance.kind may be. */
+static int give_guidance(struct imgen_choice *out, int i)
+{
+    int n = 0;
+
+    if (i < 0)
+        return 0;
+    while (guidance_kind_at(n))
+        n++;
+    if (i < n)
+        return give_choice(out, &guidance_kind_at(i)->is);
+    return guidance_way_at(i - n) ? give_choice(out, guidance_way_at(i - n)) : 0;
 }
 
 int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
@@ -80,7 +95,7 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
     case IMGEN_PRECONDITIONS:
         return precondition_kind_at(i) ? give_choice(out, &precondition_kind_at(i)->is) : 0;
     case IMGEN_GUIDANCES:
-        return guidance_kind_at(i) ? give_choice(out, &guidance_kind_at(i)->is) : 0;
+        return give_guidance(out, i);
     case IMGEN_STRENGTHS:
         return diffusion_kind_at(i) ? give_choice(out, &diffusion_kind_at(i)->is) : 0;
     case IMGEN_NETWORKS: {

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "pipeline/generate.h"
+#include "pipeline/match.h"
 #include "pipeline/picture.h"
 
 #include <inttypes.h>
@@ -67,6 +68,9 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .shift = m->sample.shift,
         .cfg_scale = m->sample.cfg_scale,
         .steps = (int)m->sample.steps,
+        .n_attention = io->n_attention,
+        .middle = io->middle,
+        .n_middle = io->n_middle,
     };
 }
 
@@ -123,6 +127,7 @@ void imgen_request_init(struct imgen_request *r, const struct imgen_model *model
         .shift = info.shift,
         .steps = info.steps,
         .classifier_scale = 1,
+        .guide_label = guide_label_name(GUIDE_NONE),
         .heads = info.heads,
         .clip = info.clip,
     };
@@ -189,6 +194,22 @@ static enum status precision_of(const struct imgen_request *r, enum precision *o
     return fail(err, E_ARG, "precision: '%.40s' is not float32, bf16 or int8", name);
 }
 
+/* Two files are told apart by their names. */
+static enum status guide_of(const struct imgen_model *model, const struct imgen_request *r,
+                            struct generate_request *out, struct error *err)
+{
+    enum status st;
+
+    if (!r->guide)
+        return OK;
+    out->guide = r->guide->model;
+    if (r->guide_label && (st = guide_label_find(&out->guide_label, r->guide_label, err)))
+        return st;
+    if ((st = models_match(out->guide, "guide", out->model, err)))
+        fail_under(err, "%s guided by %s", model->path, r->guide->path);
+    return st;
+}
+
 static enum status items_of(const struct imgen_request *r, struct generate_item **out,
                             struct error *err)
 {
@@ -226,7 +247,7 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
     enum status st;
 
     if (!(st = settings_of(r, &g.settings, err)) && !(st = precision_of(r, &g.precision, err)) &&
-        !(st = items_of(r, &items, err))) {
+        !(st = guide_of(model, r, &g, err)) && !(st = items_of(r, &items, err))) {
         g.items = items;
         st = generate(pixels, &g, NULL, err);
     }

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "io/image.h"
+#include "pipeline/pair.h"
 #include "pipeline/picture.h"
 
 #include <inttypes.h>
@@ -122,6 +123,17 @@ static enum status put_classifier(struct imgen_recipe *out, const struct imgen_r
     return hash_of(out->classifier_hash, sizeof out->classifier_hash, r->classifier, err);
 }
 
+static enum status put_guide(struct imgen_recipe *out, const struct imgen_request *r,
+                             struct error *err)
+{
+    if (!r->guide)
+        return OK;
+    put(out->guide, sizeof out->guide, last_part(r->guide->path));
+    put(out->guide_label, sizeof out->guide_label,
+        r->guide_label ? r->guide_label : guide_label_name(GUIDE_NONE));
+    return hash_of(out->guide_hash, sizeof out->guide_hash, r->guide, err);
+}
+
 static enum status put_numbers(struct imgen_recipe *out, const struct imgen_request *r,
                                struct error *err)
 {
@@ -146,7 +158,8 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
 
     memset(out, 0, sizeof *out);
     if ((st = hash_of(out->hash, sizeof out->hash, model, &e)) ||
-        (st = put_classifier(out, r, &e)) || (st = put_numbers(out, r, &e)))
+        (st = put_classifier(out, r, &e)) || (st = put_guide(out, r, &e)) ||
+        (st = put_numbers(out, r, &e)))
         return api_status(err, &e, st);
     put(out->model, sizeof out->model, last_part(model->path));
     put_label(out, model, r, r->items[i].label);
@@ -209,6 +222,9 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
          (json_object_set_new(root, "classifier", json_string(r->classifier)) ||
           json_object_set_new(root, "classifier_hash", json_string(r->classifier_hash)) ||
           json_object_set_new(root, "classifier_scale", json_real(r->classifier_scale)))) ||
+        (r->guide[0] && (json_object_set_new(root, "guide", json_string(r->guide)) ||
+                         json_object_set_new(root, "guide_hash", json_string(r->guide_hash)) ||
+                         json_object_set_new(root, "guide_label", json_string(r->guide_label)))) ||
         (r->n_numbers && json_object_set_new(root, "numbers", numbers_json(r)))) {
         json_decref(root);
         return fail(err, E_MEMORY, "no memory to describe a picture");
@@ -230,6 +246,9 @@ static void recipe_line(struct text *t, const struct imgen_image *im, const stru
     if (r->classifier[0])
         text_add(t, ", Classifier: %s, Classifier hash: %.10s, Classifier scale: %s", r->classifier,
                  r->classifier_hash, text_from_real(scale, r->classifier_scale));
+    if (r->guide[0])
+        text_add(t, ", Guide: %s, Guide hash: %.10s, Guide label: %s", r->guide, r->guide_hash,
+                 r->guide_label);
 }
 
 enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
@@ -237,7 +256,7 @@ enum imgen_status imgen_picture_write(const char *path, const struct imgen_image
 {
     struct image im = inner(image);
     struct error e = {0};
-    char line[1024], *json = NULL;
+    char line[2048], *json = NULL;
     struct text t;
     enum status st;
 
@@ -287,9 +306,30 @@ static enum status read_numbers(struct imgen_recipe *out, const json_t *root, st
     return OK;
 }
 
+/* The other models that had a part in it. */
+static enum status read_guides(struct imgen_recipe *out, const json_t *root, struct error *err)
+{
+    const char *by, *by_hash, *guide, *guide_hash, *guide_label;
+    enum status st;
+
+    if ((st = config_text(&by, root, "classifier", "", err)) ||
+        (st = config_text(&by_hash, root, "classifier_hash", "", err)) ||
+        (st = config_double(&out->classifier_scale, root, "classifier_scale", 0, 0, 1e9, err)) ||
+        (st = config_text(&guide, root, "guide", "", err)) ||
+        (st = config_text(&guide_hash, root, "guide_hash", "", err)) ||
+        (st = config_text(&guide_label, root, "guide_label", "", err)))
+        return st;
+    put(out->classifier, sizeof out->classifier, by);
+    put(out->classifier_hash, sizeof out->classifier_hash, by_hash);
+    put(out->guide, sizeof out->guide, guide);
+    put(out->guide_hash, sizeof out->guide_hash, guide_hash);
+    put(out->guide_label, sizeof out->guide_label, guide_label);
+    return OK;
+}
+
 static enum status read_recipe(struct imgen_recipe *out, const json_t *root, struct error *err)
 {
-    const char *model, *hash, *label, *seed, *sampler, *schedule, *precision, *by, *by_hash;
+    const char *model, *hash, *label, *seed, *sampler, *schedule, *precision;
     const char *heads, *clip;
     int64_t number, steps;
     enum status st;
@@ -297,10 +337,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
     if ((st = config_text(&model, root, "model", "", err)) ||
         (st = config_text(&hash, root, "hash", "", err)) ||
         (st = config_text(&label, root, "label", "none", err)) ||
-        (st = config_text(&by, root, "classifier", "", err)) ||
-        (st = config_text(&by_hash, root, "classifier_hash", "", err)) ||
-        (st = config_double(&out->classifier_scale, root, "classifier_scale", 0, 0, 1e9, err)) ||
-        (st = config_text(&seed, root, "seed", "0", err)) ||
+        (st = read_guides(out, root, err)) || (st = config_text(&seed, root, "seed", "0", err)) ||
         (st = config_text(&sampler, root, "sampling_method", "", err)) ||
         (st = config_text(&schedule, root, "schedule", "", err)) ||
         (st = config_text(&precision, root, "precision", "float32", err)) ||
@@ -320,8 +357,6 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
     put(out->sampler, sizeof out->sampler, sampler);
     put(out->schedule, sizeof out->schedule, schedule);
     put(out->precision, sizeof out->precision, precision);
-    put(out->classifier, sizeof out->classifier, by);
-    put(out->classifier_hash, sizeof out->classifier_hash, by_hash);
     put(out->heads, sizeof out->heads, heads);
     put(out->clip, sizeof out->clip, clip);
     out->item.label = (int)number;

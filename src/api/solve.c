@@ -46,6 +46,10 @@ static enum status look_up(struct named *n, const struct imgen_solving *s, struc
     if (n->settings.negative[0])
         return fail(err, E_ARG, "guidance.negative = %.40s: a predictor has no labels by name",
                     n->settings.negative);
+    if (n->settings.guidance.perturbed > 0)
+        return fail(err, E_ARG,
+                    "guidance.perturbed = %g: a predictor has no attention to be perturbed",
+                    n->settings.guidance.perturbed);
     return OK;
 }
 

@@ -19,6 +19,7 @@ struct choice {
     const char *paper;            /* where it comes from, or NULL                            */
     const struct option *options; /* row i: OPTION_REAL at offset i * sizeof(double), so the
                                      config is double values[CHOICE_VALUES]; NULL: no number */
+    const char *claim;            /* what the paper reports of it, for lists; or NULL        */
 };
 
 /* The i-th of a table, NULL past its end. */

@@ -83,9 +83,8 @@ static enum status predict(void *self, double *out, const double *x, double t, u
     c->evaluations++;
     if ((st = c->by.gradient(c->by.self, c->pull, x, t, err)))
         return st;
-    pull_branch(c, out, weight);
-    if (branches == BRANCH_BOTH)
-        pull_branch(c, out + c->of.rows * c->of.length, weight);
+    for (int b = 0; b < branch_count(branches); b++)
+        pull_branch(c, out + b * c->of.rows * c->of.length, weight);
     return OK;
 }
 

@@ -7,31 +7,7 @@
 #ifndef IMGEN_DIFFUSION_GUIDANCE_H
 #define IMGEN_DIFFUSION_GUIDANCE_H
 
-#include "diffusion/prediction.h"
-
-enum {
-    BRANCH_UNGUIDED = 1, /* f(x, t | none)  */
-    BRANCH_GUIDED = 2,   /* f(x, t | y)     */
-    BRANCH_BOTH = 3,
-};
-
-/* Whoever can predict: a network, or a closed form.  It knows its own labels. */
-struct predictor {
-    /* out = the predictions for x [rows, length] at t in [0, 1].  One branch: [rows, length]. Both:
-     * [2, rows, length], first unguided, then guided, so that a network runs one batch of twice the
-     * size.  out never overlaps x.  Returns E_CANCELLED or its own failure. */
-    enum status (*predict)(void *self, double *out, const double *x, double t, unsigned branches,
-                           struct error *err);
-    void *self;
-    int64_t rows, length;
-};
-
-/* Two models, one that knows y and one that does not, as one predictor.  theory.md 3.9, S16.
- * The two must agree in rows and length; both are asked for their guided branch only. */
-struct predictor_pair {
-    struct predictor unguided, guided;
-};
-struct predictor predictor_of_pair(struct predictor_pair *pair);
+#include "diffusion/predictor.h"
 
 /* out = (1 - w) unguided + w guided, [n]; out may be either.  w = 0 and w = 1 copy. */
 void guidance_combine(double *out, const double *unguided, const double *guided, double w,
@@ -55,17 +31,23 @@ struct guidance_kind {
     bool renoises;      /* the noise that is put back is the unguided one; the rest as said       */
     bool from_zero;     /* defined for w in [0, 1] alone                                          */
     void (*combine)(const struct guided_pair *p);
+    /* NULL, or whether the state is left where it is: what is predicted is then zero. */
+    bool (*waits)(const struct guided_pair *p);
 };
 
 const struct guidance_kind *guidance_kind_at(int i); /* NULL past the last; 0: classifier-free */
 enum status guidance_kind_find(const struct guidance_kind **out, const char *name,
                                struct error *err);
 
+/* What guides beside the kinds, for lists: NULL past the last. */
+const struct choice *guidance_way_at(int i);
+
 /* How to guide, beside how much. */
 struct guidance_how {
     const struct guidance_kind *kind; /* NULL: classifier-free                                   */
     double values[CHOICE_VALUES];
     double from, to;  /* guided where from < t <= to, as trained elsewhere                       */
+    double perturbed; /* s of s (guided - perturbed), which is added; 0: no such branch is asked */
     double rescale;   /* share in [0, 1] of the result that gets the guided branch's deviation   */
     double threshold; /* quantile in (0, 1] of |E[z | x]| beyond which it is clipped; 0: nothing */
     double clip;      /* |E[z | x]| is held to this before; 0: to nothing                        */
@@ -76,16 +58,17 @@ struct guidance_how guidance_plain(void);
 struct guidance {
     struct predictor of;
     struct guidance_how how;
-    double *w;       /* [rows]: 0 unguided, 1 guided, above 1 strengthened   */
-    double *both;    /* [2, rows, length], when both branches are wanted     */
-    double *running; /* [rows, length] of a kind that remembers              */
-    unsigned branches;
+    double *w;           /* [rows]: 0 unguided, 1 guided, above 1 strengthened                 */
+    double *all;         /* [branch_count(branches), rows, length], when more than one is wanted */
+    double *running;     /* [rows, length] of a kind that remembers                            */
+    unsigned branches;   /* that some row needs at some time */
     int64_t evaluations; /* branches asked for so far: 2 a call where both are needed */
 };
 
 /* w: [rows], copied, each finite and >= 0 (E_ARG).  Where every w is 0, or every w is 1, one branch
- * is evaluated, else both.  how: copied, NULL for guidance_plain; E_ARG for numbers outside their
- * ranges.  `of` is copied; its self must outlive the guidance. */
+ * is evaluated, else both; with how->perturbed > 0 the guided and the perturbed one beside.  how:
+ * copied, NULL for guidance_plain; E_ARG for numbers outside their ranges.  `of` is copied; its
+ * self must outlive the guidance. */
 enum status guidance_init(struct guidance *g, struct predictor of, const double *w,
                           const struct guidance_how *how, struct error *err);
 void guidance_release(struct guidance *g);
@@ -93,8 +76,8 @@ void guidance_release(struct guidance *g);
 /* One guided prediction.  out, x: [rows, length], not overlapping; c: the path at the time asked
  * for; is: what the predictor predicts.  *out_is: what `out` holds, which a kind may change.
  * renoise, when not NULL, gets E[eps | x] for the next point where the kind says which;
- * *has_renoise tells.  A row with w = 0 or w = 1 holds the very numbers of its branch, as
- * `*out_is`, whatever w its neighbours have. */
+ * *has_renoise tells.  A row with w = 0 or w = 1 and nothing perturbed holds the very numbers of
+ * its branch, as `*out_is`, whatever w its neighbours have. */
 enum status guidance_predict(struct guidance *g, double *out, enum prediction *out_is,
                              double *renoise, bool *has_renoise, const double *x,
                              const struct path_coefs *c, enum prediction is, struct error *err);

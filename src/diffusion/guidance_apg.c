@@ -75,6 +75,8 @@ const struct guidance_kind guidance_apg = {
            .summary =
                "strong guidance without saturation: the part along the prediction turned down",
            .paper = "Sadat et al. 2024",
+           .claim = "high scales without over-saturation; at equal scale more recall and a better "
+                    "FID; norms of 2.5 (64 x 64 pixels) to 15 (latents)",
            .options = apg_options},
     .on = PREDICT_DATA,
     .remembers = true,

@@ -20,7 +20,10 @@ const struct guidance_kind guidance_plus_plus = {
     .is = {.name = "cfgpp",
            .aliases = {"cfg++", "cfg_plus_plus"},
            .summary = "the guided picture with the unguided noise; scales 0 to 1",
-           .paper = "Chung et al. 2024"},
+           .paper = "Chung et al. 2024",
+           .claim =
+               "Stable Diffusion 1.5 and XL: better FID and CLIP scores at every matched scale, "
+               "by little; less saturation, and it can be run backwards"},
     .on = N_PREDICTIONS,
     .renoises = true,
     .from_zero = true,

@@ -34,9 +34,12 @@ static void zero_star_combine(const struct guided_pair *p)
     }
     s = product / square;
     for (int64_t i = 0; i < p->n; i++)
-        p->out[i] = p->t < p->values[WAIT]
-                        ? 0
-                        : s * p->unguided[i] + p->w * (p->guided[i] - s * p->unguided[i]);
+        p->out[i] = s * p->unguided[i] + p->w * (p->guided[i] - s * p->unguided[i]);
+}
+
+static bool zero_star_waits(const struct guided_pair *p)
+{
+    return p->t < p->values[WAIT];
 }
 
 const struct guidance_kind guidance_zero_star = {
@@ -44,7 +47,11 @@ const struct guidance_kind guidance_zero_star = {
            .aliases = {"cfg_zero", "zero_star"},
            .summary = "classifier-free, the unguided velocity scaled to the guided one first",
            .paper = "Fan et al. 2025",
+           .claim =
+               "helps flow models that are not trained to the end; zero velocity for the first "
+               "1 to 4 % of the steps",
            .options = zero_star_options},
     .on = PREDICT_VELOCITY,
     .combine = zero_star_combine,
+    .waits = zero_star_waits,
 };

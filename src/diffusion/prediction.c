@@ -173,6 +173,18 @@ enum status prediction_coefs(double *of_x, double *of_have, enum prediction want
     return OK;
 }
 
+bool prediction_tells(enum prediction want, enum prediction have, const struct path_coefs *c)
+{
+    struct path_coefs start = *c;
+    double of_x, of_have;
+
+    if (prediction_coefs(&of_x, &of_have, want, have, c, NULL))
+        return false;
+    start.alpha = 0;
+    return c->alpha >= PREDICTION_ALPHA ||
+           !prediction_coefs(&of_x, &of_have, want, have, &start, NULL);
+}
+
 enum status prediction_convert(double *out, enum prediction want, const double *in,
                                enum prediction have, const double *x, const struct path_coefs *c,
                                int64_t n, struct error *err)

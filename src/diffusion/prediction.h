@@ -36,6 +36,14 @@ enum status prediction_target(double *of_z, double *of_eps, enum prediction p,
 enum status prediction_coefs(double *of_x, double *of_have, enum prediction want,
                              enum prediction have, const struct path_coefs *c, struct error *err);
 
+/* Single precision needs alpha of a hundredth before noise and score tell of the picture: the error
+ * of the one, divided by alpha, is the error of the other. */
+#define PREDICTION_ALPHA 1e-2
+
+/* Whether a network's `have` tells `want` there: the entry has a finite value, and does not grow
+ * without bound towards an alpha = 0 that is nearer than PREDICTION_ALPHA. */
+bool prediction_tells(enum prediction want, enum prediction have, const struct path_coefs *c);
+
 /* out = `want` at x, from `in` = `have` at x.  All [n]; out may be in or x.  want = have copies. */
 enum status prediction_convert(double *out, enum prediction want, const double *in,
                                enum prediction have, const double *x, const struct path_coefs *c,

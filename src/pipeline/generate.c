@@ -23,8 +23,10 @@ enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
 struct run {
     const struct generate_request *r;
     struct settings settings;
-    int32_t away;                      /* the label to guide away from: none, or the negative one */
-    struct graph *graph, *own, *guide; /* guide: of the classifier, or NULL */
+    int32_t away;   /* the label to guide away from: none, or the negative one            */
+    bool *identity; /* [io.n_attention]: layers whose attention is perturbed, or NULL     */
+    struct graph *graph, *own;
+    struct graph *of_classifier, *of_guide; /* or NULL */
     struct sampling_request sampling;
     double times[STEPS_MAX + 1];
     int64_t length, first, count, evaluations;
@@ -69,7 +71,7 @@ static enum status check_item(const struct generate_request *r, const struct gen
     if (item->label < 0 || item->label >= io->n_labels)
         return fail(err, E_ARG, "picture %" PRId64 ": label %d is not in 0..%" PRId64, i,
                     item->label, io->n_labels - 1);
-    if (io->null_label < 0 && !negative && item->w != 1)
+    if (io->null_label < 0 && !negative && !r->guide && item->w != 1)
         return fail(err, E_ARG,
                     "picture %" PRId64 ": a guidance scale of %g needs a model trained "
                     "with label dropping; this one has no null label",
@@ -91,6 +93,34 @@ static enum status read_settings(struct run *run, struct error *err)
     return settings_assign(s, NULL, r->numbers, r->n_numbers, err);
 }
 
+/* Of perturbed attention: the layers that were named, or those in the middle. */
+static enum status choose_layers(struct run *run, struct error *err)
+{
+    const struct network *net = run->r->model->network;
+    const struct settings *s = &run->settings;
+    int n = net->io.n_attention;
+    enum status st;
+
+    if (!(s->guidance.perturbed > 0))
+        return OK;
+    if (!n)
+        return fail(err, E_ARG, "guidance.perturbed: a '%s' has no self-attention to perturb",
+                    net->kind->name);
+    if ((st = mem_new((void **)&run->identity, (uint64_t)n, sizeof *run->identity, "layers", err)))
+        return st;
+    for (int i = 0; i < s->n_layers; i++) {
+        if (s->layers[i] >= n)
+            return fail(err, E_ARG,
+                        "guidance.layers: the %d self-attention layers of this '%s' are 0 to %d, "
+                        "and %" PRId64 " is none of them",
+                        n, net->kind->name, n - 1, s->layers[i]);
+        run->identity[s->layers[i]] = true;
+    }
+    for (int i = 0; i < net->io.n_middle && !s->n_layers; i++)
+        run->identity[net->io.middle + i] = true;
+    return OK;
+}
+
 /* All items, and the label to guide away from. */
 static enum status check_items(struct run *run, struct error *err)
 {
@@ -103,6 +133,8 @@ static enum status check_items(struct run *run, struct error *err)
         return fail(err, E_ARG, "the model has no labels, so none to guide away from: '%.40s'",
                     negative);
     if (*negative && (st = model_find_label(r->model, negative, &run->away, err)))
+        return st;
+    if (r->guide && (st = pair_check(r->guide, r->model, r->guide_label, *negative, err)))
         return st;
     for (int64_t i = 0; i < r->n; i++)
         if ((st = check_item(r, &r->items[i], i, *negative, err)))
@@ -132,8 +164,8 @@ static struct guidance_how guided_how(const struct settings *s, enum prediction 
     return how;
 }
 
-/* Where alpha = 0, noise and score tell nothing about the picture; single precision needs alpha of
- * a hundredth before they do (theory.md 2.4). */
+/* Where alpha = 0, noise and score tell nothing about the picture, and in single precision not
+ * before PREDICTION_ALPHA (theory.md 2.4). */
 static double first_time(const struct generate_request *r)
 {
     enum prediction wants =
@@ -147,7 +179,7 @@ static double first_time(const struct generate_request *r)
     for (int i = 0; i < 40; i++) {
         double mid = 0.5 * (lo + hi);
 
-        if (path_at(&f.path, mid).alpha < 0.01)
+        if (path_at(&f.path, mid).alpha < PREDICTION_ALPHA)
             lo = mid;
         else
             hi = mid;
@@ -193,14 +225,18 @@ static bool report(void *self, const struct sampling_progress *p)
     return r->progress(&out, r->user);
 }
 
-/* w counts only where there is something to guide. */
+/* w counts only where there is something to guide.  An unguided picture of the label that is guided
+ * away from is the guided one of that label: perturbed attention then needs no third branch. */
 static void split_items(const struct run *run, int32_t *label, double *w)
 {
-    bool guided = run->r->model->network->io.n_classes > 0;
+    const struct generate_request *r = run->r;
+    bool guided = r->model->network->io.n_classes > 0 || r->guide;
 
     for (int64_t i = 0; i < run->count; i++) {
-        label[i] = run->r->items[run->first + i].label;
-        w[i] = guided ? run->r->items[run->first + i].w : 1;
+        label[i] = r->items[run->first + i].label;
+        w[i] = guided ? r->items[run->first + i].w : 1;
+        if (run->identity && !r->guide && w[i] == 0 && label[i] == run->away)
+            w[i] = 1;
     }
 }
 
@@ -217,71 +253,109 @@ static void draw_noise(void *self, double *out, int64_t step)
     }
 }
 
-/* One prediction of the network, pulled by the classifier where there is one, under guidance. */
+/* One prediction of the network, paired with the guide's and pulled by the classifier where there
+ * are such, under guidance. */
 struct head {
     struct guide guide;
     struct guidance guidance;
 };
 
-static struct predictor of_head(struct network_predictor *net, bool second)
-{
-    return second ? predictor_of_second(net) : predictor_of_network(net);
-}
+/* All that is asked for a batch. */
+struct asked {
+    struct network_predictor net;
+    struct pair pair;
+    struct predictor_pair variance;
+    struct head head[2];
+    struct field field;
+};
 
-static enum status head_init(struct head *h, const struct run *run, struct predictor of,
-                             enum prediction predicts, const struct guidance_how *how,
-                             const int32_t *label, const double *w, struct error *err)
+static enum status head_init(struct asked *a, int i, const struct run *run, struct predictor of,
+                             enum prediction predicts, const int32_t *label, const double *w,
+                             struct error *err)
 {
     const struct generate_request *r = run->r;
+    struct guidance_how how =
+        guided_how(&run->settings, a->field.predicts, (enum clip_when)r->settings.clip);
     enum status st;
 
-    if (r->classifier && (st = guide_init(&h->guide, &of, &r->model->path, predicts, r->classifier,
-                                          r->classifier_scale, run->guide, label, err)))
+    if (r->guide)
+        pair_join(&a->pair, i, &of, predicts, &r->model->path);
+    if (r->classifier &&
+        (st = guide_init(&a->head[i].guide, &of, &r->model->path, predicts, r->classifier,
+                         r->classifier_scale, run->of_classifier, label, err)))
         return st;
-    return guidance_init(&h->guidance, of, w, how, err);
+    return guidance_init(&a->head[i].guidance, of, w, &how, err);
 }
 
-static void head_release(struct head *h)
+/* A guide says nothing of the variance: where there is one, that of an unguided picture is the
+ * model's own too. */
+static struct predictor variance_of(struct asked *a, const struct generate_request *r)
 {
-    guidance_release(&h->guidance);
-    guide_release(&h->guide);
+    struct predictor of = predictor_of_variance(&a->net);
+
+    a->variance = (struct predictor_pair){.unguided = of, .guided = of};
+    return r->guide ? predictor_of_pair(&a->variance) : of;
+}
+
+static enum status asked_init(struct asked *a, const struct run *run, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    enum use_heads heads = (enum use_heads)r->settings.heads;
+    bool both = r->model->options.second && heads == HEADS_BOTH, negative;
+    struct network_predictor *net = &a->net;
+    int32_t label[BATCH_MAX];
+    double w[BATCH_MAX];
+    enum status st;
+
+    negative = run->away != r->model->network->io.null_label;
+    split_items(run, label, w);
+    choose_heads(&a->field, r->model, heads);
+    if ((st = network_predictor_init(net, r->model, run->graph, label, run->count, err)) ||
+        (run->identity && (st = network_predictor_perturb(net, run->identity, err))) ||
+        (r->guide && (st = pair_init(&a->pair, r->guide, run->of_guide, r->guide_label, label,
+                                     negative ? run->away : -1, run->count, both ? 2 : 1, err))))
+        return st;
+    net->away = run->away;
+    if ((st =
+             head_init(a, 0, run,
+                       heads == HEADS_SECOND ? predictor_of_second(net) : predictor_of_network(net),
+                       a->field.predicts, label, w, err)) ||
+        (both && (st = head_init(a, 1, run, predictor_of_second(net), a->field.second_predicts,
+                                 label, w, err))))
+        return st;
+    a->field.guidance = &a->head[0].guidance;
+    a->field.second = both ? &a->head[1].guidance : NULL;
+    if (model_has_variance(r->model))
+        a->field.variance = variance_of(a, r);
+    return OK;
+}
+
+static void asked_release(struct asked *a)
+{
+    for (int i = 0; i < 2; i++) {
+        guidance_release(&a->head[i].guidance);
+        guide_release(&a->head[i].guide);
+    }
+    pair_release(&a->pair);
+    network_predictor_release(&a->net);
 }
 
 static enum status run_batch(struct run *run, float *out, struct error *err)
 {
     const struct model *m = run->r->model;
-    enum use_heads heads = (enum use_heads)run->r->settings.heads;
-    bool both = m->options.second && heads == HEADS_BOTH;
-    struct network_predictor net = {0};
-    struct head asked[2] = {0};
-    struct guidance_how how;
-    struct field field;
+    struct asked asked = {0};
     struct sampling_report count = {0};
     int64_t n = run->count * run->length;
-    double *x = NULL, w[BATCH_MAX];
-    int32_t label[BATCH_MAX];
+    double *x = NULL;
     enum status st;
 
-    split_items(run, label, w);
-    choose_heads(&field, m, heads);
-    how = guided_how(&run->settings, field.predicts, (enum clip_when)run->r->settings.clip);
     if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a batch of pictures", err)) ||
-        (st = network_predictor_init(&net, m, run->graph, label, run->count, err)))
-        goto out;
-    net.away = run->away;
-    if ((st = head_init(&asked[0], run, of_head(&net, heads == HEADS_SECOND), field.predicts, &how,
-                        label, w, err)) ||
-        (both && (st = head_init(&asked[1], run, of_head(&net, true), field.second_predicts, &how,
-                                 label, w, err))))
+        (st = asked_init(&asked, run, err)))
         goto out;
     for (int64_t i = 0; i < run->count; i++)
         sampling_start(x + i * run->length, &m->path, run->r->items[run->first + i].seed, 0,
                        run->length);
-    field.guidance = &asked[0].guidance;
-    field.second = both ? &asked[1].guidance : NULL;
-    if (model_has_variance(m))
-        field.variance = predictor_of_variance(&net);
-    run->sampling.field = &field;
+    run->sampling.field = &asked.field;
     run->sampling.diffusion = run->settings.diffusion;
     run->sampling.draw = draw_noise;
     run->sampling.draw_self = run;
@@ -289,11 +363,9 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
         goto out;
     for (int64_t i = 0; i < n; i++)
         out[i] = (float)x[i];
-    run->evaluations += net.evaluations * run->count;
+    run->evaluations += (asked.net.evaluations + asked.pair.net.evaluations) * run->count;
 out:
-    head_release(&asked[0]);
-    head_release(&asked[1]);
-    network_predictor_release(&net);
+    asked_release(&asked);
     free(x);
     return st;
 }
@@ -307,6 +379,20 @@ static void drop_packed(const struct tensor *y, void *user)
     for (int k = 0; k < TENSOR_INS; k++)
         if (y->in[k] && y->in[k]->op == &op_param)
             safetensors_drop(m->file, y->in[k]->data, tensor_bytes(y->in[k]));
+}
+
+/* A graph of the run's own: weights are packed once. */
+static enum status graph_of(struct graph **out, const struct generate_request *r,
+                            const struct model *m, enum precision precision, struct error *err)
+{
+    enum status st;
+
+    if ((st = graph_new(out, GRAPH_FROZEN, r->threads, err)))
+        return st;
+    graph_set_precision(*out, precision);
+    if (m->file)
+        graph_set_prepared(*out, drop_packed, (void *)(uintptr_t)m);
+    return OK;
 }
 
 static int64_t batch_size(const struct generate_request *r)
@@ -331,7 +417,8 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
         return st;
     run->r = r;
     run->length = io->height * io->width * io->in_channels;
-    if ((st = read_settings(run, err)) || (st = check_items(run, err)))
+    if ((st = read_settings(run, err)) || (st = check_items(run, err)) ||
+        (st = choose_layers(run, err)))
         goto out;
     run->sampling.sampler = run->settings.sampler;
     memcpy(run->sampling.values, run->settings.sampler_values, sizeof run->sampling.values);
@@ -340,14 +427,11 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     run->sampling.progress = r->progress ? report : NULL;
     run->sampling.self = run;
     if ((st = make_times(run, err)) ||
-        (!r->graph && (st = graph_new(&run->own, GRAPH_FROZEN, r->threads, err))) ||
-        (r->classifier && (st = graph_new(&run->guide, GRAPH_FROZEN, r->threads, err))))
+        (!r->graph && (st = graph_of(&run->own, r, r->model, r->precision, err))) ||
+        (r->guide && (st = graph_of(&run->of_guide, r, r->guide, r->precision, err))) ||
+        (r->classifier && (st = graph_new(&run->of_classifier, GRAPH_FROZEN, r->threads, err))))
         goto out;
     run->graph = r->graph ? r->graph : run->own;
-    if (run->own)
-        graph_set_precision(run->own, r->precision);
-    if (run->own && r->model->file)
-        graph_set_prepared(run->own, drop_packed, (void *)(uintptr_t)r->model);
     for (; run->first < r->n && !st; run->first += batch) {
         run->count = r->n - run->first < batch ? r->n - run->first : batch;
         st = run_batch(run, out + run->first * run->length, err);
@@ -356,7 +440,9 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
         *evaluations = run->evaluations;
 out:
     graph_free(run->own);
-    graph_free(run->guide);
+    graph_free(run->of_guide);
+    graph_free(run->of_classifier);
+    free(run->identity);
     free(run);
     return st;
 }

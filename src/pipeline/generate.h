@@ -5,6 +5,7 @@
 #define IMGEN_PIPELINE_GENERATE_H
 
 #include "graph/graph.h"
+#include "pipeline/pair.h"
 #include "pipeline/settings.h"
 
 /* One picture.  It is a function of these three, the model and the settings alone: not of its place
@@ -41,6 +42,8 @@ struct generate_request {
     enum precision precision;       /* of the large linear layers         */
     const struct model *classifier; /* to be guided by, or NULL                      */
     double classifier_scale;        /* 0 or more; 1: as its probabilities say        */
+    const struct model *guide; /* in the place of the unguided branch (pipeline/pair.h), or NULL */
+    enum guide_label guide_label;
     int threads;
     struct graph *graph; /* to run on, where its memory and plans serve others too; NULL: its own,
                             frozen, with threads as above */
@@ -50,14 +53,15 @@ struct generate_request {
 };
 
 /* out: [n, H, W, C], in the network's range.  E_ARG for a model that makes no pictures, a
- * classifier that does not fit it (classifier_check), labels, scales or steps out of range and for
- * guidance that the network was not trained for; else as sampling_run. evaluations may be NULL.
- */
+ * classifier or guide that does not fit it (classifier_check, pair_check), labels, scales or steps
+ * out of range and for guidance that the network was not trained for or has no attention for; else
+ * as sampling_run. evaluations, which may be NULL, counts those of both models. */
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err);
 
 /* What generate would take: the largest values and scratch of its plans, which are made on r->graph
- * (not NULL) and not run, and the bytes it needs beside the graph. */
+ * (not NULL) and not run, and the bytes it needs beside the graph.  Of a request without
+ * classifier, guide or perturbed attention. */
 enum status generate_measure(struct graph_stats *most, int64_t *beside,
                              const struct generate_request *r, struct error *err);
 

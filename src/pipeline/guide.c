@@ -11,58 +11,15 @@
 #include "base/memory.h"
 #include "ops/basic.h"
 #include "ops/cross_entropy.h"
+#include "pipeline/match.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-static enum status check_pictures(const struct network_io *c, const struct network_io *g,
-                                  struct error *err)
-{
-    if (c->height == g->height && c->width == g->width && c->in_channels == g->in_channels)
-        return OK;
-    return fail(err, E_ARG,
-                "the classifier sees pictures of %" PRId64 " x %" PRId64 " with %" PRId64
-                " channels, and the model makes them of %" PRId64 " x %" PRId64 " with %" PRId64,
-                c->height, c->width, c->in_channels, g->height, g->width, g->in_channels);
-}
-
-static enum status check_path(const struct path *c, const struct path *g, struct error *err)
-{
-    if (c->kind != g->kind)
-        return fail(err, E_ARG,
-                    "the classifier was trained on the path '%s', and the model on '%s'",
-                    c->kind->is.name, g->kind->is.name);
-    for (int i = 0; i < CHOICE_VALUES; i++)
-        if (c->values[i] != g->values[i])
-            return fail(err, E_ARG,
-                        "the classifier was trained on the path '%s' with %s = %g, and the model "
-                        "with %g",
-                        c->kind->is.name, c->kind->is.options[i].name, c->values[i], g->values[i]);
-    return OK;
-}
-
-static enum status check_labels(const struct model *c, const struct model *g, struct error *err)
-{
-    int64_t n = c->network->io.n_classes, m = g->network->io.n_classes;
-
-    if (m && n != m)
-        return fail(err, E_ARG,
-                    "the classifier tells %" PRId64 " classes apart, and the model has %" PRId64, n,
-                    m);
-    for (int64_t i = 0; m && c->labels && g->labels && i < n; i++)
-        if (strcmp(c->labels[i], g->labels[i]) != 0)
-            return fail(err, E_ARG,
-                        "label %" PRId64 " is '%s' to the classifier and '%s' to the model", i,
-                        c->labels[i], g->labels[i]);
-    return OK;
-}
 
 enum status classifier_check(const struct model *classifier, const struct model *generator,
                              struct error *err)
 {
-    const struct network_io *c = &classifier->network->io, *g = &generator->network->io;
-    enum status st;
+    const struct network_io *c = &classifier->network->io;
 
     if (!c->classifies)
         return fail(err, E_ARG, "a '%s' makes pictures and cannot guide as a classifier",
@@ -71,10 +28,7 @@ enum status classifier_check(const struct model *classifier, const struct model 
         return fail(err, E_ARG,
                     "a '%s' has seen clean pictures only, and cannot guide through noise",
                     classifier->network->kind->name);
-    if ((st = check_pictures(c, g, err)) ||
-        (st = check_path(&classifier->path, &generator->path, err)))
-        return st;
-    return check_labels(classifier, generator, err);
+    return models_match(classifier, "classifier", generator, err);
 }
 
 enum status network_classifier_init(struct network_classifier *c, const struct model *model,

@@ -9,6 +9,9 @@
  * other; so it is with the variance that some say beside their prediction.  So what was asked last
  * is remembered, and asked again at the same point it is read out of the same result.
  *
+ * The perturbed branch is another tape of the same network on the same weights, so it is a run of
+ * its own, after the others.
+ *
  * The tape is recorded anew at each call and its plan found again by its signature: the cost is
  * some microseconds, and the batch of one branch and that of two need no bookkeeping.
  */
@@ -43,12 +46,34 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         return st;
     for (int h = 0; h < 2; h++)
         p->head[h] = (struct network_head){p, h};
-    if ((model->options.second || model_has_variance(model)) &&
-        (st = mem_new((void **)&p->asked, (uint64_t)rows * (uint64_t)p->length, sizeof *p->asked,
-                      "a point", err)))
-        return st;
     if (label)
         memcpy(p->label, label, (size_t)rows * sizeof *label);
+    return model->options.second || model_has_variance(model) ? network_predictor_remember(p, err)
+                                                              : OK;
+}
+
+enum status network_predictor_remember(struct network_predictor *p, struct error *err)
+{
+    if (p->asked)
+        return OK;
+    return mem_new((void **)&p->asked, (uint64_t)p->rows * (uint64_t)p->length, sizeof *p->asked,
+                   "a point", err);
+}
+
+enum status network_predictor_perturb(struct network_predictor *p, const bool *identity,
+                                      struct error *err)
+{
+    const struct network_io *io = &p->model->network->io;
+    uint64_t length = (uint64_t)(io->height * io->width * io->out_channels);
+    float *y;
+    enum status st;
+
+    if ((st = mem_new((void **)&y, 3 * (uint64_t)p->rows * length, sizeof *y,
+                      "a batch of predictions", err)))
+        return st;
+    free(p->y);
+    p->y = y;
+    p->identity = identity;
     return OK;
 }
 
@@ -71,7 +96,8 @@ static struct reading reading_at(const struct network_predictor *p, double t)
     return precondition_at(&m->precondition, &m->path, &c);
 }
 
-/* Rows [at, at + rows) of the batch: x at t under the labels, or under that of the unguided branch. */
+/* Rows [at, at + rows) of the batch: x at t under the labels, or under that of the unguided branch.
+ */
 static void feed(struct network_predictor *p, int64_t at, const double *x, const struct reading *r,
                  const int32_t *label)
 {
@@ -85,11 +111,11 @@ static void feed(struct network_predictor *p, int64_t at, const double *x, const
     }
 }
 
-static struct tensor *record_rows(struct network_predictor *p, int64_t rows)
+static struct tensor *record_rows(struct network_predictor *p, int64_t rows, const bool *identity)
 {
     const struct network_io *io = &p->model->network->io;
     struct graph *g = p->graph;
-    struct network_input in = {0};
+    struct network_input in = {.identity = identity};
     struct tensor *y;
 
     graph_reset(g);
@@ -101,61 +127,78 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows)
     return y;
 }
 
-static enum status run(struct network_predictor *p, int64_t rows, struct error *err)
+/* The network on the rows that were fed; what it says becomes y's rows from `to` on. */
+static enum status run(struct network_predictor *p, int64_t rows, int64_t to, const bool *identity,
+                       struct error *err)
 {
-    struct tensor *y = record_rows(p, rows);
+    const struct network_io *io = &p->model->network->io;
+    struct tensor *y;
     enum status st;
 
+    if (!rows)
+        return OK;
+    y = record_rows(p, rows, identity);
     if ((st = graph_run(p->graph, err)))
         return st;
-    graph_read(p->graph, y, p->y);
+    graph_read(p->graph, y, p->y + to * io->height * io->width * io->out_channels);
+    p->evaluations += rows / p->rows;
     return OK;
 }
 
 enum status network_predictor_measure(struct network_predictor *p, int64_t rows,
                                       struct graph_stats *out, struct error *err)
 {
-    record_rows(p, rows);
+    record_rows(p, rows, NULL);
     return graph_measure(p->graph, out, err);
 }
 
-/* A network that learned a variance hands out more channels than the picture has, and so does one
- * with two predictions: the first count, or the second. */
-static void read_out(const struct network_predictor *p, double *out, int64_t rows, int head,
+/* The at-th branch of y.  A network that learned a variance hands out more channels than the
+ * picture has, and so does one with two predictions: the first count, or the second. */
+static void read_out(const struct network_predictor *p, double *out, int64_t at, int head,
                      const double *x, const struct reading *r)
 {
     const struct network_io *io = &p->model->network->io;
-    int64_t C = io->in_channels, K = io->out_channels, pixels = rows * io->height * io->width;
-    int64_t n = p->rows * p->length;
-    const float *y = p->y + head * C;
+    int64_t C = io->in_channels, K = io->out_channels, pixels = p->rows * io->height * io->width;
+    const float *y = p->y + at * pixels * K + head * C;
 
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t c = 0; c < C; c++)
             out[i * C + c] = r->out * (double)y[i * K + c];
     if (r->skip != 0)
-        for (int64_t i = 0; i < rows * p->length; i++)
-            out[i] += r->skip * x[i % n];
+        for (int64_t i = 0; i < p->rows * p->length; i++)
+            out[i] += r->skip * x[i];
 }
 
-/* Run the network, unless its results for this very question are still there. */
-static enum status ask(struct network_predictor *p, const double *x, double t, unsigned branches,
-                       const struct reading *r, struct error *err)
+/* Run the network, unless its results for this very point are still there, perhaps with more
+ * branches beside.  *held: those that y then holds. */
+static enum status ask(struct network_predictor *p, unsigned *held, const double *x, double t,
+                       unsigned branches, const struct reading *r, struct error *err)
 {
     size_t bytes = (size_t)(p->rows * p->length) * sizeof *x;
     int64_t rows = 0;
     enum status st;
 
-    if (p->asked && p->asked_branches == branches && p->asked_t == t && !memcmp(p->asked, x, bytes))
+    *held = p->asked_branches;
+    if (p->asked && (*held & branches) == branches && p->asked_t == t &&
+        !memcmp(p->asked, x, bytes))
         return OK;
+    *held = branches;
     p->asked_branches = 0;
     for (unsigned b = BRANCH_UNGUIDED; b <= BRANCH_GUIDED; b <<= 1)
         if (branches & b) {
             feed(p, rows, x, r, b == BRANCH_GUIDED ? p->label : NULL);
             rows += p->rows;
-            p->evaluations++;
         }
-    if ((st = run(p, rows, err)) || !p->asked)
+    if ((st = run(p, rows, 0, NULL, err)))
         return st;
+    if (branches & BRANCH_PERTURBED) {
+        MUST(p->identity, "a network that is not perturbed is asked for its perturbed branch");
+        feed(p, 0, x, r, p->label);
+        if ((st = run(p, p->rows, rows, p->identity, err)))
+            return st;
+    }
+    if (!p->asked)
+        return OK;
     memcpy(p->asked, x, bytes);
     p->asked_t = t;
     p->asked_branches = branches;
@@ -167,12 +210,17 @@ static enum status predict(void *self, double *out, const double *x, double t, u
 {
     const struct network_head *head = self;
     struct reading r = reading_at(head->of, t);
-    int64_t rows = head->of->rows * (branches == BRANCH_BOTH ? 2 : 1);
+    int64_t length = head->of->rows * head->of->length;
+    unsigned held;
     enum status st;
 
-    if ((st = ask(head->of, x, t, branches, &r, err)))
+    if ((st = ask(head->of, &held, x, t, branches, &r, err)))
         return st;
-    read_out(head->of, out, rows, head->index, x, &r);
+    for (unsigned b = BRANCH_UNGUIDED; b <= BRANCH_PERTURBED; b <<= 1)
+        if (branches & b) {
+            read_out(head->of, out, branch_count(held & (b - 1)), head->index, x, &r);
+            out += length;
+        }
     return OK;
 }
 

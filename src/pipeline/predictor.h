@@ -19,13 +19,13 @@ struct network_predictor {
     const struct model *model;
     struct graph *graph; /* the caller's */
     int64_t rows, length;
-    int32_t *label;   /* [rows]                                     */
-    int32_t away;     /* the label of the unguided branch: the null label unless set */
-    float *x, *t, *y; /* [2 rows, length], [2 rows], as x           */
-    int32_t *fed;     /* [2 rows]: the labels of a batch            */
+    int32_t *label;       /* [rows]                                     */
+    int32_t away;         /* the label of the unguided branch: the null label unless set */
+    float *x, *t, *y;     /* [2 rows, length], [2 rows], as x; y [3 rows, length] once perturbed */
+    const bool *identity; /* of the perturbed branch: network_input; NULL: there is none */
+    int32_t *fed;         /* [2 rows]: the labels of a batch            */
     struct network_head head[2];
-    double *asked;           /* [rows, length] where y was computed, if it is asked for twice: of a
-                                network with two predictions, or with a variance              */
+    double *asked;           /* [rows, length] where y was computed, of one that remembers */
     double asked_t;          /* and when                                                   */
     unsigned asked_branches; /* and of which branches; 0: y holds nothing yet              */
     int64_t evaluations;     /* branches computed so far                                   */
@@ -37,6 +37,13 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
                                    struct graph *graph, const int32_t *label, int64_t rows,
                                    struct error *err);
 void network_predictor_release(struct network_predictor *p);
+
+/* From now on it has a perturbed branch: identity [io.n_attention], kept by the caller. */
+enum status network_predictor_perturb(struct network_predictor *p, const bool *identity,
+                                      struct error *err);
+/* From now on what was asked last is remembered, and asked again runs nothing; one of a network
+ * with two predictions, or with a variance, does so from the start. */
+enum status network_predictor_remember(struct network_predictor *p, struct error *err);
 
 /* What a run of so many rows (at most twice its own) takes: planned, not run. */
 enum status network_predictor_measure(struct network_predictor *p, int64_t rows,

@@ -13,8 +13,9 @@
 
 struct guidance_options {
     int kind;
-    double from, to, rescale, threshold;
+    double from, to, rescale, threshold, perturbed;
     char *negative;
+    struct int_list layers;
 };
 
 struct sde_options {
@@ -50,6 +51,11 @@ static const struct option guidance_rows[] = {
      offsetof(struct guidance_options, threshold), "0", .lo = 0, .hi = 1},
     {"negative", "a label to guide away from, in the place of none", OPTION_TEXT,
      offsetof(struct guidance_options, negative), .value = "LABEL"},
+    {"perturbed", "away from itself with attention that keeps values in place, so far; 0: not",
+     OPTION_REAL, offsetof(struct guidance_options, perturbed), "0", .lo = 0, .hi = 1000},
+    {"layers", "perturbed: which self-attention, from the input on, 0 first; none: the middle",
+     OPTION_INTS, offsetof(struct guidance_options, layers), .lo = 0, .hi = 100000,
+     .value = "N,N,..."},
     {0},
 };
 
@@ -123,6 +129,13 @@ static enum status assign_numbers(struct settings *s, struct guidance_options *g
     if (strlen(negative) >= sizeof s->negative)
         return fail(err, E_ARG, "no label has a name as long as '%.40s...'", negative);
     memcpy(s->negative, negative, strlen(negative) + 1);
+    if (guidance->layers.n > SETTINGS_LAYERS)
+        return fail(err, E_ARG, "guidance.layers: %d layers are more than %d", guidance->layers.n,
+                    SETTINGS_LAYERS);
+    s->n_layers = guidance->layers.n;
+    for (int i = 0; i < s->n_layers; i++)
+        s->layers[i] = guidance->layers.at[i];
+    s->guidance.perturbed = guidance->perturbed;
     s->guidance.from = guidance->from;
     s->guidance.to = guidance->to;
     s->guidance.rescale = guidance->rescale;

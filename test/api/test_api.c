@@ -554,7 +554,7 @@ static void everything_listed_has_a_name(void **state)
     struct imgen_choice c;
 
     (void)state;
-    for (int kind = IMGEN_SAMPLERS; kind <= IMGEN_DATASETS; kind++) {
+    for (int kind = IMGEN_SAMPLERS; kind <= IMGEN_MEASURES; kind++) {
         int n = 0;
 
         for (; imgen_list((enum imgen_kind)kind, n, &c); n++)

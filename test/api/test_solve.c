@@ -281,6 +281,8 @@ static void what_cannot_be_is_refused(void **state)
     refused(&s, IMGEN_E_ARG, "7");
     s.numbers = (const char *const[]){"guidance.negative=cat"};
     refused(&s, IMGEN_E_ARG, "cat");
+    s.numbers = (const char *const[]){"guidance.perturbed=1"};
+    refused(&s, IMGEN_E_ARG, "no attention to be perturbed");
     assert_int_equal(imgen_path_at(&g.s, 1.5, &a, &b, &err), IMGEN_E_ARG);
     assert_non_null(strstr(err.text, "1.5"));
 }

@@ -152,7 +152,8 @@ static void i25_gaussian_pair(void **state)
             struct path path = path_named(p ? "cosine" : "condot");
             struct mixture_oracle oa = {.mixture = &any, .path = path, .label = label, .rows = 2};
             struct mixture_oracle ow = {.mixture = &with, .path = path, .label = label, .rows = 2};
-            struct predictor_pair pair = {predictor_of_mixture(&oa), predictor_of_mixture(&ow)};
+            struct predictor_pair pair = {.unguided = predictor_of_mixture(&oa),
+                                          .guided = predictor_of_mixture(&ow)};
             struct guidance g;
             struct field field = {.path = path, .guidance = &g};
             struct sampling_request request = {.steps = 400, .field = &field};

@@ -33,23 +33,28 @@ static const char judge[] = ABOUT "\"model\":{\"network\":\"classifier\"},\"clas
                                   "\"blocks\":1,\"attention\":[2],\"groups\":4}}";
 
 static char folder[TEMP_PATH], path[TEMP_PATH], judge_path[TEMP_PATH];
-static bool guided; /* by the classifier at judge_path */
+static bool guided; /* by the classifier at judge_path                                      */
+static bool paired; /* with the generator at judge_path, and with its own attention perturbed */
 static float pictures[ITEMS * LENGTH];
 
 static enum status go(float *out, struct error *err)
 {
     static const struct generate_item items[ITEMS] = {{0, 2, 7}, {1, 0, 8}, {2, 1, 9}};
+    static const char *const numbers[] = {"guidance.perturbed=1"};
     struct generate_request r = {.items = items, .n = ITEMS, .batch = 2, .threads = 1};
     struct model *m = NULL, *by = NULL;
     enum status st = model_load(&m, path, err);
 
     assert_true(!st == !!m);
-    if (!st && guided)
+    if (!st && (guided || paired))
         st = model_load(&by, judge_path, err);
     if (!st) {
         r.model = m;
-        r.classifier = by;
+        r.classifier = guided ? by : NULL;
         r.classifier_scale = 2;
+        r.guide = paired ? by : NULL;
+        r.numbers = numbers;
+        r.n_numbers = paired;
         r.settings = m->sample;
         st = generate(out, &r, NULL, err);
     }
@@ -124,6 +129,18 @@ static void guided_by_a_classifier(void **state)
     guided = false;
 }
 
+static void beside_a_second_model(void **state)
+{
+    (void)state;
+    paired = true;
+    save_as(judge_path, dit);
+    save(unet);
+    fail_each(FAILING_OWN, E_MEMORY);
+    fail_each(FAILING_OPEN, E_IO);
+    fail_each(FAILING_READ, E_IO);
+    paired = false;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -145,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(from_file_to_pictures),
         cmocka_unit_test(guided_by_a_classifier),
+        cmocka_unit_test(beside_a_second_model),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

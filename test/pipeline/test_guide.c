@@ -340,7 +340,7 @@ static void test_refusals(void **state)
                   "8 x 8 with 1 channels, and the model makes them of 8 x 8 with 3");
     check_refused(make_generator("classes=4"),
                   other_classifier(NULL, "size=8", "channels=3", "classes=7"),
-                  "7 classes apart, and the model has 4");
+                  "7 labels, and the model has 4");
     check_refused(make_generator("classes=4"),
                   other_classifier("cosine", "size=8", "channels=3", "classes=4"),
                   "path 'cosine', and the model on 'condot'");

@@ -312,9 +312,13 @@ static void remembered_answers_are_not_mixed_up(void **state)
     assert_int_equal(net.evaluations, 4);
     assert_memory_equal(b, c, LENGTH * sizeof *b);
     assert_memory_not_equal(b + LENGTH, c + LENGTH, LENGTH * sizeof *b);
-    assert_int_equal(second.predict(second.self, c, x, 0.25, BRANCH_BOTH, NULL), OK);
+    assert_int_equal(second.predict(second.self, b, x, 0.25, BRANCH_BOTH, NULL), OK);
     assert_int_equal(second.predict(second.self, c, x, 0.25, BRANCH_GUIDED, NULL), OK);
-    assert_int_equal(net.evaluations, 7);
+    assert_int_equal(net.evaluations, 6);
+    assert_memory_equal(b + 2 * LENGTH, c, 2 * LENGTH * sizeof *b);
+    assert_int_equal(second.predict(second.self, c, x, 0.5, BRANCH_GUIDED, NULL), OK);
+    assert_int_equal(second.predict(second.self, c, x, 0.5, BRANCH_UNGUIDED, NULL), OK);
+    assert_int_equal(net.evaluations, 8);
     network_predictor_release(&net);
     graph_free(g);
     model_free(m);

@@ -70,6 +70,7 @@ static void defaults(void **state)
     assert_ptr_equal(s.guidance.kind, guidance_kind_at(0));
     assert_true(s.guidance.from == -1 && s.guidance.to == 1);
     assert_true(s.guidance.rescale == 0 && s.guidance.threshold == 0);
+    assert_true(s.guidance.perturbed == 0 && s.n_layers == 0);
     assert_ptr_equal(s.diffusion.kind, diffusion_kind_at(0));
     assert_true(s.diffusion.scale == 1);
 }
@@ -125,6 +126,18 @@ static void more(void **state)
     assert_string_equal(s.negative, "red star");
 }
 
+static void layers(void **state)
+{
+    const char *const assignments[] = {"guidance.perturbed=1.5", "guidance.layers=3, 0,12"};
+    struct settings s;
+
+    (void)state;
+    assert_int_equal(read(&s, "heun", "uniform", assignments, 2, NULL), OK);
+    assert_true(s.guidance.perturbed == 1.5);
+    assert_int_equal(s.n_layers, 3);
+    assert_true(s.layers[0] == 3 && s.layers[1] == 0 && s.layers[2] == 12);
+}
+
 static void refuse(const char *sampler, const char *assignment, const char *word)
 {
     struct error err = {0};
@@ -144,6 +157,14 @@ static void refusals(void **state)
     refuse("heun", "guidance.kind=magic", "magic");
     refuse("heun", "guidance.eta=1", "eta");
     refuse("heun", "guidance.rescale=2", "2");
+    refuse("heun", "guidance.perturbed=-1", "-1");
+    refuse("heun", "guidance.layers=-1", "-1");
+    refuse("heun", "guidance.layers=1,two", "two");
+    refuse(
+        "heun",
+        "guidance.layers=0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
+        "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0",
+        "65 layers are more than 64");
     refuse("heun", "sde.scale=-1", "-1");
     refuse("heun", "nonsense", "nonsense");
     refuse("heun", "colour.red=1", "colour");
@@ -152,10 +173,8 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),
-        cmocka_unit_test(any_order),
-        cmocka_unit_test(more),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(defaults), cmocka_unit_test(any_order), cmocka_unit_test(more),
+        cmocka_unit_test(layers),   cmocka_unit_test(refusals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,8 @@ static enum status pair_solve(double x[2], const struct gaussian_pair *g, const 
     static const int32_t labels[2] = {0, 0};
     struct mixture_oracle any = {.mixture = &g->any, .path = *path, .label = labels, .rows = 2};
     struct mixture_oracle with = {.mixture = &g->with, .path = *path, .label = labels, .rows = 2};
-    struct predictor_pair pair = {predictor_of_mixture(&any), predictor_of_mixture(&with)};
+    struct predictor_pair pair = {.unguided = predictor_of_mixture(&any),
+                                  .guided = predictor_of_mixture(&with)};
     struct guidance guidance;
     struct field field = {.path = *path, .guidance = &guidance};
     struct sampling_request request = {.steps = 400, .field = &field};

@@ -1,0 +1,121 @@
+/*
+ * request_models.c - the models that have a part in a picture: the one that makes it, and its
+ * guides
+ *
+ * A picture is a function of its request and of up to three files: the model, a classifier that
+ * pulls it, a second model in the place of the unguided prediction.  A recipe names all of them by
+ * name and content, never by place, since the picture may have been moved together with them; so
+ * they are looked for beside the picture, and a picture is made again by those very files or not
+ * under that name.
+ */
+#include "request_models.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int request_models_open(struct request_models *m, const struct command *c,
+                        const struct model_files *files)
+{
+    struct imgen_error err;
+
+    if (imgen_model_open(&m->model, files->model, &err) ||
+        (files->classifier && imgen_model_open(&m->classifier, files->classifier, &err)) ||
+        (files->guide && imgen_model_open(&m->guide, files->guide, &err)))
+        return command_failed(c, &err);
+    imgen_model_info(m->model, &m->info);
+    return EXIT_DONE;
+}
+
+void request_models_close(struct request_models *m)
+{
+    imgen_model_close(m->model);
+    imgen_model_close(m->classifier);
+    imgen_model_close(m->guide);
+    *m = (struct request_models){0};
+}
+
+const struct imgen_model *request_models_labelled(const struct request_models *m)
+{
+    return m->info.n_labels || !m->classifier ? m->model : m->classifier;
+}
+
+/* ---- Of a recipe ---- */
+
+static void look_beside(char out[PICTURE_NAME], const char *picture, const char *name)
+{
+    const char *slash = strrchr(picture, '/'), *last = strrchr(name, '/');
+
+    name = last ? last + 1 : name; /* a recipe names a file, never a place */
+    snprintf(out, PICTURE_NAME, "%.*s%s", slash ? (int)(slash + 1 - picture) : 0, picture, name);
+    if (access(out, R_OK) && !access(name, R_OK))
+        snprintf(out, PICTURE_NAME, "%s", name);
+}
+
+int recipe_models_find(struct model_files *files, struct model_room *room, const struct command *c,
+                       const char *from, const struct imgen_recipe *recipe)
+{
+    const struct {
+        const char **file, *name, *had, *do_this;
+    } all[3] = {
+        {&files->model, recipe->model, "made by the model", "name the model's file"},
+        {&files->classifier, recipe->classifier, "guided by the classifier",
+         "name its file with --classifier"},
+        {&files->guide, recipe->guide, "guided by the model", "name its file with --guide"},
+    };
+
+    for (int i = 0; i < 3; i++) {
+        if (*all[i].file || (i > 0 && !all[i].name[0]))
+            continue;
+        look_beside(room->name[i], from, all[i].name);
+        if (access(room->name[i], R_OK))
+            return command_broken(c, "%s was %s '%s', which is not beside it: %s", from, all[i].had,
+                                  all[i].name, all[i].do_this);
+        *all[i].file = room->name[i];
+    }
+    return EXIT_DONE;
+}
+
+/* One file of those that made a picture: what it is, as now and as then, and whether it was named.
+ */
+struct content {
+    const char *what, *name, *now, *then, *named;
+};
+
+static int check_content(const struct content *m, const struct command *c, const char *from,
+                         struct progress *progress)
+{
+    if (!*m->now || !*m->then || !strcmp(m->now, m->then))
+        return EXIT_DONE;
+    if (!m->named)
+        return command_broken(c,
+                              "%s has another content than the %s that made %s (sha256 %.12s..., "
+                              "not %.12s...): name a %s to use it all the same",
+                              m->name, m->what, from, m->now, m->then, m->what);
+    progress_note(progress,
+                  "note: %s is not the %s that made %s (sha256 %.12s..., not %.12s...): the "
+                  "picture will differ",
+                  m->name, m->what, from, m->now, m->then);
+    return EXIT_DONE;
+}
+
+int recipe_models_check(const struct request_models *m, const struct command *c, const char *from,
+                        const struct imgen_recipe *recipe, const struct imgen_request *r,
+                        const struct model_files *named, struct progress *progress)
+{
+    struct imgen_recipe now;
+    const struct content all[3] = {
+        {"model", now.model, now.hash, recipe->hash, named->model},
+        {"classifier", now.classifier, now.classifier_hash, recipe->classifier_hash,
+         named->classifier},
+        {"guide", now.guide, now.guide_hash, recipe->guide_hash, named->guide},
+    };
+    struct imgen_error err;
+    int code = EXIT_DONE;
+
+    if (imgen_recipe_make(&now, m->model, r, 0, &err))
+        return command_failed(c, &err);
+    for (int i = 0; i < 3 && !code; i++)
+        code = check_content(&all[i], c, from, progress);
+    return code;
+}
