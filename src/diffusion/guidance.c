@@ -53,7 +53,13 @@ static const struct guidance_kind guidance_cfg = {
 };
 
 /* The list of the others: a new one is one file and one name here. */
-#define KINDS(X)      X(apg) X(zero_star) X(plus_plus)
+/* clang-format off */
+#define KINDS(X)   \
+    X(apg)         \
+    X(zero_star)   \
+    X(plus_plus)
+/* clang-format on */
+
 #define DECLARE(name) extern const struct guidance_kind guidance_##name;
 KINDS(DECLARE)
 #undef DECLARE
