@@ -57,7 +57,8 @@ static const struct guidance_kind guidance_cfg = {
 #define KINDS(X)   \
     X(apg)         \
     X(zero_star)   \
-    X(plus_plus)
+    X(plus_plus)   \
+    X(ramp)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct guidance_kind guidance_##name;
