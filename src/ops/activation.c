@@ -20,40 +20,7 @@ static double ten_flops(const struct tensor *y)
     return 10 * (double)shape_count(y->shape);
 }
 
-/* --- the functions and their slopes ----------------------------------------------------------- */
-
-static inline float silu_of(float x)
-{
-    return x * vec_sigmoid(x);
-}
-
-static inline float silu_slope(float x)
-{
-    float s = vec_sigmoid(x);
-
-    return s * (x * (1.0f - s) + 1.0f);
-}
-
-/* 2 u = 2 sqrt(2 / pi) (x + 0.044715 x^3), written so that each sum has one product. */
-static inline float gelu_argument(float x)
-{
-    float cubic = x * x * 0.044715f + 1.0f;
-
-    return 1.5957691216f * x * cubic;
-}
-
-static inline float gelu_of(float x)
-{
-    return x * vec_sigmoid(gelu_argument(x));
-}
-
-static inline float gelu_slope(float x)
-{
-    float s = vec_sigmoid(gelu_argument(x));
-    float bend = x * x * 0.134145f + 1.0f; /* d argument / dx = 1.5957691216 bend */
-
-    return s * (1.5957691216f * x * bend * (1.0f - s) + 1.0f);
-}
+/* --- the exact GELU and its slope; the others are in vecmath.h -------------------------------- */
 
 static inline float gelu_erf_of(float x)
 {
@@ -76,7 +43,7 @@ IMGEN_CLONES static void silu_block(const struct tensor *y, struct block at)
 
 #pragma omp simd
     for (int64_t i = at.first; i < at.last; i++)
-        out[i] = silu_of(x[i]);
+        out[i] = vec_silu(x[i]);
 }
 
 static void silu_cpu(const struct tensor *y)
@@ -91,7 +58,7 @@ IMGEN_CLONES static void silu_dx_block(const struct tensor *y, struct block at)
 
 #pragma omp simd
     for (int64_t i = at.first; i < at.last; i++)
-        out[i] = dy[i] * silu_slope(x[i]);
+        out[i] = dy[i] * vec_silu_slope(x[i]);
 }
 
 static void silu_dx_cpu(const struct tensor *y)
@@ -126,7 +93,7 @@ IMGEN_CLONES static void gelu_block(const struct tensor *y, struct block at)
 
 #pragma omp simd
     for (int64_t i = at.first; i < at.last; i++)
-        out[i] = gelu_of(x[i]);
+        out[i] = vec_gelu(x[i]);
 }
 
 static void gelu_cpu(const struct tensor *y)
@@ -141,7 +108,7 @@ IMGEN_CLONES static void gelu_dx_block(const struct tensor *y, struct block at)
 
 #pragma omp simd
     for (int64_t i = at.first; i < at.last; i++)
-        out[i] = dy[i] * gelu_slope(x[i]);
+        out[i] = dy[i] * vec_gelu_slope(x[i]);
 }
 
 static void gelu_dx_cpu(const struct tensor *y)

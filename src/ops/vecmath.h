@@ -20,6 +20,15 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Bounds of arguments, in a file of their own.  Behind a clamp to a constant, gcc copies the
+ * arithmetic that follows for that constant, and vectorized all copies run, under masks; a bound
+ * that it cannot know is a minimum or a maximum (silu 1.5 times as fast). */
+struct vec_bounds {
+    float exp_lo, sigmoid_lo, hi; /* hi: of both */
+    float tanh_hi, erf_hi;
+};
+extern const struct vec_bounds vec_bounds;
+
 /* 2^n, n in -126 .. 127; some float for other n. */
 static inline float vec_pow2(int32_t n)
 {
@@ -64,8 +73,8 @@ static inline float vec_exp(float x)
     float r, p;
     int32_t n, half;
 
-    x = x > 89.0f ? 89.0f : x;
-    x = x < -104.0f ? -104.0f : x;
+    x = x > vec_bounds.hi ? vec_bounds.hi : x;
+    x = x < vec_bounds.exp_lo ? vec_bounds.exp_lo : x;
     n = vec_reduce(x, &r);
     p = vec_exp_tail(r) * r;
     p = p * r + r;
@@ -84,8 +93,8 @@ static inline float vec_sigmoid(float x)
     float a = -x, shifted, n, r, e, scale;
     uint32_t bits;
 
-    a = a < -87.0f ? -87.0f : a;
-    a = a > 89.0f ? 89.0f : a;
+    a = a < vec_bounds.sigmoid_lo ? vec_bounds.sigmoid_lo : a;
+    a = a > vec_bounds.hi ? vec_bounds.hi : a;
     shifted = a * 1.44269504f + magic;
     n = shifted - magic;
     r = a - n * 0.693359375f;
@@ -104,7 +113,7 @@ static inline float vec_tanh(float x)
     float a = fabsf(x), r, q, s, m;
     int32_t n;
 
-    a = a > 10.0f ? 10.0f : a;
+    a = a > vec_bounds.tanh_hi ? vec_bounds.tanh_hi : a;
     n = vec_reduce(2.0f * a, &r);
     q = vec_exp_tail(r) * r;
     q = q * r + r;
@@ -127,7 +136,7 @@ static inline float vec_erf(float x)
     p = p * u + 1.28379166e-1f;
     p = p * x + x;
 
-    a = a > 4.0f ? 4.0f : a;
+    a = a > vec_bounds.erf_hi ? vec_bounds.erf_hi : a;
     l = -1.32723618e-5f;
     l = l * a + 3.16937023e-4f;
     l = l * a + -3.43235138e-3f;
