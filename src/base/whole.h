@@ -12,6 +12,11 @@ static inline int64_t whole_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static inline int64_t whole_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* x brought into lo .. hi; where hi < lo, one of them. */
 static inline int64_t whole_clamp(int64_t x, int64_t lo, int64_t hi)
 {
