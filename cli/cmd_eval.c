@@ -241,6 +241,26 @@ static int read_sets(struct job *job, const char *word)
 
 /* ---- Measuring ---- */
 
+/* Names up to their endings: a picture may have been saved as PNG and its original as JPEG. */
+static bool same_picture(const char *a, const char *b)
+{
+    const char *end_a = strrchr(a, '.'), *end_b = strrchr(b, '.');
+
+    return end_a && end_b && end_a - a == end_b - b && !strncmp(a, b, (size_t)(end_a - a));
+}
+
+/* Two folders are pairs when they hold the same names. */
+static bool are_pairs(const struct picture_source *a, const struct picture_source *b)
+{
+    if (a->kind != SOURCE_FOLDER || b->kind != SOURCE_FOLDER || a->pictures.n != b->pictures.n)
+        return false;
+    for (int64_t i = 0; i < a->pictures.n; i++)
+        if (!same_picture(imgen_data_name(a->data, a->number[i]),
+                          imgen_data_name(b->data, b->number[i])))
+            return false;
+    return true;
+}
+
 static int on_progress(const char *what, int64_t done, int64_t n, void *user)
 {
     struct job *job = user;
@@ -280,6 +300,7 @@ static int measure(struct job *job)
         m.statistics = job->reference.word;
     else
         m.reference = job->reference.pictures;
+    m.paired = are_pairs(&job->pictures, &job->reference);
     m.features = job->features;
     m.judge = job->judge;
     m.measures = o->measures;
@@ -568,6 +589,11 @@ const struct command command_eval = {
         "    imgen eval run-fashion-mnist/model.safetensors -r config/fashion-mnist.ini \\\n"
         "               -f run-fashion-mnist-features/model.safetensors\n"
         "    imgen eval pictures/ -r config/cifar10.ini -m sliced,wavelet,nearest --json\n"
-        "    imgen eval pictures/ -r config/cifar10.ini -f inception.safetensors -m frechet,kid",
+        "    imgen eval pictures/ -r config/cifar10.ini -f inception.safetensors -m frechet,kid\n"
+        "\n"
+        "Two folders whose files have the same names, as decoded pictures and their originals,\n"
+        "are compared picture by picture too.\n"
+        "\n"
+        "    imgen eval decoded/ -r originals/ --size 64 -m psnr,ssim",
     .run = cmd_eval,
 };

@@ -356,6 +356,8 @@ struct imgen_data_info {
 };
 IMGEN_API void imgen_data_info(const struct imgen_data *data, struct imgen_data_info *out);
 IMGEN_API const char *imgen_data_label(const struct imgen_data *data, int i);
+/* The file of picture i, within its folder, or NULL: pictures of this format have no names. */
+IMGEN_API const char *imgen_data_name(const struct imgen_data *data, int64_t i);
 /* pixels [height, width, channels] in -1 .. 1; label -1 when there is none; caption may be NULL. */
 IMGEN_API enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
                                            int *label, char caption[160], struct imgen_error *err);
@@ -563,6 +565,7 @@ typedef int imgen_measure_progress(const char *what, int64_t done, int64_t n, vo
 struct imgen_measuring {
     struct imgen_pictures pictures;
     struct imgen_pictures reference;       /* n 0: none                                         */
+    int paired;                            /* 1: picture i of both belong together              */
     const char *statistics;                /* or a file written by `save`, or NULL              */
     const struct imgen_features *features; /* or NULL                                     */
     const struct imgen_features *judge;    /* of obedience; NULL: the same                */

@@ -115,6 +115,10 @@ static enum status check_sizes(const struct measuring *s, struct error *err)
 {
     const struct picture_set *a = &s->task.pictures, *b = &s->task.reference;
 
+    if (s->m->paired && a->n != s->m->reference.n)
+        return fail(err, E_ARG,
+                    "%" PRId64 " pictures and %" PRId64 " of the reference are no pairs", a->n,
+                    s->m->reference.n);
     if (!b->n || (a->height == b->height && a->width == b->width && a->channels == b->channels))
         return OK;
     return fail(err, E_ARG,
@@ -380,6 +384,7 @@ static enum status set_up(struct measuring *s, struct error *err)
     s->judge = m->judge ? m->judge->f : s->features;
     s->task.pictures = set_of(&m->pictures);
     s->task.reference = set_of(&m->reference);
+    s->task.paired = m->paired != 0;
     s->task.pictures.shapes = is_shapes(&m->pictures);
     if ((st = check_pictures(&m->pictures, "pictures", err)) ||
         (m->reference.n && (st = check_pictures(&m->reference, "reference", err))) ||

@@ -214,6 +214,11 @@ const char *imgen_data_label(const struct imgen_data *data, int i)
     return i >= 0 && i < data->set->n_classes ? data->set->class_names[i] : NULL;
 }
 
+const char *imgen_data_name(const struct imgen_data *data, int64_t i)
+{
+    return i >= 0 && i < data->set->count ? dataset_name(data->set, i) : NULL;
+}
+
 enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
                                  int *label, char caption[160], struct imgen_error *err)
 {

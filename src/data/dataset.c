@@ -133,6 +133,12 @@ enum status dataset_get(const struct dataset *d, int64_t i, float *pixels, int32
     return st;
 }
 
+const char *dataset_name(const struct dataset *d, int64_t i)
+{
+    MUST(i >= 0 && i < d->count, "picture %" PRId64 " of %" PRId64, i, d->count);
+    return d->format->name_of ? d->format->name_of(d, i) : NULL;
+}
+
 enum status dataset_name_classes(struct dataset *d, int64_t n, const char *const *names,
                                  struct error *err)
 {

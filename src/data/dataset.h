@@ -44,6 +44,8 @@ struct dataset_format {
      * caption when it has one of its own.  Safe from several threads at once. */
     enum status (*get)(const struct dataset *d, int64_t i, float *pixels, int32_t *label,
                        char caption[CAPTION_TEXT], struct error *err);
+    /* What picture i is called in its set ("rose/0001.jpg"), or NULL: pictures have no names. */
+    const char *(*name_of)(const struct dataset *d, int64_t i);
 };
 
 const struct dataset_format *dataset_format_at(int i); /* NULL past the last */
@@ -58,6 +60,9 @@ void dataset_close(struct dataset *d);
  * E_ARG when i is not in 0..count-1, and what the format says.  Thread-safe. */
 enum status dataset_get(const struct dataset *d, int64_t i, float *pixels, int32_t *label,
                         char caption[CAPTION_TEXT], struct error *err);
+
+/* What picture i, 0 .. count-1, is called, or NULL; the set's. */
+const char *dataset_name(const struct dataset *d, int64_t i);
 
 /* For formats: set n_classes and copies of the names; names NULL gives "class 0", "class 1", ... */
 enum status dataset_name_classes(struct dataset *d, int64_t n, const char *const *names,

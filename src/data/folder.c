@@ -35,6 +35,7 @@ struct entry {
 struct folder {
     struct entry *entries;
     int64_t n, room;
+    size_t root;    /* letters of the folder's own path, the slash included */
     char **classes; /* in order of label */
     int64_t n_classes, classes_room;
     uint8_t background[3];
@@ -124,6 +125,7 @@ static enum status folder_open(struct dataset *d, const struct dataset_config *c
     if ((st = mem_new(&d->impl, 1, sizeof *f, "a folder of pictures", err)))
         return st;
     f = d->impl;
+    f->root = strlen(c->path) + 1;
     memcpy(f->background, c->background, sizeof f->background);
     if ((st = folder_scan(f, c->path, err)))
         return st;
@@ -197,10 +199,18 @@ static enum status folder_get(const struct dataset *d, int64_t i, float *pixels,
     return OK;
 }
 
+static const char *folder_name_of(const struct dataset *d, int64_t i)
+{
+    const struct folder *f = d->impl;
+
+    return f->entries[i].path + f->root;
+}
+
 const struct dataset_format dataset_folder = {
     .name = "folder",
     .summary = "folders of PNG, JPEG and WebP; a subfolder is a class",
     .open = folder_open,
     .close = folder_close,
     .get = folder_get,
+    .name_of = folder_name_of,
 };

@@ -10,11 +10,21 @@
 
 #include "base/text.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MEASURES(X) X(frechet) X(kid) X(precision) X(sliced) X(wavelet) X(nearest) X(obedience)
+#define MEASURES(X) \
+    X(frechet)      \
+    X(kid)          \
+    X(precision)    \
+    X(sliced)       \
+    X(wavelet)      \
+    X(nearest)      \
+    X(psnr)         \
+    X(ssim)         \
+    X(obedience)
 
 #define DECLARE(name) extern const struct measure measure_##name;
 MEASURES(DECLARE)
@@ -54,6 +64,8 @@ const char *measure_lacks(const struct measure *m, const struct measure_task *t)
         return "a feature network";
     if (m->needs & NEEDS_PIXELS && !r->pixels)
         return "the pictures of the reference, not their statistics alone";
+    if (m->needs & NEEDS_PAIRS && !t->paired)
+        return "pairs: two folders whose files have the same names";
     if (m->needs & NEEDS_LABELS && !p->label)
         return "pictures that were asked for by a label";
     if (m->needs & NEEDS_LABELS && !p->shapes && !p->guess)
@@ -61,15 +73,41 @@ const char *measure_lacks(const struct measure *m, const struct measure_task *t)
     return NULL;
 }
 
+static void add(struct measure_result *out, struct measure_value value, const char *fmt,
+                va_list args)
+{
+    struct measure_value *to = &out->at[out->n++];
+
+    MUST(out->n <= MEASURE_VALUES, "%s is one value too many", value.name);
+    *to = value;
+    vsnprintf(to->note, sizeof to->note, fmt, args);
+}
+
 void measure_add(struct measure_result *out, const char *name, double value, double deviation,
                  const char *fmt, ...)
 {
-    struct measure_value *to = &out->at[out->n++];
     va_list args;
 
-    MUST(out->n <= MEASURE_VALUES, "%s is one value too many", name);
-    *to = (struct measure_value){.name = name, .value = value, .deviation = deviation};
     va_start(args, fmt);
-    vsnprintf(to->note, sizeof to->note, fmt, args);
+    add(out, (struct measure_value){.name = name, .value = value, .deviation = deviation}, fmt,
+        args);
+    va_end(args);
+}
+
+void measure_add_mean(struct measure_result *out, const char *name, const double *value, int64_t n,
+                      const char *fmt, ...)
+{
+    struct measure_value v = {.name = name, .deviation = -1};
+    double square = 0;
+    va_list args;
+
+    for (int64_t i = 0; i < n; i++)
+        v.value += value[i] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        square += (value[i] - v.value) * (value[i] - v.value);
+    if (n > 1)
+        v.deviation = sqrt(square / (double)(n - 1));
+    va_start(args, fmt);
+    add(out, v, fmt, args);
     va_end(args);
 }

@@ -36,7 +36,8 @@ struct neighbour;
 
 struct measure_task {
     struct picture_set pictures, reference; /* reference.n 0: there is none               */
-    int64_t D;                              /* features of a picture, 0: none are known   */
+    bool paired; /* picture i of the one belongs to picture i of the other               */
+    int64_t D;   /* features of a picture, 0: none are known   */
     struct measure_options options;
     struct neighbour *nearest; /* [pictures.n] filled in by the measure nearest; or NULL */
 };
@@ -59,6 +60,7 @@ enum measure_needs {
     NEEDS_FEATURES = 2, /* of all sets it needs  */
     NEEDS_PIXELS = 4,   /* the same              */
     NEEDS_LABELS = 8,   /* and a judge           */
+    NEEDS_PAIRS = 16,   /* picture by picture    */
 };
 
 struct measure {
@@ -77,6 +79,11 @@ const char *measure_lacks(const struct measure *m, const struct measure_task *t)
 /* For measures: append a value; deviation negative: none; fmt: the note, "" for none. */
 void measure_add(struct measure_result *out, const char *name, double value, double deviation,
                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same for the mean of value [n], n >= 1, and their standard deviation (by n - 1; none of one).
+ */
+void measure_add_mean(struct measure_result *out, const char *name, const double *value, int64_t n,
+                      const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* --- pure functions ------------------------------------------------------------------------------
  *
@@ -177,6 +184,32 @@ struct neighbour {
 /* out [a.n].  Exact, in whole numbers.  b.n >= 2. */
 enum status nearest_find(struct neighbour *out, struct pixel_set a, struct pixel_set b,
                          int64_t length, struct error *err);
+
+/* The sum of squared differences of n grey levels, exact. */
+int64_t pixel_square(const uint8_t *a, const uint8_t *b, int64_t n);
+
+/* --- psnr.c --- */
+
+/* 10 log10(255^2 / mean squared difference of n grey levels), in dB; infinite for equal ones. */
+double psnr(const uint8_t *a, const uint8_t *b, int64_t n);
+
+/* --- ssim.c --- */
+
+/* Windows are 11 x 11, and five sizes are looked at, each half the one before. */
+enum { SSIM_WINDOW = 11, SSIM_SCALES = 5 };
+
+/* How many of the five sizes of a picture have room for a window: all from 161 pixels a side on, 0
+ * under 11. */
+int ssim_scales(int64_t height, int64_t width);
+
+/* Of picture i of a and picture i of b, 1 when equal.  ms_ssim: over ssim_scales(height, width) of
+ * the five sizes, whose weights are divided by their sum.  out [a.n], a.n = b.n; means over the
+ * channels of what one channel gives.  E_ARG below 11 pixels a side.  Wang et al. 2004 and 2003. */
+struct similarity {
+    double ssim, ms_ssim;
+};
+enum status ssim_pairs(struct similarity *out, struct pixel_set a, struct pixel_set b,
+                       int64_t height, int64_t width, int64_t channels, struct error *err);
 
 /* --- obedience.c --- */
 

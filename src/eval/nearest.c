@@ -34,7 +34,7 @@ IMGEN_CLONES static int32_t chunk_square(const uint8_t *a, const uint8_t *b, int
     return sum;
 }
 
-static int64_t square(const uint8_t *a, const uint8_t *b, int64_t n)
+int64_t pixel_square(const uint8_t *a, const uint8_t *b, int64_t n)
 {
     int64_t sum = 0;
 
@@ -68,7 +68,7 @@ static void find_few(struct neighbour *out, const uint8_t *a, int64_t n, struct 
         best[i] = (struct best){0, INT64_MAX, INT64_MAX};
     for (int64_t j = 0; j < b.n; j++)
         for (int64_t i = 0; i < n; i++)
-            consider(&best[i], j, square(a + i * length, b.pixels + j * length, length));
+            consider(&best[i], j, pixel_square(a + i * length, b.pixels + j * length, length));
     for (int64_t i = 0; i < n; i++)
         out[i] = (struct neighbour){best[i].which, sqrt((double)best[i].first / whole),
                                     sqrt((double)best[i].second / whole)};

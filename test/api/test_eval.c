@@ -181,6 +181,11 @@ static void test_itself(void **state)
     assert_true(find(&r, "precision")->value >= 1 && find(&r, "recall")->value >= 1);
     assert_true(find(&r, "sliced")->value <= 0);
     assert_true(find(&r, "remembered")->value >= 1);
+    assert_non_null(strstr(r.lacks[find(&r, "psnr") - r.at], "pairs"));
+    m.paired = 1;
+    measure(&r, &m, NULL);
+    assert_true(isinf(find(&r, "psnr")->value));
+    assert_true(fabs(find(&r, "ssim")->value - 1) < 1e-12);
 }
 
 /* Features from a file give the figures that the pictures gave. */
@@ -258,6 +263,9 @@ static void test_refusals(void **state)
     m.pictures.height = m.reference.height = 8;
     refused(&m, "16 x 16", "16 x 8");
     m = everything();
+    m.paired = 1;
+    refused(&m, "no pairs", "of the reference");
+    m = everything();
     m.pictures.n = 10;
     m.measures = "kid,frechet";
     refused(&m, "10 pictures", "17");
@@ -329,7 +337,7 @@ static void test_list(void **state)
     (void)state;
     while (imgen_list(IMGEN_MEASURES, n, &c))
         n++;
-    assert_int_equal(n, 7);
+    assert_int_equal(n, 9);
 }
 
 int main(void)

@@ -1,0 +1,75 @@
+/*
+ * psnr.c - how much noise a picture has against the one it should be
+ *
+ * The peak signal over the mean squared difference, in decibels: 6 more are half the error.  It is
+ * what an autoencoder's reconstructions are told by.  It sees every pixel alone, so that a picture
+ * moved by one pixel is as bad as a blurred one; ssim.c looks at neighbourhoods.
+ *
+ * Equal pictures have no noise, and no mean can hold their infinity: they are counted, and the mean
+ * and its spread are those of the others.  The figure over all pictures together, from the mean of
+ * all squares, counts every picture; it is the lower of the two, by Jensen's inequality.
+ */
+#include "eval/measure.h"
+
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+static double decibels(double square)
+{
+    return square > 0 ? 10 * log10(255.0 * 255.0 / square) : HUGE_VAL;
+}
+
+double psnr(const uint8_t *a, const uint8_t *b, int64_t n)
+{
+    return decibels((double)pixel_square(a, b, n) / (double)n);
+}
+
+/* The finite values of value [n] moved to its front; returns how many they are. */
+static int64_t drop_equal(double *value, int64_t n, double *lowest)
+{
+    int64_t kept = 0;
+
+    *lowest = HUGE_VAL;
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(value[i])) {
+            *lowest = fmin(*lowest, value[i]);
+            value[kept++] = value[i];
+        }
+    return kept;
+}
+
+static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
+{
+    const struct picture_set *p = &t->pictures, *r = &t->reference;
+    int64_t length = p->height * p->width * p->channels, differ;
+    double *value, lowest, square = 0;
+    enum status st;
+
+    if ((st = mem_new((void **)&value, (uint64_t)p->n, sizeof *value, "ratios", err)))
+        return st;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < p->n; i++)
+        value[i] = psnr(p->pixels + i * length, r->pixels + i * length, length);
+    for (int64_t i = 0; i < p->n; i++)
+        square += 255.0 * 255.0 * pow(10, -value[i] / 10) / (double)p->n;
+    if ((differ = drop_equal(value, p->n, &lowest))) {
+        measure_add_mean(out, "psnr", value, differ,
+                         "dB, of %" PRId64 " pairs (%" PRId64 " more are equal), lowest %.2f",
+                         differ, p->n - differ, lowest);
+        measure_add(out, "psnr_overall", decibels(square), -1, "dB, of all squares together");
+    } else {
+        measure_add(out, "psnr", HUGE_VAL, -1, "all %" PRId64 " pairs are equal", p->n);
+    }
+    free(value);
+    return OK;
+}
+
+const struct measure measure_psnr = {
+    .name = "psnr",
+    .summary = "peak signal to noise of pictures against their originals",
+    .needs = NEEDS_REFERENCE | NEEDS_PIXELS | NEEDS_PAIRS,
+    .run = run,
+};
