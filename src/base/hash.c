@@ -8,23 +8,49 @@
 
 #include "base/file.h"
 
-#include <nettle/sha2.h>
 #include <stdio.h>
+#include <string.h>
+
+void hash_begin(struct hash *h)
+{
+    sha256_init(&h->ctx);
+}
+
+void hash_add(struct hash *h, const void *bytes, uint64_t n)
+{
+    sha256_update(&h->ctx, (size_t)n, bytes);
+}
+
+void hash_digest(struct hash *h, uint8_t out[HASH_BYTES])
+{
+    sha256_digest(&h->ctx, HASH_BYTES, out);
+}
+
+void hash_end(struct hash *h, char out[HASH_TEXT])
+{
+    uint8_t digest[HASH_BYTES];
+
+    hash_digest(h, digest);
+    for (int i = 0; i < HASH_BYTES; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+bool hash_is(const char *text)
+{
+    return strlen(text) == HASH_TEXT - 1 && strspn(text, "0123456789abcdef") == HASH_TEXT - 1;
+}
 
 enum status hash_file(char out[HASH_TEXT], const char *path, struct error *err)
 {
-    uint8_t digest[SHA256_DIGEST_SIZE];
     struct file_map file = {0};
-    struct sha256_ctx ctx;
+    struct hash h;
     enum status st;
 
     if ((st = file_map(&file, path, err)))
         return st;
-    sha256_init(&ctx);
-    sha256_update(&ctx, (size_t)file.n, file.bytes);
-    sha256_digest(&ctx, sizeof digest, digest);
-    for (int i = 0; i < SHA256_DIGEST_SIZE; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    hash_begin(&h);
+    hash_add(&h, file.bytes, file.n);
+    hash_end(&h, out);
     file_map_release(&file);
     return OK;
 }

@@ -11,14 +11,15 @@
 
 /* What to open.  Zeroed fields mean "as the format says". */
 struct dataset_config {
-    const char *format;    /* a name of the list: "idx", "shapes", ...             */
-    const char *path;      /* a file or a folder; comma-separated files for cifar10 */
-    const char *labels;    /* idx: the label file                                   */
-    int64_t size;          /* height = width of the pictures handed out             */
-    int64_t channels;      /* 1 or 3                                                */
-    uint8_t background[3]; /* what alpha is composited on, and what padding shows   */
-    uint64_t seed;         /* procedural sets                                       */
-    int64_t limit;         /* use the first `limit` pictures only                   */
+    const char *format;      /* a name of the list: "idx", "shapes", ...             */
+    const char *path;        /* a file or a folder; comma-separated files for cifar10 */
+    const char *labels;      /* idx: the label file                                   */
+    int64_t size;            /* height = width of the pictures handed out             */
+    int64_t channels;        /* 1 or 3                                                */
+    uint8_t background[3];   /* what alpha is composited on, and what padding shows   */
+    uint64_t seed;           /* procedural sets                                       */
+    const char *autoencoder; /* latents: SHA-256 of the one they must be of, or NULL    */
+    int64_t limit;           /* use the first `limit` pictures only                   */
 };
 
 struct dataset_format;

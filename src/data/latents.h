@@ -1,0 +1,54 @@
+/*
+ * latents.h - a data set of latents on disk: encoded once, then read without a picture
+ *
+ * A cache is a folder of parts and, once it is complete, an index (src/data/latents_file.h).  It
+ * belongs to one set of pictures and one autoencoder, both by content.  As a data set (format
+ * "latents") it hands out [height, width, channels] of latents, each channel with mean 0 and
+ * deviation 1 over the set, with the labels of the pictures.
+ */
+#ifndef IMGEN_DATA_LATENTS_H
+#define IMGEN_DATA_LATENTS_H
+
+#include "base/hash.h"
+#include "data/dataset.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* pictures [n, H, W, C] in [-1, 1] to latents [n, height, width, channels], as they are. */
+typedef enum status latents_encode(float *latents, const float *pictures, int64_t n, void *user,
+                                   struct error *err);
+
+struct latents_job {
+    const struct dataset *pictures;
+    const char *folder;      /* of the cache; made when it is missing                          */
+    const char *autoencoder; /* SHA-256 of its file                                            */
+    int64_t height, width, channels; /* of a latent                                            */
+    int64_t batch; /* pictures a call of encode                                                */
+    int64_t part;  /* pictures a file; 0: as many as make 64 MiB                               */
+    bool mirrored; /* every picture twice, the second time left to right: latents do not mirror */
+    latents_encode *encode;
+    bool (*progress)(int64_t done, int64_t n, void *user); /* after each call; false stops */
+    void *user;                                            /* of both                      */
+};
+
+/* Encode all pictures and write the cache, or go on where it was left: parts that are there are
+ * checked, against their own checksum and against the pictures, and kept.  When the work is stopped
+ * or fails, what was encoded is written down first; killed, it loses at most the part it was at.
+ *
+ * E_FORMAT when a file there is damaged, or was made by another autoencoder or of other pictures:
+ * the file and both hashes are named, and nothing is overwritten.  E_NOT_FINITE, naming the
+ * picture; E_CANCELLED; E_ARG for an endless set; E_IO; E_MEMORY; and what encode and the pictures
+ * say. */
+enum status latents_write(const struct latents_job *job, struct error *err);
+
+/* What an open set of format "latents" is. */
+struct latents_info {
+    const char *autoencoder, *pictures; /* SHA-256                                            */
+    const double *mean, *deviation;     /* [channels]: a latent is mean + deviation * value    */
+    bool mirrored;
+};
+/* NULL for sets of other formats.  The set's. */
+const struct latents_info *latents_info(const struct dataset *d);
+
+#endif

@@ -1,0 +1,531 @@
+/*
+ * latents_file.c - the files of a cache of latents
+ *
+ * A latent that was damaged on the disk trains as well as any other, and nobody sees it.  So every
+ * byte of a part stands under a checksum: that of the numbers, and of everything that says what
+ * they are (whose, of which pictures, from which on, of which shape), in one line of text before
+ * them. The index is small enough to be its own text without the checksum: written by the same
+ * rules from what was read, it must give the same letters.
+ *
+ * Parts are safetensors files because they are mapped, and because any tool can look into them. The
+ * index is a file of its own, written after the last part: where it stands, the cache is complete.
+ */
+#include "data/latents_file.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/utf8.h"
+#include "data/listing.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT_VERSION = 1, TEXT_LIMIT = 1 << 16 };
+
+static const char key[] = "imgen.latents", latents_name[] = "latents", labels_name[] = "labels";
+
+static const int64_t most = INT64_C(1) << 50;
+
+/* --- paths --------------------------------------------------------------------------------------
+ */
+
+enum { NAME = 64 };
+
+static void part_name(char out[NAME], int64_t first)
+{
+    snprintf(out, NAME, "latents-%012" PRId64 ".safetensors", first);
+}
+
+enum status latents_part_path(char **out, const char *folder, int64_t first, struct error *err)
+{
+    char name[NAME];
+
+    part_name(name, first);
+    return listing_path(out, folder, name, err);
+}
+
+int64_t latents_part_named(const char *name)
+{
+    char same[NAME];
+    int64_t first;
+
+    if (sscanf(name, "latents-%" SCNd64, &first) != 1 || first < 0 || first > most)
+        return -1;
+    part_name(same, first);
+    return strcmp(name, same) ? -1 : first;
+}
+
+enum status latents_index_path(char **out, const char *folder, struct error *err)
+{
+    return listing_path(out, folder, "latents.json", err);
+}
+
+/* --- what both have -----------------------------------------------------------------------------
+ */
+
+static enum status read_hash(char out[HASH_TEXT], const json_t *root, const char *name,
+                             struct error *err)
+{
+    const char *text;
+    char shown[UTF8_SHOWN];
+    enum status st;
+
+    if ((st = config_need(root, name, err)) || (st = config_text(&text, root, name, "", err)))
+        return st;
+    if (!hash_is(text))
+        return fail(err, E_FORMAT, "\"%s\" is \"%s\", not a SHA-256 in small letters", name,
+                    utf8_shown(shown, text));
+    memcpy(out, text, HASH_TEXT);
+    return OK;
+}
+
+static enum status read_int(int64_t *out, const json_t *root, const char *name, int64_t lo,
+                            int64_t hi, struct error *err)
+{
+    enum status st;
+
+    if ((st = config_need(root, name, err)))
+        return st;
+    return config_int(out, root, name, lo, lo, hi, err);
+}
+
+static enum status damaged(const char *claimed, const char *found, struct error *err)
+{
+    return fail(err, E_FORMAT, "damaged: its checksum is %s, that of its content %s", claimed,
+                found);
+}
+
+/* --- parts --------------------------------------------------------------------------------------
+ */
+
+static uint64_t latent_bytes(const struct latents_part *p)
+{
+    return (uint64_t)(p->height * p->width * p->channels) * sizeof(float);
+}
+
+static void part_checksum(char out[HASH_TEXT], const struct latents_part *p)
+{
+    struct hash h;
+    char line[512];
+    int n = snprintf(line, sizeof line,
+                     "imgen latents %d %s %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
+                     " %" PRId64 "\n",
+                     FORMAT_VERSION, p->autoencoder, p->pictures, p->first, p->n, p->height,
+                     p->width, p->channels);
+
+    hash_begin(&h);
+    hash_add(&h, line, (uint64_t)n);
+    hash_add(&h, p->labels, (uint64_t)p->n * sizeof(int32_t));
+    hash_add(&h, p->latents, (uint64_t)p->n * latent_bytes(p));
+    hash_end(&h, out);
+}
+
+static enum status read_description(struct latents_part *p, const char *text, struct error *err)
+{
+    json_t *root;
+    int64_t version;
+    enum status st;
+
+    if (!text)
+        return fail(err, E_FORMAT, "no latents of imgen (no \"%s\" in its metadata)", key);
+    if ((st = config_parse(&root, text, strlen(text), TEXT_LIMIT, key, err)))
+        return st;
+    if (!(st = read_int(&version, root, "format", 1, FORMAT_VERSION, err)) &&
+        !(st = read_hash(p->autoencoder, root, "autoencoder", err)) &&
+        !(st = read_hash(p->pictures, root, "pictures", err)) &&
+        !(st = read_hash(p->checksum, root, "checksum", err)))
+        st = read_int(&p->first, root, "first", 0, most, err);
+    json_decref(root);
+    return st;
+}
+
+static enum status read_tensors(struct latents_part *p, struct error *err)
+{
+    const struct file_tensor *z = safetensors_find(p->file, latents_name);
+    const struct file_tensor *y = safetensors_find(p->file, labels_name);
+
+    if (!z || z->rank != 4 || z->dtype != FILE_F32 || z->dim[0] < 1 || z->dim[0] > most ||
+        z->dim[1] < 1 || z->dim[1] > LATENTS_SIDE || z->dim[2] < 1 || z->dim[2] > LATENTS_SIDE ||
+        z->dim[3] < 1 || z->dim[3] > LATENTS_CHANNELS)
+        return fail(err, E_FORMAT, "there is no tensor \"%s\" of float32 in four dimensions",
+                    latents_name);
+    p->n = z->dim[0];
+    p->height = z->dim[1];
+    p->width = z->dim[2];
+    p->channels = z->dim[3];
+    p->latents = z->bytes;
+    if (!y || y->rank != 1 || y->dtype != FILE_I32 || y->dim[0] != p->n)
+        return fail(err, E_FORMAT, "there is no tensor \"%s\" of %" PRId64 " numbers of int32",
+                    labels_name, p->n);
+    p->labels = y->bytes;
+    return OK;
+}
+
+static enum status check_labels(const struct latents_part *p, struct error *err)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        if (latents_part_label(p, i) < -1 || latents_part_label(p, i) >= LATENTS_CLASSES)
+            return fail(err, E_FORMAT, "label %" PRId64 " is %d, not -1 to %d", i,
+                        latents_part_label(p, i), LATENTS_CLASSES - 1);
+    return OK;
+}
+
+static enum status part_take(struct latents_part *p, const char *name, struct error *err)
+{
+    char found[HASH_TEXT];
+    enum status st;
+
+    if (!(st = read_description(p, safetensors_metadata(p->file, key), err)) &&
+        !(st = read_tensors(p, err))) {
+        part_checksum(found, p);
+        st = strcmp(found, p->checksum) ? damaged(p->checksum, found, err) : check_labels(p, err);
+    }
+    if (st)
+        fail_under(err, "%s", name);
+    return st;
+}
+
+enum status latents_part_open(struct latents_part *p, const char *path, struct error *err)
+{
+    enum status st;
+
+    *p = (struct latents_part){0};
+    if ((st = safetensors_open(&p->file, path, err)))
+        return st;
+    return part_take(p, path, err);
+}
+
+enum status latents_part_open_bytes(struct latents_part *p, const uint8_t *bytes, uint64_t n,
+                                    const char *name, struct error *err)
+{
+    enum status st;
+
+    *p = (struct latents_part){0};
+    if ((st = safetensors_open_bytes(&p->file, bytes, n, name, err)))
+        return st;
+    return part_take(p, name, err);
+}
+
+void latents_part_close(struct latents_part *p)
+{
+    safetensors_close(p->file);
+    *p = (struct latents_part){0};
+}
+
+int32_t latents_part_label(const struct latents_part *p, int64_t i)
+{
+    int32_t label;
+
+    memcpy(&label, p->labels + (uint64_t)i * sizeof label, sizeof label);
+    return label;
+}
+
+void latents_part_read(const struct latents_part *p, int64_t i, float *out)
+{
+    memcpy(out, p->latents + (uint64_t)i * latent_bytes(p), latent_bytes(p));
+}
+
+enum status latents_part_save(const char *path, struct latents_part *p, struct error *err)
+{
+    struct save_tensor tensors[] = {
+        {.name = latents_name,
+         .dtype = FILE_F32,
+         .rank = 4,
+         .dim = {p->n, p->height, p->width, p->channels},
+         .bytes = p->latents},
+        {.name = labels_name, .dtype = FILE_I32, .rank = 1, .dim = {p->n}, .bytes = p->labels},
+    };
+    struct save_text text = {key, NULL};
+    json_t *root;
+    char *words = NULL;
+    enum status st;
+
+    part_checksum(p->checksum, p);
+    root = json_pack("{s:i, s:s, s:s, s:I, s:s}", "format", FORMAT_VERSION, "autoencoder",
+                     p->autoencoder, "pictures", p->pictures, "first", (json_int_t)p->first,
+                     "checksum", p->checksum);
+    if (!root)
+        return fail(err, E_MEMORY, "no memory to describe %s", path);
+    st = config_dump(&words, root, err);
+    json_decref(root);
+    if (st)
+        return st;
+    text.value = words;
+    st = safetensors_save(path, tensors, 2, &text, 1, err);
+    free(words);
+    return st;
+}
+
+/* --- the index ----------------------------------------------------------------------------------
+ */
+
+void latents_index_release(struct latents_index *x)
+{
+    for (int64_t i = 0; x->classes && i < x->n_classes; i++)
+        free(x->classes[i]);
+    free(x->classes);
+    free(x->mean);
+    free(x->deviation);
+    free(x->parts);
+    *x = (struct latents_index){0};
+}
+
+/* Takes the checksum out of root, whose text without it must have that checksum. */
+static enum status check_index(json_t *root, struct error *err)
+{
+    char claimed[HASH_TEXT], found[HASH_TEXT], *text;
+    struct hash h;
+    enum status st;
+
+    if ((st = read_hash(claimed, root, "checksum", err)))
+        return st;
+    json_object_del(root, "checksum");
+    if ((st = config_dump(&text, root, err)))
+        return st;
+    hash_begin(&h);
+    hash_add(&h, text, strlen(text));
+    hash_end(&h, found);
+    free(text);
+    return strcmp(claimed, found) ? damaged(claimed, found, err) : OK;
+}
+
+static enum status read_numbers(struct latents_index *x, const json_t *root, struct error *err)
+{
+    int64_t version;
+    enum status st;
+
+    if ((st = read_int(&version, root, "format", 1, FORMAT_VERSION, err)) ||
+        (st = read_hash(x->autoencoder, root, "autoencoder", err)) ||
+        (st = read_hash(x->pictures, root, "pictures", err)) ||
+        (st = read_int(&x->count, root, "count", 1, most, err)) ||
+        (st = read_int(&x->height, root, "height", 1, LATENTS_SIDE, err)) ||
+        (st = read_int(&x->width, root, "width", 1, LATENTS_SIDE, err)) ||
+        (st = read_int(&x->channels, root, "channels", 1, LATENTS_CHANNELS, err)) ||
+        (st = config_need(root, "mirrored", err)))
+        return st;
+    return config_bool(&x->mirrored, root, "mirrored", false, err);
+}
+
+/* A number for each channel, finite and above `low`. */
+static enum status read_channels(double **out, const json_t *root, const char *name, int64_t n,
+                                 double low, struct error *err)
+{
+    json_t *array;
+    enum status st;
+
+    if ((st = config_array(&array, root, name, err)))
+        return st;
+    if (json_array_size(array) != (size_t)n)
+        return fail(err, E_FORMAT, "\"%s\" has %zu numbers for %" PRId64 " channels", name,
+                    json_array_size(array), n);
+    if ((st = mem_new((void **)out, (uint64_t)n, sizeof **out, "statistics of channels", err)))
+        return st;
+    for (int64_t c = 0; c < n; c++) {
+        const json_t *value = json_array_get(array, (size_t)c);
+
+        (*out)[c] = json_number_value(value);
+        if (!json_is_number(value) || !isfinite((*out)[c]) || !((*out)[c] > low))
+            return fail(err, E_FORMAT, "\"%s\" of channel %" PRId64 " is no number that it can be",
+                        name, c);
+    }
+    return OK;
+}
+
+static enum status read_classes(struct latents_index *x, const json_t *root, struct error *err)
+{
+    json_t *array;
+    size_t n;
+    enum status st;
+
+    if ((st = config_array(&array, root, "classes", err)))
+        return st;
+    n = json_array_size(array);
+    if (n > LATENTS_CLASSES)
+        return fail(err, E_FORMAT, "%zu classes, at most %d are allowed", n, LATENTS_CLASSES);
+    if ((st = mem_new((void **)&x->classes, n, sizeof *x->classes, "class names", err)))
+        return st;
+    x->n_classes = (int64_t)n;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = json_string_value(json_array_get(array, i));
+
+        if (!name)
+            return fail(err, E_FORMAT, "the name of class %zu is no text", i);
+        if ((st = mem_text(&x->classes[i], name, err)))
+            return st;
+    }
+    return OK;
+}
+
+static enum status read_entry(struct latents_entry *e, const json_t *object, int64_t first,
+                              int64_t count, struct error *err)
+{
+    enum status st;
+
+    if (!json_is_object(object))
+        return fail(err, E_FORMAT, "the part from %" PRId64 " on is no object", first);
+    if ((st = read_int(&e->first, object, "first", first, first, err)) ||
+        (st = read_int(&e->count, object, "count", 1, count - first, err)))
+        return st;
+    return read_hash(e->checksum, object, "checksum", err);
+}
+
+static enum status read_parts(struct latents_index *x, const json_t *root, struct error *err)
+{
+    int64_t first = 0;
+    json_t *array;
+    enum status st;
+
+    if ((st = config_array(&array, root, "parts", err)) ||
+        (st = mem_new((void **)&x->parts, json_array_size(array), sizeof *x->parts, "parts", err)))
+        return st;
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        if (first == x->count)
+            return fail(err, E_FORMAT, "parts beyond the %" PRId64 " pictures", first);
+        if ((st = read_entry(&x->parts[i], json_array_get(array, i), first, x->count, err)))
+            return st;
+        first += x->parts[i].count;
+        x->n_parts++;
+    }
+    return first == x->count
+               ? OK
+               : fail(err, E_FORMAT, "the parts hold %" PRId64 " pictures of %" PRId64, first,
+                      x->count);
+}
+
+enum status latents_index_parse(struct latents_index *x, const char *text, size_t n,
+                                const char *name, struct error *err)
+{
+    json_t *root = NULL;
+    enum status st;
+
+    *x = (struct latents_index){0};
+    if ((st = config_parse(&root, text, n, CONFIG_BYTES, name, err)))
+        return st;
+    if (!json_is_object(root))
+        st = fail(err, E_FORMAT, "not one object of JSON");
+    if (!st && !(st = check_index(root, err)) && !(st = read_numbers(x, root, err)) &&
+        !(st = read_channels(&x->mean, root, "mean", x->channels, -HUGE_VAL, err)) &&
+        !(st = read_channels(&x->deviation, root, "deviation", x->channels, 0, err)) &&
+        !(st = read_classes(x, root, err)))
+        st = read_parts(x, root, err);
+    if (st)
+        fail_under(err, "%s", name);
+    json_decref(root);
+    return st;
+}
+
+enum status latents_index_read(struct latents_index *x, const char *path, struct error *err)
+{
+    uint8_t *text;
+    uint64_t n;
+    enum status st;
+
+    *x = (struct latents_index){0};
+    if ((st = file_read(&text, &n, path, CONFIG_BYTES, err)))
+        return st;
+    st = latents_index_parse(x, (const char *)text, n, path, err);
+    free(text);
+    return st;
+}
+
+/* --- writing the index --------------------------------------------------------------------------
+ */
+
+static json_t *real_array(const double *x, int64_t n)
+{
+    json_t *array = json_array();
+
+    for (int64_t i = 0; i < n && array; i++)
+        if (json_array_append_new(array, json_real(x[i]))) {
+            json_decref(array);
+            array = NULL;
+        }
+    return array;
+}
+
+static json_t *class_array(const struct latents_index *x)
+{
+    json_t *array = json_array();
+
+    for (int64_t i = 0; i < x->n_classes && array; i++)
+        if (json_array_append_new(array, json_string(x->classes[i]))) {
+            json_decref(array);
+            array = NULL;
+        }
+    return array;
+}
+
+static json_t *part_array(const struct latents_index *x)
+{
+    json_t *array = json_array();
+
+    for (int64_t i = 0; i < x->n_parts && array; i++) {
+        const struct latents_entry *e = &x->parts[i];
+
+        if (json_array_append_new(array, json_pack("{s:I, s:I, s:s}", "first", (json_int_t)e->first,
+                                                   "count", (json_int_t)e->count, "checksum",
+                                                   e->checksum))) {
+            json_decref(array);
+            array = NULL;
+        }
+    }
+    return array;
+}
+
+/* Members in the order of the header's picture; NULL for want of memory. */
+static json_t *index_object(const struct latents_index *x)
+{
+    json_t *root = json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:b}", "format", FORMAT_VERSION,
+                             "autoencoder", x->autoencoder, "pictures", x->pictures, "count",
+                             (json_int_t)x->count, "height", (json_int_t)x->height, "width",
+                             (json_int_t)x->width, "channels", (json_int_t)x->channels, "mirrored",
+                             (int)x->mirrored);
+
+    if (root && (json_object_set_new(root, "classes", class_array(x)) ||
+                 json_object_set_new(root, "mean", real_array(x->mean, x->channels)) ||
+                 json_object_set_new(root, "deviation", real_array(x->deviation, x->channels)) ||
+                 json_object_set_new(root, "parts", part_array(x)))) {
+        json_decref(root);
+        root = NULL;
+    }
+    return root;
+}
+
+static enum status add_checksum(json_t *root, struct error *err)
+{
+    char checksum[HASH_TEXT], *text;
+    struct hash h;
+    enum status st;
+
+    if ((st = config_dump(&text, root, err)))
+        return st;
+    hash_begin(&h);
+    hash_add(&h, text, strlen(text));
+    hash_end(&h, checksum);
+    free(text);
+    if (json_object_set_new(root, "checksum", json_string(checksum)))
+        return fail(err, E_MEMORY, "no memory for a checksum");
+    return OK;
+}
+
+enum status latents_index_save(const char *path, const struct latents_index *x, struct error *err)
+{
+    char *text = NULL;
+    json_t *root;
+    enum status st;
+
+    for (int64_t i = 0; i < x->n_classes; i++)
+        if (!utf8_valid(x->classes[i], strlen(x->classes[i])))
+            return fail(err, E_ARG, "%s: the name of class %" PRId64 " is not UTF-8", path, i);
+    if (!(root = index_object(x)))
+        return fail(err, E_MEMORY, "no memory for %s", path);
+    if (!(st = add_checksum(root, err)) && !(st = config_dump(&text, root, err)))
+        st = file_write(path, text, strlen(text), err);
+    free(text);
+    json_decref(root);
+    return st;
+}
