@@ -73,8 +73,8 @@ const char *measure_lacks(const struct measure *m, const struct measure_task *t)
     return NULL;
 }
 
-static void add(struct measure_result *out, struct measure_value value, const char *fmt,
-                va_list args)
+__attribute__((format(printf, 3, 0))) static void
+add(struct measure_result *out, struct measure_value value, const char *fmt, va_list args)
 {
     struct measure_value *to = &out->at[out->n++];
 

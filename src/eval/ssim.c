@@ -226,7 +226,7 @@ enum status ssim_pairs(struct similarity *out, struct pixel_set a, struct pixel_
 
 static double lowest(const double *x, int64_t n)
 {
-    double low = INFINITY;
+    double low = HUGE_VAL;
 
     for (int64_t i = 0; i < n; i++)
         low = fmin(low, x[i]);
