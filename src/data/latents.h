@@ -21,12 +21,14 @@ typedef enum status latents_encode(float *latents, const float *pictures, int64_
 
 struct latents_job {
     const struct dataset *pictures;
-    const char *folder;      /* of the cache; made when it is missing                          */
-    const char *autoencoder; /* SHA-256 of its file                                            */
-    int64_t height, width, channels; /* of a latent                                            */
-    int64_t batch; /* pictures a call of encode                                                */
-    int64_t part;  /* pictures a file; 0: as many as make 64 MiB                               */
-    bool mirrored; /* every picture twice, the second time left to right: latents do not mirror */
+    const char *folder;              /* of the cache; made when it is missing    */
+    const char *autoencoder;         /* SHA-256 of its file                      */
+    int64_t height, width, channels; /* of a latent                              */
+    int64_t batch;                   /* pictures a call of encode, at most       */
+    int64_t part;                    /* pictures a file; 0: as many as make 64 MiB */
+    /* Every picture twice, as it is and left to right: a latent that is mirrored is not the latent
+     * of the mirrored picture. */
+    bool mirrored;
     latents_encode *encode;
     bool (*progress)(int64_t done, int64_t n, void *user); /* after each call; false stops */
     void *user;                                            /* of both                      */

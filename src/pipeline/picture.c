@@ -64,6 +64,9 @@ enum status picture_sheet(struct image *out, const float *x, const struct sheet 
     int64_t length = s->height * s->width * s->channels;
     enum status st;
 
+    if (s->channels != 1 && s->channels != 3)
+        return fail(err, E_UNSUPPORTED, "a picture with %" PRId64 " channels: not 1 or 3",
+                    s->channels);
     if ((st = check_finite(x, s->rows * s->columns * length, err)) ||
         (st = image_init(out, s->rows * high + s->gap, s->columns * wide + s->gap, s->channels,
                          err)))

@@ -7,7 +7,8 @@
 #include "io/image.h"
 
 /* x [height, width, channels], -1 black to 1 white, clipped, rounded to 8 bits.  channels 1 or 3.
- * E_NOT_FINITE when a number is no number. */
+ * E_UNSUPPORTED for other channels (latents are no pictures), E_NOT_FINITE when a number is no
+ * number. */
 enum status picture_from_floats(struct image *out, const float *x, int64_t height, int64_t width,
                                 int64_t channels, struct error *err);
 
@@ -15,7 +16,7 @@ enum status picture_from_floats(struct image *out, const float *x, int64_t heigh
 enum status picture_levels(uint8_t *out, const float *x, int64_t n, struct error *err);
 
 /* x [rows * columns, height, width, channels] as a sheet with `gap` pixels of `ground` (0..255)
- * around each, every pixel drawn `zoom` times. */
+ * around each, every pixel drawn `zoom` times.  Fails as picture_from_floats. */
 struct sheet {
     int64_t rows, columns, height, width, channels;
     int64_t gap, zoom;

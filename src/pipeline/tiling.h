@@ -19,7 +19,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum { TILING_FACTOR = 64 /* the largest */ };
@@ -71,9 +70,9 @@ typedef enum status tile_map(float *out, const float *in, int64_t rows, int64_t 
 /* picture [height, width, channels] to latents [down.cells, across.cells, latent_channels].  Memory
  * besides the two: one tile in, one out, and what `map` takes.  Fails with what map says; E_MEMORY.
  *
- * A mean over tiles is the mean of the whole where map is local, as it is within its receptive
- * field; where tiles agree bit for bit, so does the result.  What map makes need not be a latent:
- * means and log-variances of a posterior are blended alike. */
+ * Wherever a tile does not feel its own edges this is what one tile over everything gives; where
+ * tiles agree bit for bit, their bits are the result's.  What map makes need not be a latent: means
+ * and log-variances of a posterior are blended alike. */
 enum status tiling_encode(float *latents, const float *picture, const struct tiling *t,
                           int64_t channels, int64_t latent_channels, tile_map *map, void *user,
                           struct error *err);

@@ -9,6 +9,7 @@
 #include "data/latents.h"
 #include "data/latents_file.h"
 #include "data/loader.h"
+#include "pipeline/picture.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -257,6 +258,19 @@ static void test_loader(void **state)
     }
     loader_free(l);
     dataset_close(d);
+}
+
+/* Whoever shows pictures of a set is told that these are none. */
+static void test_no_picture(void **state)
+{
+    static const float z[VALUES];
+    struct image im = {0};
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(picture_from_floats(&im, z, CELLS, CELLS, CHANNELS, &err), E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "4 channels"));
+    assert_null(im.pixels);
 }
 
 /* --- going on -----------------------------------------------------------------------------------
@@ -666,6 +680,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missing, fresh, gone),
         cmocka_unit_test_setup_teardown(test_refusals, fresh, gone),
         cmocka_unit_test_setup_teardown(test_damage, fresh, gone),
+        cmocka_unit_test(test_no_picture),
         cmocka_unit_test(test_index),
     };
 
