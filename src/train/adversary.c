@@ -87,13 +87,14 @@ struct tensor *adversary_join(struct graph *g, const struct adversary *how, stru
                               struct tensor *shown, struct tensor *last, struct tensor *nll,
                               struct tensor *gan, struct tensor **ratio)
 {
-    struct tensor *a = graph_gradient(g, nll, shown), *b = graph_gradient(g, gan, shown);
-    struct tensor *loud = length_of(g, graph_gradient(g, along(g, y, a), last));
-    struct tensor *against = length_of(g, graph_gradient(g, along(g, y, b), last)), *r;
+    struct tensor *a = along(g, y, graph_gradient(g, nll, shown));
+    struct tensor *b = along(g, y, graph_gradient(g, gan, shown)), *r;
+    struct tensor *loud = length_of(g, graph_gradient(g, a, last));
+    struct tensor *against = length_of(g, graph_gradient(g, b, last));
 
     r = op_mul(g, loud, op_power(g, op_affine(g, against, 1, FLOOR), -1));
     r = op_detach(g, op_clamp(g, r, how->limit));
     if (ratio)
         *ratio = r;
-    return op_add(g, along(g, y, a), op_mul(g, op_affine(g, r, how->weight, 0), along(g, y, b)));
+    return op_add(g, a, op_mul(g, op_affine(g, r, how->weight, 0), b));
 }

@@ -44,8 +44,9 @@ struct tensor *adversary_show(struct graph *g, struct tensor *y);
  *     nll + weight ratio gan,   ratio = min(|d nll / d last| / (|d gan / d last| + 1e-4), limit),
  *
  * weight ratio taken as a constant; its value means nothing.  nll, gan: [1], functions of `shown`;
- * last: the parameter of the layer that made y.  *ratio: [1], to be kept and read, unless NULL.
- * Recorded before graph_backward. */
+ * last: the parameter of the layer that made y.  A trained number inside nll gets no gradient from
+ * here; scaled_loss of the detached value gives it one.  *ratio: [1], to be kept and read, unless
+ * NULL. Recorded before graph_backward. */
 struct tensor *adversary_join(struct graph *g, const struct adversary *how, struct tensor *y,
                               struct tensor *shown, struct tensor *last, struct tensor *nll,
                               struct tensor *gan, struct tensor **ratio);

@@ -58,7 +58,7 @@ static void test_shared(void **state)
         SHARED_DIR "/fixtures/arch/dit_text", SHARED_DIR "/fixtures/arch/unet_adm",
         SHARED_DIR "/fixtures/arch/unet_sd",  SHARED_DIR "/fixtures/arch/classifier",
         SHARED_DIR "/fixtures/arch/train",    SHARED_DIR "/fixtures/arch/samplers",
-        SHARED_DIR "/fixtures/arch/vae",      SHARED_DIR "/fixtures/theory",
+        SHARED_DIR "/fixtures/theory",
     };
     struct stat s;
 

@@ -75,7 +75,7 @@ static void test_numbers(void **state)
     assert_true(adversary_begun(&how, 50001));
     how.weight = 0;
     assert_int_equal(adversary_check(&how, &err), E_ARG);
-    how.weight = NAN;
+    how.weight = nan("");
     assert_int_equal(adversary_check(&how, &err), E_ARG);
     how = (struct adversary){.weight = 0.5, .limit = 1e4, .start = -1};
     assert_int_equal(adversary_check(&how, &err), E_ARG);
