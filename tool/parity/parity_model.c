@@ -380,9 +380,7 @@ enum status model_case_compare(struct model_case *m, struct parity_report *r,
     json_t *config = NULL;
     enum status st;
 
-    *m = (struct model_case){.fixture = f,
-                             .data = fixture_part(f, "data"),
-                             .err = err};
+    *m = (struct model_case){.fixture = f, .data = fixture_part(f, "data"), .err = err};
     if ((st = fixture_metadata(&config, m->data, "config", err)) ||
         (st = model_from_config(&m->net, f->kind, config, true, err)) ||
         (st = tables_compare(m, r)) ||
