@@ -5,6 +5,10 @@
  * inputs.  The adjoints are ordinary nodes, so planning, reuse of memory and dead-code removal need
  * not know which half of the tape they look at.
  *
+ * A loss that weighs two others by their gradients has to see those first.  graph_gradient walks
+ * back to one tensor and leaves the tape as if it had not been: what it returns is a value like any
+ * other, and the walk for the parameters comes later.
+ *
  * The order in which contributions to one gradient are added is the order of this walk.
  * Checkpointed segments and values computed again keep to it (see segment_adjoint and
  * node_adjoint), which is why they give the same bits.
@@ -42,6 +46,14 @@ static void constant_cpu(const struct tensor *y)
 static const struct op accumulate = {.name = "accumulate", .cpu = accumulate_cpu, .inplace = 3};
 static const struct op copy = {.name = "copy", .cpu = copy_cpu};
 static const struct op constant = {.name = "constant", .cpu = constant_cpu};
+
+static struct tensor *constant_of(struct graph *g, struct shape shape, double value)
+{
+    struct tensor *t = record(g, &constant, shape, NULL, NULL, NULL, NULL);
+
+    t->arg[0].f = value;
+    return t;
+}
 
 void grad_add(struct graph *g, struct tensor *x, struct tensor *t)
 {
@@ -125,8 +137,7 @@ static void bind_gradient(struct graph *g, struct tensor *param)
     struct tensor *t = param->grad;
 
     if (!t) {
-        t = record(g, &constant, param->shape, NULL, NULL, NULL, NULL);
-        t->arg[0].f = 0;
+        t = constant_of(g, param->shape, 0);
     } else if (tape_is_leaf(t) || t->op->view || t->op == &op_side || t->bound ||
                g->flags & GRAPH_EAGER) {
         t = record(g, &copy, param->shape, t, NULL, NULL, NULL);
@@ -152,6 +163,24 @@ static void walk_back(struct graph *g, struct tensor *loss, int forgotten)
     }
 }
 
+/* All that flows into x comes from nodes after it. */
+struct tensor *graph_gradient(struct graph *g, struct tensor *loss, struct tensor *x)
+{
+    struct tensor *t;
+
+    MUST(shape_count(loss->shape) == 1, "a loss is one number");
+    MUST(x->wants_grad, "%s wants no gradient", x->op->name);
+    MUST(!loss->grad && !x->grad, "gradients are asked before the backward, not after it");
+    run_pending(g);
+    loss->grad = constant_of(g, loss->shape, 1);
+    for (int32_t i = loss->id; i > x->id; i--)
+        node_adjoint(g, &g->node[i]);
+    t = x->grad ? x->grad : constant_of(g, x->shape, 0);
+    for (int32_t i = 0; i <= loss->id; i++)
+        g->node[i].grad = NULL;
+    return t;
+}
+
 /* Segments at the start are forgotten first: the adjoints reach those when everything that was kept
  * of the later ones has been read and is free. */
 void graph_backward(struct graph *g, struct tensor *loss)
@@ -166,8 +195,7 @@ void graph_backward(struct graph *g, struct tensor *loss)
         if (!g->again)
             g->failed = fail(&g->failure, E_MEMORY, "no memory to record adjoints");
     }
-    loss->grad = record(g, &constant, loss->shape, NULL, NULL, NULL, NULL);
-    loss->grad->arg[0].f = 1;
+    loss->grad = constant_of(g, loss->shape, 1);
     walk_back(g, loss, g->recompute - RECOMPUTE_CHEAP);
     for (int32_t i = 0; i < recorded; i++)
         if (g->node[i].op == &op_param && g->node[i].bound)

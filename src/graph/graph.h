@@ -92,7 +92,8 @@ struct tensor *graph_input_i32(struct graph *g, struct shape shape, const int32_
 struct tensor *graph_param(struct graph *g, struct shape shape, const float *data, float *grad,
                            const char *name);
 
-/* Ask for d loss / d x of an input; read it as x->grad. Call before x is used. */
+/* Ask for d loss / d x of an input, or of what op_detach gives; read it as x->grad. Call before x
+ * is used. */
 void graph_want_grad(struct tensor *x);
 
 /* How much graph_backward forgets and computes again, from now on: less memory for more time, and
@@ -108,6 +109,12 @@ void graph_set_recompute(struct graph *g, int level);
  * one, and parameters' gradients are written to their own memory by the run (zeros where none
  * flows). */
 void graph_backward(struct graph *g, struct tensor *loss);
+
+/* Record d loss / d x of a scalar loss ([1]) for one x that wants a gradient, as a value to compute
+ * with: zeros where nothing flows.  No x->grad is set and no parameter's memory is written, so that
+ * several losses may be asked before graph_backward (and not after it).  Of what is recorded, the
+ * run executes what the result needs and nothing else.  Nothing is forgotten and computed again. */
+struct tensor *graph_gradient(struct graph *g, struct tensor *loss, struct tensor *x);
 
 /* Keep t's values until after the run, for graph_read.  Works on t->grad too. */
 void graph_keep(struct graph *g, struct tensor *t);

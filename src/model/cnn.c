@@ -1,5 +1,5 @@
 /*
- * cnn.c - a small convolutional classifier, whose features measures compare
+ * cnn.c - a small convolutional classifier, whose features measures and losses compare
  *
  * Distances between sets of pictures are taken between features of a network that was taught to
  * tell pictures apart.  For photographs that is Inception; for small grey pictures of clothes or
@@ -22,7 +22,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { STAGES_MAX = 8, BLOCKS_MAX = 16, CHANNELS_MAX = 65536 };
+enum { BLOCKS_MAX = 16, CHANNELS_MAX = 65536 };
 static const double NORM_EPS = 1e-5;
 
 static const struct option options[] = {
@@ -56,8 +56,8 @@ static enum status cnn_check(const void *config, struct error *err)
         return fail(err, E_ARG,
                     "cnn.classes: a classifier tells 2 or more classes apart, not %" PRId64,
                     c->classes);
-    if (c->mult.n < 1 || c->mult.n > STAGES_MAX)
-        return fail(err, E_ARG, "cnn.mult: %d stages, not 1 to %d", c->mult.n, STAGES_MAX);
+    if (c->mult.n < 1 || c->mult.n > CNN_STAGES)
+        return fail(err, E_ARG, "cnn.mult: %d stages, not 1 to %d", c->mult.n, CNN_STAGES);
     if (c->size >> (c->mult.n - 1) < 1)
         return fail(err, E_ARG, "cnn.mult: pictures of %" PRId64 " cannot be halved %d times",
                     c->size, c->mult.n - 1);
@@ -128,14 +128,27 @@ int64_t cnn_features(const struct network *net)
     return stage_channels(c, c->mult.n - 1);
 }
 
+int cnn_stages(struct graph *g, const struct network *net, struct tensor *x,
+               struct tensor *stage[CNN_STAGES])
+{
+    const struct cnn_config *c = net->config;
+    const struct cnn *m = net->layers;
+
+    for (int k = 0; k < m->n; k++) {
+        x = nn_group_norm(g, &m->block[k].norm, nn_conv(g, &m->block[k].conv, x), NULL, true);
+        stage[k / c->blocks] = x;
+    }
+    return c->mult.n;
+}
+
 struct tensor *cnn_forward(struct graph *g, const struct network *net, struct tensor *x,
                            struct tensor **features)
 {
     const struct cnn *m = net->layers;
+    struct tensor *stage[CNN_STAGES];
     int64_t pixels;
 
-    for (int k = 0; k < m->n; k++)
-        x = nn_group_norm(g, &m->block[k].norm, nn_conv(g, &m->block[k].conv, x), NULL, true);
+    x = stage[cnn_stages(g, net, x, stage) - 1];
     pixels = x->shape.dim[1] * x->shape.dim[2];
     x = op_affine(g, op_sum_inner(g, x), 1 / (double)pixels, 0);
     if (features)

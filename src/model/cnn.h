@@ -1,11 +1,13 @@
 /*
- * cnn.h - a small convolutional classifier, whose features measures compare (cnn.c)
+ * cnn.h - a small convolutional classifier, whose features measures and losses compare (cnn.c)
  */
 #ifndef IMGEN_MODEL_CNN_H
 #define IMGEN_MODEL_CNN_H
 
 #include "base/option.h"
 #include "model/network.h"
+
+enum { CNN_STAGES = 8 };
 
 struct cnn_config {
     int64_t size, channels; /* pictures [size, size, channels]             */
@@ -20,6 +22,11 @@ extern const struct network_kind network_cnn;
 
 /* Features of a picture: channels of the last stage. */
 int64_t cnn_features(const struct network *net);
+
+/* Record x [N, H, W, C], -1 .. 1, to what every stage makes of it: stage[k] [N, h, w, channels of
+ * stage k].  Returns how many stages there are. */
+int cnn_stages(struct graph *g, const struct network *net, struct tensor *x,
+               struct tensor *stage[CNN_STAGES]);
 
 /* Record x [N, H, W, C], -1 .. 1, to logits [N, classes]; *features: the [N, D] that they are a
  * linear function of, or NULL. */

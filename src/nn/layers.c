@@ -65,10 +65,15 @@ void linear_init_dealt(struct linear *l, struct scope s, int64_t channels, int64
     l->bias = b;
 }
 
+static struct tensor *bias(struct graph *g, const struct param *p)
+{
+    return p ? nn_param(g, p) : NULL;
+}
+
 struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
                              enum act act)
 {
-    return op_linear(g, x, nn_param(g, l->weight), nn_param(g, l->bias), act);
+    return op_linear(g, x, nn_param(g, l->weight), bias(g, l->bias), act);
 }
 
 struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor *x)
@@ -99,7 +104,7 @@ void conv_init_xavier(struct conv *c, struct scope s, int64_t in, int64_t out, i
 
 struct tensor *nn_conv(struct graph *g, const struct conv *c, struct tensor *x)
 {
-    return op_conv2d(g, x, nn_param(g, c->weight), nn_param(g, c->bias), c->geometry);
+    return op_conv2d(g, x, nn_param(g, c->weight), bias(g, c->bias), c->geometry);
 }
 
 void layer_norm_init(struct layer_norm *n, struct scope s, int64_t channels, double eps)
@@ -136,4 +141,47 @@ struct tensor *nn_dropout(struct graph *g, struct tensor *x, struct tensor *drop
                           int64_t place)
 {
     return drop && p > 0 ? op_dropout(g, x, drop, p, place) : x;
+}
+
+/* A number that is gathered, not learned. */
+static struct param *buffer(struct scope s, const char *name, int64_t channels, enum init_kind rule)
+{
+    struct param *q = params_add(s, name, SHAPE(channels), (struct init){.kind = rule});
+
+    q->trained = false;
+    return q;
+}
+
+void batch_norm_init(struct batch_norm *n, struct scope s, int64_t channels, struct init weight,
+                     double eps)
+{
+    n->weight = params_add(s, "weight", SHAPE(channels), weight);
+    n->bias = params_add(s, "bias", SHAPE(channels), (struct init){.kind = INIT_ZERO});
+    n->mean = buffer(s, "running_mean", channels, INIT_ZERO);
+    n->variance = buffer(s, "running_var", channels, INIT_ONE);
+    n->eps = eps;
+}
+
+struct tensor *nn_batch_norm(struct graph *g, const struct batch_norm *n, struct tensor *x,
+                             struct tensor **moments)
+{
+    return op_batchnorm(g, x, nn_param(g, n->weight), nn_param(g, n->bias), n->eps, moments);
+}
+
+static void average_towards(float *average, double value, double momentum)
+{
+    *average = (float)((double)*average + momentum * (value - (double)*average));
+}
+
+void batch_norm_update(const struct batch_norm *n, const float *moments, int64_t count,
+                       double momentum)
+{
+    int64_t C = shape_count(n->mean->shape);
+    double unbiased = (double)count / (double)(count - 1);
+
+    MUST(count > 1, "%s: %d rows have no variance", n->variance->name, (int)count);
+    for (int64_t c = 0; c < C; c++) {
+        average_towards(&n->mean->value[c], (double)moments[c], momentum);
+        average_towards(&n->variance->value[c], unbiased * (double)moments[C + c], momentum);
+    }
 }

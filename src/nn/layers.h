@@ -10,7 +10,7 @@
 #include "ops/conv.h"
 #include "ops/linear.h"
 
-/* "weight" [out, in], "bias" [out]. */
+/* "weight" [out, in], "bias" [out] or NULL. */
 struct linear {
     const struct param *weight, *bias;
 };
@@ -32,7 +32,7 @@ struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor 
 struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
                              enum act act);
 
-/* "weight" [out, k, k, in], "bias" [out]. */
+/* "weight" [out, k, k, in], "bias" [out] or NULL. */
 struct conv {
     const struct param *weight, *bias;
     struct conv_geometry geometry;
@@ -69,5 +69,24 @@ struct tensor *nn_group_norm(struct graph *g, const struct group_norm *n, struct
  * where drop is NULL or p is 0.  place: of this layer in its network. */
 struct tensor *nn_dropout(struct graph *g, struct tensor *x, struct tensor *drop, double p,
                           int64_t place);
+
+/* Batch norm in training: "weight", "bias" [channels], and the buffers "running_mean" and
+ * "running_var", averages over the batches seen. */
+struct batch_norm {
+    const struct param *weight, *bias;
+    struct param *mean, *variance;
+    double eps;
+};
+/* weight: how it is drawn; the bias is zero. */
+void batch_norm_init(struct batch_norm *n, struct scope s, int64_t channels, struct init weight,
+                     double eps);
+/* By the batch's own statistics, which become *moments (op_batchnorm). */
+struct tensor *nn_batch_norm(struct graph *g, const struct batch_norm *n, struct tensor *x,
+                             struct tensor **moments);
+/* After the run, once a batch and in the order of the batches: average += momentum (batch's -
+ * average), the batch's variance unbiased.  moments: [2, channels] as read, of `count` rows, 2 or
+ * more. */
+void batch_norm_update(const struct batch_norm *n, const float *moments, int64_t count,
+                       double momentum);
 
 #endif

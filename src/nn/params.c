@@ -265,7 +265,7 @@ static void init_param(struct param *q, uint64_t seed, uint64_t index)
         break;
     case INIT_NORMAL:
         for (int64_t i = 0; i < n; i++)
-            q->value[i] = (float)(q->init.std * rng_normal(&r));
+            q->value[i] = (float)(q->init.mean + q->init.std * rng_normal(&r));
         break;
     case INIT_UNIFORM:
         init_uniform(q, &r, q->init.std);

@@ -21,7 +21,7 @@ enum init_kind {
     INIT_XAVIER,  /* uniform, limit sqrt(6 / (fan_in + fan_out)), times gain: Glorot and
                      Bengio 2010                                                              */
     INIT_KAIMING, /* uniform, limit 1 / sqrt(fan_in), biases too (He et al. 2015, a = sqrt 5) */
-    INIT_NORMAL,  /* normal with the given deviation                                          */
+    INIT_NORMAL,  /* normal with the given mean and deviation                                 */
     INIT_UNIFORM, /* uniform between -std and std                                             */
     INIT_TABLE,   /* a fixed table, filled by a function, never trained                       */
 };
@@ -31,6 +31,7 @@ typedef void init_table(float *out, struct shape shape, const void *config);
 struct init {
     enum init_kind kind;
     double std;        /* INIT_NORMAL, INIT_UNIFORM                              */
+    double mean;       /* INIT_NORMAL                                            */
     int64_t fan_in;    /* INIT_KAIMING of a bias: that of its weight             */
     int64_t fan_out;   /* INIT_XAVIER; 0: rows of the weight                     */
     double gain;       /* INIT_XAVIER; 0 stands for 1                            */

@@ -31,6 +31,9 @@ struct tensor *op_gated_add(struct graph *g, struct tensor *x, struct tensor *ga
 /* The same values under another shape of equal count; shares memory. */
 struct tensor *op_reshape(struct graph *g, struct tensor *x, struct shape shape);
 
+/* The same values, and no gradient passes: a number that was measured.  Shares memory. */
+struct tensor *op_detach(struct graph *g, struct tensor *x);
+
 /* Columns [first, first + count) of the last dimension, copied. */
 struct tensor *op_slice(struct graph *g, struct tensor *x, int64_t first, int64_t count);
 /* The last dimension cut into n equal parts: out[0..n-1]. */

@@ -52,7 +52,7 @@ enum { CENTER_ROWS = 4 };
 enum { AHEAD = 512 }; /* floats that are asked for ahead of the arithmetic */
 
 /* rows of the side result */
-enum { MEAN, RSTD, SLOPE, OFFSET, FOLDED };
+enum { MEAN = NORM_MEAN, RSTD = NORM_RSTD, SLOPE, OFFSET, FOLDED };
 
 static double fifteen_flops(const struct tensor *y)
 {

@@ -21,6 +21,12 @@ struct tensor *op_power(struct graph *g, struct tensor *x, double p);
  * length is under 1e-8 counts as one of that length.  Differentiable in both. */
 struct tensor *op_cosine(struct graph *g, struct tensor *a, struct tensor *b);
 
+/* [N]: over the rows of each sample, the mean of sum_c w_c (u_c - v_c)^2 between the unit vectors
+ * u, v along a's and b's rows, shapes [N, ..., C]; w: [C], not differentiated, or NULL for ones.  A
+ * row of zeros counts as zeros.  Zhang et al. 2018, (1). */
+struct tensor *op_feature_distance(struct graph *g, struct tensor *a, struct tensor *b,
+                                   struct tensor *weight);
+
 /* The constants of one sample of op_variational, in this order, float32.  x' is the state one index
  * nearer to the data. */
 enum variational_number {

@@ -1,5 +1,5 @@
 /*
- * move.c - the same values in another place: reshape, slice, concat
+ * move.c - the same values in another place: reshape, detach, slice, concat
  *
  * Tensors are dense (law 4 of the tape), so a slice is a copy of a run of floats from each row and
  * a concatenation is two; a reshape is the one thing that costs nothing.  The alternative, strides
@@ -28,6 +28,25 @@ struct tensor *op_reshape(struct graph *g, struct tensor *x, struct shape shape)
     MUST(shape_count(x->shape) == shape_count(shape), "reshape: %s does not fit into %s",
          shape_text(s, x->shape), shape_text(t, shape));
     return record(g, &reshape, shape, x, NULL, NULL, NULL);
+}
+
+/* --- detach ----------------------------------------------------------------------------------- */
+
+/* Reached where somebody wanted the gradient of the detached values themselves: it ends here. */
+static void detach_adjoint(struct graph *g, struct tensor *y)
+{
+    (void)g;
+    (void)y;
+}
+
+static const struct op detach = {.name = "detach", .adjoint = detach_adjoint, .view = true};
+
+struct tensor *op_detach(struct graph *g, struct tensor *x)
+{
+    struct tensor *y = record(g, &detach, x->shape, x, NULL, NULL, NULL);
+
+    y->wants_grad = false;
+    return y;
 }
 
 /* --- slice: columns [arg 0, arg 0 + width of y) of each row, 8 bytes an element --------------- */

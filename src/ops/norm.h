@@ -31,9 +31,20 @@ struct tensor *op_modulate(struct graph *g, struct tensor *x, struct tensor *shi
 /* Group norm: x [N, ..., C], `groups` divides C, weight, bias [C]; optionally followed by FiLM and SiLU:
  *     y = act( (GN(x) weight + bias) (1 + scale) + shift )
  * film: [N, 2C] as [scale | shift], or NULL (Perez et al. 2018; ADM, Dhariwal and Nichol 2021).
- * silu: apply x sigmoid(x) last.  Everything in one node, one read and one write of x. */
+ * silu: apply x sigmoid(x) last.  Everything in one node, one read and one write of x.  The side
+ * result, [N, 4, C], begins with two rows of statistics: every channel has those of its group. */
 struct tensor *op_groupnorm(struct graph *g, struct tensor *x, int64_t groups,
                             struct tensor *weight, struct tensor *bias, struct tensor *film,
                             bool silu, double eps);
+enum norm_row {
+    NORM_MEAN,
+    NORM_RSTD, /* 1 / sqrt(variance + eps) */
+};
+
+/* Batch norm in training: x [N, ..., C], every channel by its mean and biased variance over all of
+ * x but the last dimension; weight, bias [C].  *moments, unless moments is NULL: [2, C], these
+ * means and variances, not differentiated.  A sample's result depends on the batch around it. */
+struct tensor *op_batchnorm(struct graph *g, struct tensor *x, struct tensor *weight,
+                            struct tensor *bias, double eps, struct tensor **moments);
 
 #endif

@@ -215,6 +215,14 @@ static const struct op maxpool = {
 static const struct op avgpool = {
     .name = "avgpool", .cpu = pool_cpu, .adjoint = pool_adjoint, .flops = pool_flops};
 
+/* Places along a side of n pixels. */
+static int64_t places(int64_t n, struct pool_window w)
+{
+    int64_t way = n + 2 * w.padding - w.size, k = way / w.stride + 1;
+
+    return w.over && way % w.stride && k * w.stride < n + w.padding ? k + 1 : k;
+}
+
 static struct tensor *record_pool(struct graph *g, const struct op *op, struct tensor *x,
                                   struct pool_window w, bool count_padding)
 {
@@ -227,7 +235,7 @@ static struct tensor *record_pool(struct graph *g, const struct op *op, struct t
              high >= 0 && wide >= 0,
          "%s: a window of %" PRId64 " with padding %" PRId64 " and stride %" PRId64 " on %s",
          op->name, w.size, w.padding, w.stride, shape_text(text, s));
-    y = record(g, op, SHAPE(s.dim[0], high / w.stride + 1, wide / w.stride + 1, s.dim[3]), x, NULL,
+    y = record(g, op, SHAPE(s.dim[0], places(s.dim[1], w), places(s.dim[2], w), s.dim[3]), x, NULL,
                NULL, NULL);
     y->arg[POOL_SIZE].i = w.size;
     y->arg[POOL_STRIDE].i = w.stride;

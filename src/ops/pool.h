@@ -11,10 +11,12 @@
 /* A square window: its side and its step in pixels, and how far it reaches beyond each edge. */
 struct pool_window {
     int64_t size, stride, padding;
+    bool over; /* one window more may begin in the picture and end beyond its last row or column */
 };
 
 /* x [N, H, W, C] -> [N, H', W', C] with H' = (H + 2 padding - size) / stride + 1, channel by
- * channel; 2 padding <= size <= H + 2 padding, so that every window covers some pixel. */
+ * channel; 2 padding <= size <= H + 2 padding, so that every window covers some pixel.  With `over`
+ * the quotient is rounded up, unless the last window would begin past the picture. */
 
 /* The largest of the pixels that the window covers, NaN if any is; padding is never the largest.
  * Its gradient goes to the first of equal ones, row by row. */

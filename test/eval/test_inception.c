@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "imgen.h"
+#include "support/drawn.h"
 #include "support/temp.h"
 
 #include <inttypes.h>
@@ -33,24 +34,6 @@ static struct safetensors *golden;
 
 /* --- numbers drawn by the formula --------------------------------------------------------------
  */
-
-static uint32_t seed_of(const char *text)
-{
-    uint32_t seed = 2166136261u;
-
-    for (; *text; text++)
-        seed = (seed ^ (uint8_t)*text) * 16777619u;
-    return seed;
-}
-
-static uint32_t drawn(uint32_t seed, int64_t i)
-{
-    uint32_t x = seed + (uint32_t)i * 0x9E3779B9u;
-
-    x = (x ^ x >> 16) * 0x7FEB352Du;
-    x = (x ^ x >> 15) * 0x846CA68Bu;
-    return x ^ x >> 16;
-}
 
 static double unit(uint32_t seed, int64_t i)
 {
@@ -80,7 +63,7 @@ static void draw_layer(int *n, const char *layer, const int64_t shape[4])
     int64_t fan = shape[1] * shape[2] * shape[3];
     double spread = 73.9 * sqrt((double)fan / 2);
     int8_t *whole = (int8_t *)(uintptr_t)t->bytes;
-    uint32_t seed = seed_of(t->name);
+    uint32_t seed = drawn_seed(t->name);
 
     for (int64_t i = 0; i < shape[0] * fan; i++)
         whole[i] = (int8_t)(2 * (int)(drawn(seed, i) >> 25) - 127);
@@ -88,7 +71,7 @@ static void draw_layer(int *n, const char *layer, const int64_t shape[4])
         const struct save_tensor *p = add_tensor(n, layer, part[k], FILE_F32, 1, shape);
         float *x = (float *)(uintptr_t)p->bytes;
 
-        seed = seed_of(p->name);
+        seed = drawn_seed(p->name);
         for (int64_t i = 0; i < shape[0]; i++) {
             double u = unit(seed, i);
 
@@ -104,7 +87,7 @@ static void draw_layer(int *n, const char *layer, const int64_t shape[4])
 static void draw_picture(uint8_t *out, const char *which, int64_t height, int64_t width,
                          int64_t channels)
 {
-    uint32_t seed = seed_of(which);
+    uint32_t seed = drawn_seed(which);
 
     for (int64_t i = 0; i < height * width * channels; i++) {
         int64_t c = i % channels, x = i / channels % width, y = i / channels / width;

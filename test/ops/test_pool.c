@@ -16,12 +16,13 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* arg: size, stride, padding, 0 maximum 1 mean 2 mean with its padding. */
+/* arg: size, stride, padding, 0 maximum 1 mean 2 mean with its padding, whether the last window may
+ * reach over the edge. */
 enum { MAX, MEAN, MEAN_WHOLE };
 
 static struct tensor *build(struct graph *g, struct tensor *const in[], const struct check_case *c)
 {
-    struct pool_window w = {c->arg[0].i, c->arg[1].i, c->arg[2].i};
+    struct pool_window w = {c->arg[0].i, c->arg[1].i, c->arg[2].i, c->arg[4].i};
 
     if (c->arg[3].i == MAX)
         return op_maxpool(g, in[0], w);
@@ -81,6 +82,25 @@ static void test_windows(void **state)
     check_ops(cases, COUNT(cases));
 }
 
+/* Over the edge: one place more where pixels are left, none where the rest is padding alone. */
+static void test_over(void **state)
+{
+#define OVER(which, H, W, size, stride, padding, h, w)                                 \
+    {                                                                                  \
+        .name = "over " #which, .in = {{.shape = SHAPE(2, H, W, 5), .batched = true}}, \
+        .arg = {{.i = size}, {.i = stride}, {.i = padding}, {.i = which}, {.i = 1}},   \
+        .out = SHAPE(2, h, w, 5), .build = build, .ref = ref, .alone_grad = true       \
+    }
+    const struct check_case cases[] = {
+        OVER(MAX, 8, 6, 3, 2, 0, 4, 3),  OVER(MEAN, 8, 7, 3, 2, 0, 4, 3),
+        OVER(MAX, 15, 4, 3, 2, 0, 7, 2), OVER(MAX, 4, 5, 2, 3, 1, 2, 2),
+        OVER(MAX, 3, 3, 2, 2, 1, 2, 2),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
 static struct graph *record_max(const float x[9], struct tensor **in, struct tensor **y)
 {
     struct graph *g;
@@ -130,6 +150,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_over),
         cmocka_unit_test(test_ties),
         cmocka_unit_test(test_nan),
     };

@@ -13,7 +13,7 @@ enum { MODEL_TAPS = 512 };
  * are empty. */
 struct model_case {
     struct parity_fixture *fixture;
-    const struct parity_part *data, *grads;
+    const struct parity_part *data;
     struct network *net;
     struct parity_array x, t, cot;       /* x [N, H, W, C];  cot: of the output              */
     struct parity_array context, pooled; /* [N, L, D], [N, P]                                */
@@ -61,6 +61,11 @@ enum status model_case_read(struct model_case *m, struct graph *g, float **out,
 /* Forward and backward of <out, cot> on an empty graph; taps may be NULL. */
 enum status model_case_run(struct model_case *m, struct graph *g, struct model_results *r,
                            struct model_taps *taps);
+
+/* parity_model.c: the gradients of all of p that is trained, at their offsets in got, against the
+ * fixture's part "grads". */
+enum status gradients_compare(struct parity_report *r, struct parity_fixture *f, struct params *p,
+                              const float *got, struct error *err);
 
 /* parity_model.c: load the fixture into m (net included, which the caller frees) and compare all
  * that is common to networks. */

@@ -205,6 +205,7 @@ struct parity_checker {
     X(unet_ddpmpp)         \
     X(unet_edm2)           \
     X(classifier)          \
+    X(patchgan)            \
     X(train_dit)           \
     X(ddpm_learned_range)  \
     X(theory_schedulers)   \

@@ -136,20 +136,18 @@ static double largest(const float *v, int64_t n)
 
 /* Gradients that vanish in exact arithmetic are noise in any other; they are held to the size of
  * the whole model's gradient. */
-static enum status gradients_compare(struct model_case *m, struct parity_report *r,
-                                     const struct model_results *got)
+enum status gradients_compare(struct parity_report *r, struct parity_fixture *f, struct params *p,
+                              const float *got, struct error *err)
 {
-    struct params *p = m->net->params;
     int64_t n = params_n_trained(p);
     double most;
     float *want;
     enum status st;
 
     report_group(r, "parameter gradients");
-    if ((st = fixture_new(m->fixture, (void **)&want, (uint64_t)params_n_values(p), sizeof(float),
-                          m->err)) ||
-        (st = params_load(p, m->grads->file, "", PARAMS_TRAINED, want, m->err))) {
-        fail_under(m->err, "gradients");
+    if ((st = fixture_new(f, (void **)&want, (uint64_t)params_n_values(p), sizeof(float), err)) ||
+        (st = params_load(p, fixture_part(f, "grads")->file, "", PARAMS_TRAINED, want, err))) {
+        fail_under(err, "gradients");
         return st;
     }
     most = largest(want, n);
@@ -161,8 +159,8 @@ static enum status gradients_compare(struct model_case *m, struct parity_report 
             continue;
         if (largest(want + q->offset, shape_count(q->shape)) < 1e-6)
             limit.absolute = 1e-6 * most;
-        parity_compare_f32(r, q->name, got->grads + q->offset, want + q->offset,
-                           shape_count(q->shape), limit);
+        parity_compare_f32(r, q->name, got + q->offset, want + q->offset, shape_count(q->shape),
+                           limit);
     }
     return OK;
 }
@@ -368,7 +366,8 @@ static enum status all_compare(struct model_case *m, struct parity_report *r,
     if (!(st = model_case_run(m, g, &got, taps)))
         st = activations_compare(m, g, r, taps);
     graph_free(g);
-    if (st || (st = outputs_compare(m, r, &got)) || (st = gradients_compare(m, r, &got)) ||
+    if (st || (st = outputs_compare(m, r, &got)) ||
+        (st = gradients_compare(r, m->fixture, m->net->params, got.grads, m->err)) ||
         (st = ways_compare(m, r, &got)) || (st = guidance_compare(m, r, got.out, options)))
         return st;
     return dropping_compare(m, r);
@@ -381,10 +380,7 @@ enum status model_case_compare(struct model_case *m, struct parity_report *r,
     json_t *config = NULL;
     enum status st;
 
-    *m = (struct model_case){.fixture = f,
-                             .data = fixture_part(f, "data"),
-                             .grads = fixture_part(f, "grads"),
-                             .err = err};
+    *m = (struct model_case){.fixture = f, .data = fixture_part(f, "data"), .err = err};
     if ((st = fixture_metadata(&config, m->data, "config", err)) ||
         (st = model_from_config(&m->net, f->kind, config, true, err)) ||
         (st = tables_compare(m, r)) ||

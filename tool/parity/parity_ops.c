@@ -128,15 +128,11 @@ static struct tensor *build_group_norm_film(struct op_case *c)
     return group_norm_of(c, true);
 }
 
-/* The library has no use for statistics of a batch, since a picture may not depend on its
- * neighbours; but with all pixels of the batch as those of one picture they are a group norm of
- * single channels.
- */
 static struct tensor *build_batch_norm(struct op_case *c)
 {
     double eps = case_real(c, "eps");
     struct tensor *x = case_input(c, "x", CASE_PICTURE), *w = case_input(c, "weight", CASE_PLAIN);
-    struct tensor *b = case_input(c, "bias", CASE_PLAIN), *y;
+    struct tensor *b = case_input(c, "bias", CASE_PLAIN);
     int64_t C;
 
     if (c->status)
@@ -145,9 +141,7 @@ static struct tensor *build_batch_norm(struct op_case *c)
     if (!case_need(c, x->shape.rank >= 3 && has_shape(w, SHAPE(C)) && has_shape(b, SHAPE(C)),
                    "x [N, C, ...], weight and bias [C]"))
         return NULL;
-    y = op_reshape(c->graph, x, SHAPE(1, shape_rows(x->shape), C));
-    y = op_groupnorm(c->graph, y, C, w, b, NULL, false, eps);
-    return op_reshape(c->graph, y, x->shape);
+    return op_batchnorm(c->graph, x, w, b, eps, NULL);
 }
 
 static struct tensor *build_l2_norm(struct op_case *c)
