@@ -125,6 +125,8 @@ enum status graph_run(struct graph *g, struct error *err);
 
 /* Copy a kept tensor's values out; out has room for shape_count(t->shape) floats. */
 void graph_read(struct graph *g, const struct tensor *t, float *out);
+/* The same for whole numbers (DTYPE_I32). */
+void graph_read_i32(struct graph *g, const struct tensor *t, int32_t *out);
 
 /* Segments: a part of the forward whose inside may be forgotten (RECOMPUTE_ALL).  No nesting. */
 struct segment {

@@ -161,11 +161,22 @@ enum status graph_run(struct graph *g, struct error *err)
     return st;
 }
 
-void graph_read(struct graph *g, const struct tensor *t, float *out)
+static void read_out(const struct graph *g, const struct tensor *t, void *out, enum dtype dtype)
 {
     MUST(t->data && (t->kept || tape_is_leaf(t) || g->flags & GRAPH_EAGER),
          "%s was not kept, or the graph has not run", t->op->name);
+    MUST(t->dtype == dtype, "%s is read as what it is not", t->op->name);
     memcpy(out, t->data, tensor_bytes(t));
+}
+
+void graph_read(struct graph *g, const struct tensor *t, float *out)
+{
+    read_out(g, t, out, DTYPE_F32);
+}
+
+void graph_read_i32(struct graph *g, const struct tensor *t, int32_t *out)
+{
+    read_out(g, t, out, DTYPE_I32);
 }
 
 static void tell_plan(struct graph_stats *out, const struct graph *g, const struct plan *p)

@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KINDS(X) X(unet) X(dit) X(pixart) X(mmdit) X(classifier) X(classifier_dit) X(cnn)
+#define KINDS(X) \
+    X(unet) X(dit) X(pixart) X(mmdit) X(classifier) X(classifier_dit) X(cnn) X(vae) X(tae)
 
 #define DECLARE(name) extern const struct network_kind network_##name;
 KINDS(DECLARE)
@@ -96,6 +97,23 @@ enum status network_new(struct network **out, const struct network_kind *kind, v
         network_free(*out);
         *out = NULL;
     }
+    return st;
+}
+
+enum status network_from_json(struct network **out, const struct network_kind *kind, json_t *config,
+                              bool gradients, struct error *err)
+{
+    struct option_group group = {"", kind->options, NULL, NULL};
+    struct option_set set = {&group, 1};
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_new(&group.config, 1, kind->config_bytes, "a configuration", err)))
+        return st;
+    if (!(st = options_default(&set, err)) && !(st = options_from_json(&set, config, err)))
+        st = network_new(out, kind, group.config, gradients, err);
+    options_release(&set);
+    free(group.config);
     return st;
 }
 

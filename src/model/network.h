@@ -6,7 +6,7 @@
  * null label, or the encoded empty text, asks for nothing.  Which prediction it is (velocity,
  * noise,
  * ...) is not the network's business.  A classifier is a network too: it maps (x, t) to one number
- * for each class.
+ * for each class.  So is an autoencoder, which maps a picture to itself by way of a latent.
  */
 #ifndef IMGEN_MODEL_NETWORK_H
 #define IMGEN_MODEL_NETWORK_H
@@ -50,6 +50,13 @@ struct network_io {
     bool clean;            /* x is always a picture without noise, and t means nothing     */
     int n_attention;       /* self-attention layers that `identity` can name; 0: none        */
     int middle, n_middle;  /* of them, those in the middle of the network                  */
+
+    /* Of an autoencoder (autoencoder.h). */
+    int64_t factor; /* a picture's side over its latent's; 0: it is none */
+    int64_t latent_channels;
+    bool gaussian; /* encode gives means and log variances of latents   */
+    bool has_encoder, has_decoder;
+    const struct real_list *scale, *shift; /* of the latents; the configuration's own           */
 };
 
 /* One architecture: one file under model/ ends in one of these. */
@@ -65,6 +72,9 @@ struct network_kind {
     void *(*declare)(const void *config, struct scope s);
     void (*io)(const void *config, struct network_io *io);
     struct tensor *(*forward)(struct graph *g, const struct network *net, struct network_input in);
+    /* The halves of an autoencoder; NULL of all others.  Called by autoencoder.c. */
+    struct tensor *(*encode)(struct graph *g, const struct network *net, struct tensor *x);
+    struct tensor *(*decode)(struct graph *g, const struct network *net, struct tensor *z);
 };
 
 struct network {
@@ -92,6 +102,10 @@ enum status network_declare(struct network **out, const struct network_kind *kin
 enum status network_new(struct network **out, const struct network_kind *kind, void *config,
                         bool gradients, struct error *err);
 void network_free(struct network *net);
+/* network_new from the kind's options as a JSON object; absent ones have their defaults.  E_FORMAT
+ * as options_from_json. */
+enum status network_from_json(struct network **out, const struct network_kind *kind, json_t *config,
+                              bool gradients, struct error *err);
 
 /* Record the forward: [N, H, W, out_channels], or logits [N, n_classes] of a classifier. */
 struct tensor *network_forward(struct graph *g, const struct network *net, struct network_input in);

@@ -171,7 +171,7 @@ static struct tensor *entry_forward(struct graph *g, const struct network *net,
     x = op_mp_sum(g, x, h, RES_BALANCE);
     if (b->attends)
         x = op_mp_sum(g, x, attend(g, e, x, in), ATTN_BALANCE);
-    return op_clamp(g, x, CLIP);
+    return op_clamp(g, x, -CLIP, CLIP);
 }
 
 static struct tensor *join(struct graph *g, struct tensor *x, struct tensor *skip)

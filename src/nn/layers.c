@@ -46,10 +46,17 @@ static struct param *pixel_weight(struct scope s, int64_t in, int64_t out, struc
     return w;
 }
 
+void linear_init_pixels_plain(struct linear *l, struct scope s, int64_t in, int64_t out,
+                              struct init weight, int file_rank)
+{
+    l->weight = pixel_weight(s, in, out, weight, file_rank);
+    l->bias = NULL;
+}
+
 void linear_init_pixels(struct linear *l, struct scope s, int64_t in, int64_t out,
                         struct init weight, int file_rank)
 {
-    l->weight = pixel_weight(s, in, out, weight, file_rank);
+    linear_init_pixels_plain(l, s, in, out, weight, file_rank);
     l->bias = params_add(s, "bias", SHAPE(out), bias_rule(weight.kind, in));
 }
 
@@ -81,14 +88,21 @@ struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor 
     return nn_linear_act(g, l, x, ACT_NONE);
 }
 
-void conv_init(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k, int64_t stride,
-               enum init_kind rule)
+void conv_init_plain(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k,
+                     int64_t stride, enum init_kind rule)
 {
     int64_t pad = k / 2;
 
     c->weight = params_add_conv(s, "weight", SHAPE(out, k, k, in), (struct init){.kind = rule});
-    c->bias = params_add(s, "bias", SHAPE(out), bias_rule(rule, in * k * k));
+    c->bias = NULL;
     c->geometry = (struct conv_geometry){stride, pad, pad, pad, pad};
+}
+
+void conv_init(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k, int64_t stride,
+               enum init_kind rule)
+{
+    conv_init_plain(c, s, in, out, k, stride, rule);
+    c->bias = params_add(s, "bias", SHAPE(out), bias_rule(rule, in * k * k));
 }
 
 void conv_init_xavier(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k,

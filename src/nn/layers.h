@@ -27,6 +27,9 @@ void linear_init_pixels(struct linear *l, struct scope s, int64_t in, int64_t ou
  * dealt in files (param_deal). */
 void linear_init_dealt(struct linear *l, struct scope s, int64_t channels, int64_t heads,
                        struct init weight);
+/* The same without a bias. */
+void linear_init_pixels_plain(struct linear *l, struct scope s, int64_t in, int64_t out,
+                              struct init weight, int file_rank);
 /* x [..., in] -> [..., out]. */
 struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor *x);
 struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
@@ -40,6 +43,9 @@ struct conv {
 /* k odd: padded to keep the size at stride 1. */
 void conv_init(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k, int64_t stride,
                enum init_kind rule);
+/* The same without a bias. */
+void conv_init_plain(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k,
+                     int64_t stride, enum init_kind rule);
 /* At stride 1 with INIT_XAVIER over the kernel's area times gain; the bias is zero. */
 void conv_init_xavier(struct conv *c, struct scope s, int64_t in, int64_t out, int64_t k,
                       double gain);

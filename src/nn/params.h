@@ -135,6 +135,19 @@ typedef bool params_spare(const char *name);
 void params_allow(struct params *p, params_spare *spare);
 bool params_allowed(const struct params *p, const char *name);
 
+/* How files of another origin call a network's parameters. */
+struct params_naming {
+    const char *prefix; /* of the tensors that are meant; those without it are passed over */
+    /* Write name number `attempt` (0, 1, ...) of the parameter `ours`, without prefix; false: there
+     * are no more, and when there is none at all, the file need not have it.  NULL: as ours. */
+    bool (*rename)(char *out, size_t room, const char *ours, int attempt, const void *user);
+    const void *user;
+};
+
+/* params_load of all parameters from such a file; E_FORMAT lists as it does. */
+enum status params_load_named(struct params *p, const struct safetensors *f,
+                              const struct params_naming *naming, struct error *err);
+
 /* Let every parameter be its tensor "<prefix><name>" where that lies in the file: nothing is copied
  * that is float32, in our order of elements and aligned to 4 bytes, as all but convolutions are in
  * files of ours.  The others are converted into memory of their own.  For sampling: the values may

@@ -6,6 +6,10 @@
  * dimensions.  A mismatch is not the first wrong
  * key but the list of them: whoever opens a checkpoint of another size sees at a glance which it
  * is.
+ *
+ * One network is published under several sets of names.  Ours are one of them, and a naming says
+ * what else a file may call a parameter; so a file is searched by names that are wanted, whoever
+ * wrote it, and what is left over is unexpected.
  */
 #include "base/memory.h"
 #include "base/text.h"
@@ -111,20 +115,31 @@ static enum status load_one(struct param *q, const struct file_tensor *t, float 
     return st;
 }
 
-/* A look at every name only when the counts do not agree: the search is a walk over all of them. */
-static void check_unexpected(struct params *p, const struct safetensors *f, const char *prefix,
-                             int64_t n_found, struct complaints *c)
+static bool is_among(const struct file_tensor *t, const struct file_tensor *const *found, int64_t n)
 {
-    size_t n = strlen(prefix);
+    for (int64_t i = 0; i < n; i++)
+        if (found[i] == t)
+            return true;
+    return false;
+}
+
+/* A look at every tensor only when the counts do not agree: the search is a walk over all found. */
+static void check_unexpected(struct params *p, const struct safetensors *f,
+                             const struct params_naming *naming,
+                             const struct file_tensor *const *found, int64_t n_found,
+                             struct complaints *c)
+{
+    size_t n = strlen(naming->prefix);
     int64_t there = 0;
 
     for (int64_t i = 0; i < safetensors_count(f); i++)
-        there += !strncmp(safetensors_at(f, i)->name, prefix, n);
+        there += !strncmp(safetensors_at(f, i)->name, naming->prefix, n);
     for (int64_t i = 0; i < safetensors_count(f) && there != n_found; i++) {
-        const char *name = safetensors_at(f, i)->name;
+        const struct file_tensor *t = safetensors_at(f, i);
 
-        if (!strncmp(name, prefix, n) && !params_find(p, name + n) && !params_allowed(p, name + n))
-            complain(c, &c->unexpected, "unexpected", name, "");
+        if (!strncmp(t->name, naming->prefix, n) && !params_allowed(p, t->name + n) &&
+            !is_among(t, found, params_count(p)))
+            complain(c, &c->unexpected, "unexpected", t->name, "");
     }
 }
 
@@ -145,9 +160,39 @@ static bool wanted(const struct param *q, enum params_part part)
     return part == PARAMS_ALL || q->trained;
 }
 
+/* Name number `attempt` of a parameter in the file, prefix included. */
+static bool file_name(char out[NAME], const struct params_naming *naming, const char *ours,
+                      int attempt)
+{
+    int n = snprintf(out, NAME, "%s", naming->prefix);
+
+    if (n >= NAME)
+        return false;
+    if (naming->rename)
+        return naming->rename(out + n, (size_t)(NAME - n), ours, attempt, naming->user);
+    return attempt == 0 && snprintf(out + n, (size_t)(NAME - n), "%s", ours) < NAME - n;
+}
+
+/* The tensor of q, or NULL; name: the first that it could have had, "" when it could have none. */
+static const struct file_tensor *find_tensor(char name[NAME], const struct param *q,
+                                             const struct safetensors *f,
+                                             const struct params_naming *naming)
+{
+    const struct file_tensor *t = NULL;
+    char other[NAME];
+
+    name[0] = 0;
+    for (int k = 0; !t && file_name(other, naming, q->name, k); k++) {
+        t = safetensors_find(f, other);
+        if (k == 0)
+            memcpy(name, other, NAME);
+    }
+    return t;
+}
+
 /* The tensor of each parameter, in out[i]; NULL where there is none and there need not be. */
 static enum status find_tensors(const struct file_tensor **out, struct params *p,
-                                const struct safetensors *f, const char *prefix,
+                                const struct safetensors *f, const struct params_naming *naming,
                                 enum params_part part, struct error *err)
 {
     struct complaints c = {0};
@@ -157,17 +202,16 @@ static enum status find_tensors(const struct file_tensor **out, struct params *p
     for (int64_t i = 0; i < params_count(p); i++) {
         const struct param *q = params_at(p, i);
 
+        out[i] = find_tensor(name, q, f, naming);
+        n_found += out[i] != NULL;
         if (!wanted(q, part))
             continue;
-        snprintf(name, sizeof name, "%s%s", prefix, q->name);
-        out[i] = safetensors_find(f, name);
-        n_found += out[i] != NULL;
-        if (!out[i] && q->init.kind != INIT_TABLE)
+        if (!out[i] && name[0] && q->init.kind != INIT_TABLE)
             complain(&c, &c.missing, "missing", name, "");
         else if (out[i] && !same_shape(out[i], q->file_shape))
             complain_shape(&c, q, out[i]);
     }
-    check_unexpected(p, f, prefix, n_found, &c);
+    check_unexpected(p, f, naming, out, n_found, &c);
     if (c.missing + c.unexpected + c.misshapen)
         return fail(err, E_FORMAT,
                     "the tensors do not fit the network: %d missing, %d of another shape, %d "
@@ -177,25 +221,27 @@ static enum status find_tensors(const struct file_tensor **out, struct params *p
     return OK;
 }
 
-/* t: its tensor, or NULL: its rule fills it. */
+/* t: its tensor, or NULL: its rule fills it, and where there is none it keeps what it has. */
 static enum status load_value(struct param *q, const struct file_tensor *t, float *value,
                               struct error *err)
 {
     if (t)
         return load_one(q, t, value, err);
-    q->init.table(value, q->shape, q->init.config);
+    if (q->init.kind == INIT_TABLE)
+        q->init.table(value, q->shape, q->init.config);
     return OK;
 }
 
-enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
-                        enum params_part part, float *values, struct error *err)
+static enum status load_all(struct params *p, const struct safetensors *f,
+                            const struct params_naming *naming, enum params_part part,
+                            float *values, struct error *err)
 {
     const struct file_tensor **found = NULL;
     enum status st;
 
     if ((st = mem_new((void **)&found, (uint64_t)params_count(p), sizeof(struct file_tensor *),
                       "a list of tensors", err)) ||
-        (st = find_tensors(found, p, f, prefix, part, err)))
+        (st = find_tensors(found, p, f, naming, part, err)))
         goto out;
     for (int64_t i = 0; i < params_count(p) && !st; i++) {
         struct param *q = params_at(p, i);
@@ -210,6 +256,18 @@ out:
     return st;
 }
 
+enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
+                        enum params_part part, float *values, struct error *err)
+{
+    return load_all(p, f, &(struct params_naming){.prefix = prefix}, part, values, err);
+}
+
+enum status params_load_named(struct params *p, const struct safetensors *f,
+                              const struct params_naming *naming, struct error *err)
+{
+    return load_all(p, f, naming, PARAMS_ALL, NULL, err);
+}
+
 static bool lies_as_here(const struct param *q, const struct file_tensor *t)
 {
     return param_keeps_order(q) && t->dtype == FILE_F32 && (uintptr_t)t->bytes % sizeof(float) == 0;
@@ -218,13 +276,14 @@ static bool lies_as_here(const struct param *q, const struct file_tensor *t)
 enum status params_map(struct params *p, const struct safetensors *f, const char *prefix,
                        struct error *err)
 {
+    const struct params_naming naming = {.prefix = prefix};
     const struct file_tensor **found = NULL;
     enum status st;
 
     if ((st = params_lay_out(p, err)) ||
         (st = mem_new((void **)&found, (uint64_t)params_count(p), sizeof(struct file_tensor *),
                       "a list of tensors", err)) ||
-        (st = find_tensors(found, p, f, prefix, PARAMS_ALL, err)))
+        (st = find_tensors(found, p, f, &naming, PARAMS_ALL, err)))
         goto out;
     /* A frozen graph does not write to parameters: the cast drops const for storage. */
     for (int64_t i = 0; i < params_count(p); i++)

@@ -291,11 +291,11 @@ struct tensor *op_leaky_relu(struct graph *g, struct tensor *x, double slope)
 IMGEN_CLONES static void clamp_block(const struct tensor *y, struct block at)
 {
     const float *x = y->in[0]->data;
-    float *out = y->data, limit = (float)y->arg[0].f;
+    float *out = y->data, low = (float)y->arg[0].f, high = (float)y->arg[1].f;
 
 #pragma omp simd
     for (int64_t i = at.first; i < at.last; i++)
-        out[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+        out[i] = x[i] > high ? high : x[i] < low ? low : x[i];
 }
 
 static void clamp_cpu(const struct tensor *y)
@@ -306,11 +306,11 @@ static void clamp_cpu(const struct tensor *y)
 IMGEN_CLONES static void clamp_dx_block(const struct tensor *y, struct block at)
 {
     const float *x = y->in[0]->data, *dy = y->in[1]->data;
-    float *out = y->data, limit = (float)y->arg[0].f;
+    float *out = y->data, low = (float)y->arg[0].f, high = (float)y->arg[1].f;
 
 #pragma omp simd
     for (int64_t i = at.first; i < at.last; i++)
-        out[i] = x[i] > limit || x[i] < -limit ? 0.0f : dy[i];
+        out[i] = x[i] > high || x[i] < low ? 0.0f : dy[i];
 }
 
 static void clamp_dx_cpu(const struct tensor *y)
@@ -325,6 +325,7 @@ static void clamp_adjoint(struct graph *g, struct tensor *y)
     struct tensor *dx = record(g, &clamp_dx, y->shape, y->in[0], y->grad, NULL, NULL);
 
     dx->arg[0] = y->arg[0];
+    dx->arg[1] = y->arg[1];
     grad_add(g, y->in[0], dx);
 }
 
@@ -334,12 +335,13 @@ static const struct op clamp = {.name = "clamp",
                                 .again = record_again,
                                 .inplace = 1};
 
-struct tensor *op_clamp(struct graph *g, struct tensor *x, double limit)
+struct tensor *op_clamp(struct graph *g, struct tensor *x, double low, double high)
 {
     struct tensor *y;
 
-    MUST(limit > 0, "clamp: to %g", limit);
+    MUST(low < high, "clamp: to %g .. %g", low, high);
     y = record(g, &clamp, x->shape, x, NULL, NULL, NULL);
-    y->arg[0].f = limit;
+    y->arg[0].f = low;
+    y->arg[1].f = high;
     return y;
 }

@@ -16,8 +16,8 @@ struct tensor *op_gelu_erf(struct graph *g, struct tensor *x);
 struct tensor *op_tanh(struct graph *g, struct tensor *x);
 /* x for x > 0, slope x otherwise. */
 struct tensor *op_leaky_relu(struct graph *g, struct tensor *x, double slope);
-/* x held to -limit .. limit; no slope beyond. */
-struct tensor *op_clamp(struct graph *g, struct tensor *x, double limit);
+/* x held to low .. high; no slope beyond. */
+struct tensor *op_clamp(struct graph *g, struct tensor *x, double low, double high);
 /* [a | b] -> silu(a) b: Shazeer 2020. x [..., 2F] -> [..., F]. */
 struct tensor *op_swiglu(struct graph *g, struct tensor *x);
 /* [a | b] -> a gelu_erf(b). x [..., 2F] -> [..., F]. */

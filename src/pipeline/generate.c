@@ -42,6 +42,11 @@ static enum status check_model(const struct generate_request *r, struct error *e
                     "a '%s' tells labels from pictures and makes none; it can guide a model that "
                     "does",
                     net->kind->name);
+    if (net->io.factor)
+        return fail(err, E_ARG,
+                    "a '%s' turns pictures into latents and latents into pictures, and makes none "
+                    "of noise",
+                    net->kind->name);
     if (net->io.context_width)
         return fail(err, E_UNSUPPORTED,
                     "a '%s' reads an encoded text, and there is no encoder to make one yet",

@@ -93,7 +93,7 @@ struct tensor *adversary_join(struct graph *g, const struct adversary *how, stru
     struct tensor *against = length_of(g, graph_gradient(g, b, last));
 
     r = op_mul(g, loud, op_power(g, op_affine(g, against, 1, FLOOR), -1));
-    r = op_detach(g, op_clamp(g, r, how->limit));
+    r = op_detach(g, op_clamp(g, r, 0, how->limit));
     if (ratio)
         *ratio = r;
     return op_add(g, a, op_mul(g, op_affine(g, r, how->weight, 0), b));

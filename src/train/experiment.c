@@ -303,6 +303,10 @@ static enum status check_use(const struct experiment *e, const struct dataset *d
             "model.network: '%s' reads an encoded text, and there is no encoder to train it "
             "with yet",
             kind->name);
+    if (io.factor)
+        return fail(err, E_UNSUPPORTED,
+                    "model.network: a '%s' is an autoencoder, and there is no training of one yet",
+                    kind->name);
     if (io.classifies && !d->n_classes)
         return fail(err, E_ARG,
                     "model.network: a '%s' learns to tell classes apart, and the pictures of '%s' "

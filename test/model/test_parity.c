@@ -46,19 +46,21 @@ static void test_golden(void **state)
     (void)state;
     assert_int_equal(c.failed, 0);
     assert_int_equal(c.skipped, 0);
-    assert_true(c.fixtures >= 20);
-    assert_true(c.passed >= 1480);
+    assert_true(c.fixtures >= 24);
+    assert_true(c.passed >= 1880);
 }
 
 /* All fixtures of what exists here, where the larger collection stands beside the project. */
 static void test_shared(void **state)
 {
     static const char *const folders[] = {
-        SHARED_DIR "/fixtures/arch/ops",      SHARED_DIR "/fixtures/arch/dit",
-        SHARED_DIR "/fixtures/arch/dit_text", SHARED_DIR "/fixtures/arch/unet_adm",
-        SHARED_DIR "/fixtures/arch/unet_sd",  SHARED_DIR "/fixtures/arch/classifier",
-        SHARED_DIR "/fixtures/arch/train",    SHARED_DIR "/fixtures/arch/samplers",
-        SHARED_DIR "/fixtures/theory",
+        SHARED_DIR "/fixtures/arch/ops",           SHARED_DIR "/fixtures/arch/dit",
+        SHARED_DIR "/fixtures/arch/dit_text",      SHARED_DIR "/fixtures/arch/unet_adm",
+        SHARED_DIR "/fixtures/arch/unet_sd",       SHARED_DIR "/fixtures/arch/classifier",
+        SHARED_DIR "/fixtures/arch/train",         SHARED_DIR "/fixtures/arch/samplers",
+        SHARED_DIR "/fixtures/arch/vae",           SHARED_DIR "/fixtures/theory",
+        SHARED_DIR "/fixtures/sd3/vae4-tiny",      SHARED_DIR "/fixtures/sd3/vae16-tiny",
+        SHARED_DIR "/fixtures/sd3/vae16-g32-bf16",
     };
     struct stat s;
 

@@ -10,6 +10,7 @@
 #include "graph/graph.h"
 #include "ops/basic.h"
 #include "ops/dropout.h"
+#include "support/networks.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -29,37 +30,12 @@
 
 enum { SETTINGS = 20 };
 
-/* "name=value" rows of [unet], up to NULL, into a configuration and on to the network. */
-static enum status build(struct network **out, const char *const *settings, bool memory,
-                         struct error *err)
-{
-    const struct network_kind *kind;
-    struct option_group group = {0};
-    struct option_set set = {&group, 1};
-    enum status st;
-    void *config;
-
-    *out = NULL;
-    assert_int_equal(network_kind_find(&kind, "unet", NULL), OK);
-    config = calloc(1, kind->config_bytes);
-    assert_non_null(config);
-    group = (struct option_group){"", kind->options, config, NULL};
-    assert_int_equal(options_default(&set, NULL), OK);
-    for (; *settings; settings++)
-        assert_int_equal(options_assign(&set, *settings, NULL), OK);
-    st = memory ? network_new(out, kind, config, true, err)
-                : network_declare(out, kind, config, err);
-    options_release(&set);
-    free(config);
-    return st;
-}
-
 static struct network *must_build(const char *const *settings, bool memory)
 {
     struct error err = {0};
     struct network *net;
 
-    if (build(&net, settings, memory, &err))
+    if (network_of(&net, "unet", settings, memory, &err))
         fail_msg("%s", err.text);
     return net;
 }
@@ -223,20 +199,6 @@ static void feed_draw(struct feed *f, uint64_t seed)
         f->mask[i] = i % LENGTH < 4 || i / LENGTH == 0;
 }
 
-/* What starts at zero would hide what lies behind it. */
-static void fill(struct network *net, uint64_t seed)
-{
-    struct rng r = rng_stream(seed, RNG_TEST, 2);
-
-    params_init(net->params, seed);
-    for (int64_t i = 0; i < params_count(net->params); i++) {
-        struct param *p = params_at(net->params, i);
-
-        for (int64_t k = 0; p->trained && k < shape_count(p->shape); k++)
-            p->value[k] += (float)(0.2 * rng_normal(&r));
-    }
-}
-
 /* The loss <out, cot>, and its gradients in the parameters' own arrays; out may be NULL. */
 static double run(struct network *net, const struct feed *f, unsigned flags, int threads,
                   bool gradients, float *out)
@@ -274,42 +236,9 @@ static double run(struct network *net, const struct feed *f, unsigned flags, int
     return loss;
 }
 
-/* d loss along a direction of all parameters: from the gradients, and from values on both sides. */
-static void check_direction(const char *name, struct network *net, const struct feed *f,
-                            uint64_t seed)
+static double loss_of(struct network *net, bool gradients, void *user)
 {
-    int64_t n = params_n_trained(net->params);
-    float *values = params_values(net->params), *grads = params_grads(net->params);
-    float *from = malloc((size_t)n * sizeof *from), *along = malloc((size_t)n * sizeof *along);
-    struct rng r = rng_stream(seed, RNG_TEST, 3);
-    const double step[] = {1e-3, 5e-4};
-    double slope[2], want = 0, size = 0, got;
-
-    assert_true(from && along);
-    run(net, f, 0, 2, true, NULL);
-    memcpy(from, values, (size_t)n * sizeof *from);
-    rng_normals(&r, along, n);
-    for (int64_t i = 0; i < n; i++) {
-        want += (double)grads[i] * (double)along[i];
-        size += (double)grads[i] * (double)grads[i];
-    }
-    for (int k = 0; k < 2; k++) {
-        double side[2];
-
-        for (int s = 0; s < 2; s++) {
-            for (int64_t i = 0; i < n; i++)
-                values[i] = from[i] + (float)((s ? 1 : -1) * step[k]) * along[i];
-            side[s] = run(net, f, 0, 2, false, NULL);
-        }
-        slope[k] = (side[1] - side[0]) / (2 * step[k]);
-    }
-    memcpy(values, from, (size_t)n * sizeof *from);
-    got = (4 * slope[1] - slope[0]) / 3; /* Richardson: the error of second order is gone */
-    if (fabs(got - want) > 4e-3 * sqrt(size))
-        fail_msg("%s: a slope of %g along a direction, the gradients say %g (of size %g)", name,
-                 got, want, sqrt(size));
-    free(from);
-    free(along);
+    return run(net, user, 0, 2, gradients, NULL);
 }
 
 static void test_gradients(void **state)
@@ -322,9 +251,9 @@ static void test_gradients(void **state)
         struct network *net = must_build(tiny[i].settings, true);
 
         feed_draw(f, i);
-        fill(net, i);
+        network_fill(net, i);
         for (uint64_t seed = 0; seed < 3; seed++)
-            check_direction(tiny[i].name, net, f, seed);
+            check_slope(tiny[i].name, net, loss_of, f, seed, 1e-3, 4e-3);
         network_free(net);
     }
     free(f);
@@ -348,7 +277,7 @@ static void test_dropout(void **state)
         size_t n = COUNT(f->cot);
 
         for (int k = 0; k < 2; k++) {
-            fill(net[k], 5);
+            network_fill(net[k], 5);
             f->trains = false;
             run(net[k], f, 0, 2, false, out + (size_t)k * n);
         }
@@ -387,7 +316,7 @@ static void test_bits(void **state)
 
         assert_true(grads && out);
         feed_draw(f, i);
-        fill(net, i);
+        network_fill(net, i);
         for (size_t w = 0; w < COUNT(ways); w++) {
             float *here = w ? out + COUNT(f->cot) : out;
 
@@ -512,7 +441,7 @@ static void test_refusals(void **state)
         struct error err = {0};
         struct network *net;
 
-        assert_int_equal(build(&net, refused[i].settings, false, &err), E_ARG);
+        assert_int_equal(network_of(&net, "unet", refused[i].settings, false, &err), E_ARG);
         assert_null(net);
         if (strncmp(err.text, refused[i].says, strlen(refused[i].says)) != 0)
             fail_msg("row %d: '%s' is not about %s", (int)i, err.text, refused[i].says);

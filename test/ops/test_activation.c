@@ -65,7 +65,7 @@ static double leaky_relu(double x, const struct check_case *c)
 
 static double clamped(double x, const struct check_case *c)
 {
-    return fmin(fmax(x, -7.5 * c->arg[0].f), 7.5 * c->arg[0].f);
+    return fmin(fmax(x, -7.5 * c->arg[0].f), 5.5 * c->arg[0].f);
 }
 
 #define POINTWISE(name, function, call)                                                       \
@@ -85,7 +85,7 @@ POINTWISE(gelu, gelu, op_gelu(g, in[0]))
 POINTWISE(gelu_erf, gelu_exact, op_gelu_erf(g, in[0]))
 POINTWISE(tanh, tangent, op_tanh(g, in[0]))
 POINTWISE(leaky_relu, leaky_relu, op_leaky_relu(g, in[0], c->arg[0].f))
-POINTWISE(clamp, clamped, op_clamp(g, in[0], 7.5 * c->arg[0].f))
+POINTWISE(clamp, clamped, op_clamp(g, in[0], -7.5 * c->arg[0].f, 5.5 * c->arg[0].f))
 
 static const struct {
     const char *name;

@@ -107,11 +107,29 @@ static enum status parts_open(struct parity_fixture *f, struct error *err)
     return OK;
 }
 
+/* The class in the metadata "config" of the part "model". */
+static enum status folder_kind(struct parity_fixture *f, struct error *err)
+{
+    json_t *config;
+    const char *class;
+    enum status st = OK;
+
+    if (!safetensors_metadata(fixture_part(f, "model")->file, "config"))
+        return OK;
+    if ((st = fixture_metadata(&config, fixture_part(f, "model"), "config", err)))
+        return st;
+    class = json_string_value(json_object_get(config, "_class_name"));
+    if (class)
+        st = mem_text(&f->kind, class, err);
+    json_decref(config);
+    return st;
+}
+
 enum status fixture_open(struct parity_fixture *f, struct error *err)
 {
     struct error why = {0};
 
-    if (f->broken || !parts_open(f, &why))
+    if (f->broken || (!parts_open(f, &why) && (f->kind || !f->folder || !folder_kind(f, &why))))
         return OK;
     return mem_text(&f->broken, why.text, err);
 }

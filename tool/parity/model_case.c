@@ -24,6 +24,14 @@ static void tap_keep(const char *name, struct tensor *value, void *user)
     taps->at[taps->n++].value = value;
 }
 
+void model_case_tap(struct model_case *m, struct graph *g, struct model_taps *taps)
+{
+    m->net->tap = taps ? tap_keep : NULL;
+    m->net->tap_user = taps;
+    if (taps)
+        taps->graph = g;
+}
+
 /* --- loading ------------------------------------------------------------------------------ */
 
 static enum status shape_agrees(struct model_case *m, const char *name, struct shape is,
@@ -45,17 +53,24 @@ enum status model_case_array(struct model_case *m, struct parity_array *out, con
     return st ? st : shape_agrees(m, name, out->shape, want);
 }
 
-enum status model_case_picture(struct model_case *m, struct parity_array *out, const char *name,
-                               int64_t channels)
+enum status model_case_map(struct model_case *m, struct parity_array *out, const char *name,
+                           struct shape want)
 {
-    const struct network_io *io = &m->net->io;
     struct parity_array in;
     enum status st;
 
     if ((st = fixture_f32(m->fixture, &in, m->data, name, m->err)) ||
         (st = channels_last(m->fixture, out, &in, m->err)))
         return st;
-    return shape_agrees(m, name, out->shape, SHAPE(m->t.n, io->height, io->width, channels));
+    return shape_agrees(m, name, out->shape, want);
+}
+
+enum status model_case_picture(struct model_case *m, struct parity_array *out, const char *name,
+                               int64_t channels)
+{
+    const struct network_io *io = &m->net->io;
+
+    return model_case_map(m, out, name, SHAPE(m->t.n, io->height, io->width, channels));
 }
 
 enum status model_case_labels(struct model_case *m, int32_t **out, const char *name)
@@ -160,20 +175,28 @@ static enum status gradient_read(struct model_case *m, struct graph *g, float **
     return in ? model_case_read(m, g, out, in->grad) : OK;
 }
 
+enum status model_case_grads(struct model_case *m, struct model_results *r)
+{
+    int64_t n = params_n_trained(m->net->params);
+    enum status st =
+        fixture_new(m->fixture, (void **)&r->grads, (uint64_t)n, sizeof(float), m->err);
+
+    if (!st)
+        memcpy(r->grads, params_grads(m->net->params), (size_t)n * sizeof(float));
+    return st;
+}
+
 static enum status results_read(struct model_case *m, struct graph *g, struct model_results *r,
                                 const struct tensor *out, const struct network_input *in,
                                 const struct tensor *loss)
 {
-    int64_t n = params_n_trained(m->net->params);
     enum status st;
 
     if ((st = model_case_read(m, g, &r->out, out)) ||
         (st = gradient_read(m, g, &r->grad_x, in->x)) ||
         (st = gradient_read(m, g, &r->grad_context, in->context)) ||
-        (st = gradient_read(m, g, &r->grad_pooled, in->pooled)) ||
-        (st = fixture_new(m->fixture, (void **)&r->grads, (uint64_t)n, sizeof(float), m->err)))
+        (st = gradient_read(m, g, &r->grad_pooled, in->pooled)) || (st = model_case_grads(m, r)))
         return st;
-    memcpy(r->grads, params_grads(m->net->params), (size_t)n * sizeof(float));
     graph_read(g, loss, &r->loss);
     return OK;
 }
@@ -189,12 +212,9 @@ enum status model_case_run(struct model_case *m, struct graph *g, struct model_r
     for (int k = 0; k < WANTED; k++)
         if (wanted[k])
             graph_want_grad(wanted[k]);
-    m->net->tap = taps ? tap_keep : NULL;
-    m->net->tap_user = taps;
-    if (taps)
-        taps->graph = g;
+    model_case_tap(m, g, taps);
     out = network_forward(g, m->net, in);
-    m->net->tap = NULL;
+    model_case_tap(m, g, NULL);
     loss = op_sum(g, op_mul(g, out, graph_input(g, out->shape, m->cot.v)));
     graph_keep(g, out);
     graph_keep(g, loss);

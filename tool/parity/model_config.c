@@ -69,6 +69,19 @@ static const struct rename edm_names[] = {
     {"adaptive_scale", "film"}, {NULL, NULL},
 };
 
+/* Where it attends is told in pixels, too. */
+static const struct rename vae_names[] = {
+    {"resolution", "size"},
+    {"in_channels", "channels"},
+    {"ch", "width"},
+    {"ch_mult", "mult"},
+    {"num_res_blocks", "blocks"},
+    {"z_channels", "inner_channels"},
+    {"embed_dim", "latent_channels"},
+    {"groups", "groups"},
+    {NULL, NULL},
+};
+
 static const struct rename classifier_names[] = {
     {"image_size", "size"},
     {"in_channels", "channels"},
@@ -100,6 +113,9 @@ static const struct silence ddpmpp_silence[] = {
 static const struct silence edm2_silence[] = {
     {"style", "\"edm2\""}, {"null_class", "false"}, {NULL, NULL}};
 
+static const struct silence vae_silence[] = {
+    {"quant_conv", "true"}, {"post_quant_conv", "true"}, {NULL, NULL}};
+
 static const struct silence classifier_silence[] = {
     {"film", "false"},
     {"residual_resample", "false"},
@@ -125,6 +141,7 @@ static const struct fixture_kind kinds[] = {
     {"unet_ddpmpp", "unet", edm_names, ddpmpp_silence},
     {"unet_edm2", "unet", edm_names, edm2_silence},
     {"classifier", "classifier", classifier_names, classifier_silence},
+    {"vae_kl", "vae", vae_names, vae_silence},
 };
 
 /* A value in our terms: published code says null for "no classes" and -1 for "not used". */
@@ -147,7 +164,7 @@ static int null_class_set(json_t *ours, const json_t *config)
 /* Sides of the levels that attend -> by how much those are reduced. */
 static int attention_set(json_t *ours, const json_t *config)
 {
-    json_int_t size = json_integer_value(json_object_get(config, "img_resolution"));
+    json_int_t size = json_integer_value(json_object_get(ours, "size"));
     const json_t *sides = json_object_get(config, "attn_resolutions");
     json_t *reductions = json_array();
     int bad = reductions ? 0 : 1;
@@ -176,7 +193,7 @@ static enum status translate(json_t **out, const struct fixture_kind *k, const j
     }
     if (strcmp(k->network, "dit") == 0)
         bad |= null_class_set(ours, config);
-    if (k->names == edm_names)
+    if (k->names == edm_names || k->names == vae_names)
         bad |= attention_set(ours, config);
     *out = ours;
     return bad ? fail(err, E_MEMORY, "no memory for a configuration") : OK;
@@ -187,22 +204,9 @@ static enum status build(struct network **out, const char *name, json_t *ours, b
                          struct error *err)
 {
     const struct network_kind *kind;
-    struct option_group group = {0};
-    struct option_set set = {&group, 1};
-    void *config;
-    enum status st;
+    enum status st = network_kind_find(&kind, name, err);
 
-    if ((st = network_kind_find(&kind, name, err)))
-        return st;
-    config = calloc(1, kind->config_bytes);
-    if (!config)
-        return fail(err, E_MEMORY, "no memory for a configuration");
-    group = (struct option_group){"", kind->options, config, NULL};
-    if (!(st = options_default(&set, err)) && !(st = options_from_json(&set, ours, err)))
-        st = network_new(out, kind, config, gradients, err);
-    options_release(&set);
-    free(config);
-    return st;
+    return st ? st : network_from_json(out, kind, ours, gradients, err);
 }
 
 enum status model_from_config(struct network **out, const char *kind, const json_t *config,

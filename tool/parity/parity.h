@@ -105,7 +105,9 @@ enum status report_json(const struct parity_report *r, FILE *out, struct error *
 enum { PARITY_PARTS = 4 };
 
 /* NAME.data.safetensors is the part "data" of the fixture NAME; NAME.safetensors and NAME.json are
- * the part "".  Exactly one of file and json is set. */
+ * the part "".  A folder with io.safetensors and model.safetensors is one fixture of these two
+ * parts, whatever else lies in it; its kind is the class that the model's configuration names.
+ * Exactly one of file and json is set. */
 struct parity_part {
     char *suffix, *path;
     struct safetensors *file;
@@ -118,6 +120,7 @@ struct parity_fixture {
     char *name;   /* folder and NAME as found: "dit/dit_class"                                  */
     char *kind;   /* what it says it is, or NULL                                                */
     char *broken; /* why it cannot be read, or NULL                                             */
+    char *folder; /* its path, of a fixture that is a folder (parts "io" and "model"), or NULL  */
     struct parity_part parts[PARITY_PARTS];
     int n_parts;
     struct parity_block *blocks;
@@ -206,6 +209,9 @@ struct parity_checker {
     X(unet_edm2)           \
     X(classifier)          \
     X(patchgan)            \
+    X(vae_kl)              \
+    X(vae_published)       \
+    X(vq)                  \
     X(train_dit)           \
     X(ddpm_learned_range)  \
     X(theory_schedulers)   \

@@ -28,9 +28,8 @@ static const struct parity_limit of_inputs = {.of_max = 1e-4};
 
 /* --- comparing ---------------------------------------------------------------------------- */
 
-/* All "act.*" of the file against what the network showed. */
-static enum status activations_compare(struct model_case *m, struct graph *g,
-                                       struct parity_report *r, const struct model_taps *taps)
+enum status model_activations_compare(struct model_case *m, struct graph *g,
+                                      struct parity_report *r, const struct model_taps *taps)
 {
     struct parity_array in, want;
     const char *name;
@@ -231,8 +230,8 @@ static const char *difference(struct model_case *m, const struct model_results *
     return NULL;
 }
 
-static enum status ways_compare(struct model_case *m, struct parity_report *r,
-                                const struct model_results *base)
+enum status model_ways_compare(struct model_case *m, struct parity_report *r,
+                               const struct model_results *base)
 {
     report_group(r, "equal bits");
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
@@ -242,7 +241,7 @@ static enum status ways_compare(struct model_case *m, struct parity_report *r,
         enum status st;
 
         if (!(st = graph_new(&g, ways[i].flags, ways[i].threads, m->err)))
-            st = model_case_run(m, g, &got, NULL);
+            st = m->run(m, g, &got, NULL);
         graph_free(g);
         if (st)
             return st;
@@ -363,35 +362,44 @@ static enum status all_compare(struct model_case *m, struct parity_report *r,
     if ((st = fixture_new(m->fixture, (void **)&taps, 1, sizeof(*taps), m->err)) ||
         (st = graph_new(&g, 0, options->threads, m->err)))
         return st;
-    if (!(st = model_case_run(m, g, &got, taps)))
-        st = activations_compare(m, g, r, taps);
+    if (!(st = m->run(m, g, &got, taps)))
+        st = model_activations_compare(m, g, r, taps);
     graph_free(g);
     if (st || (st = outputs_compare(m, r, &got)) ||
         (st = gradients_compare(r, m->fixture, m->net->params, got.grads, m->err)) ||
-        (st = ways_compare(m, r, &got)) || (st = guidance_compare(m, r, got.out, options)))
+        (st = model_ways_compare(m, r, &got)) || (st = guidance_compare(m, r, got.out, options)))
         return st;
     return dropping_compare(m, r);
+}
+
+enum status model_case_open(struct model_case *m, struct parity_report *r, struct parity_fixture *f,
+                            struct error *err)
+{
+    json_t *config = NULL;
+    enum status st;
+
+    *m = (struct model_case){.fixture = f,
+                             .data = fixture_part(f, "data"),
+                             .run = model_case_run,
+                             .err = err};
+    if (!(st = fixture_metadata(&config, m->data, "config", err)) &&
+        !(st = model_from_config(&m->net, f->kind, config, true, err)) &&
+        !(st = tables_compare(m, r)))
+        st = params_load(m->net->params, fixture_part(f, "weights")->file, "", PARAMS_ALL, NULL,
+                         err);
+    json_decref(config);
+    return st;
 }
 
 enum status model_case_compare(struct model_case *m, struct parity_report *r,
                                struct parity_fixture *f, const struct parity_options *options,
                                struct error *err)
 {
-    json_t *config = NULL;
     enum status st;
 
-    *m = (struct model_case){.fixture = f, .data = fixture_part(f, "data"), .err = err};
-    if ((st = fixture_metadata(&config, m->data, "config", err)) ||
-        (st = model_from_config(&m->net, f->kind, config, true, err)) ||
-        (st = tables_compare(m, r)) ||
-        (st = params_load(m->net->params, fixture_part(f, "weights")->file, "", PARAMS_ALL, NULL,
-                          err)) ||
-        (st = model_case_load(m)))
-        goto out;
-    st = all_compare(m, r, options);
-out:
-    json_decref(config);
-    return st;
+    if ((st = model_case_open(m, r, f, err)) || (st = model_case_load(m)))
+        return st;
+    return all_compare(m, r, options);
 }
 
 static enum status model_check(struct parity_report *r, struct parity_fixture *f,

@@ -137,12 +137,43 @@ out:
     return st;
 }
 
+static bool has_leaf(struct dirent *const *leaves, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(leaves[i]->d_name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The folder as one fixture: what goes into a model and comes out beside its weights. */
+static enum status whole_add(struct parity_fixtures *fixtures, const char *folder,
+                             const char *shown, struct error *err)
+{
+    static const char *const parts[] = {"io", "model"};
+    struct parity_fixture *f;
+    char leaf[32];
+    enum status st;
+
+    if ((st = fixture_add(fixtures, &f, shown, err)) || (st = mem_text(&f->folder, folder, err)))
+        return st;
+    for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
+        struct parity_part *part = &f->parts[f->n_parts++];
+
+        snprintf(leaf, sizeof(leaf), "%s.safetensors", parts[k]);
+        if ((st = mem_text(&part->suffix, parts[k], err)) ||
+            (st = join(&part->path, folder, leaf, err)))
+            return st;
+    }
+    return OK;
+}
+
 static enum status folder_add(struct parity_fixtures *fixtures, const char *folder,
                               const char *shown, int depth, struct error *err)
 {
     int64_t first = fixtures->n;
     struct dirent **leaves = NULL;
     enum status st = OK;
+    bool whole = false;
     int n;
 
     if (depth > SCAN_DEPTH)
@@ -151,8 +182,12 @@ static enum status folder_add(struct parity_fixtures *fixtures, const char *fold
     if (n < 0)
         return depth == 0 ? fail_errno(err, E_IO, "cannot read the folder %s", folder)
                           : broken_add(fixtures, shown, strerror(errno), err);
+    if (has_leaf(leaves, n, "io.safetensors") && has_leaf(leaves, n, "model.safetensors")) {
+        st = whole_add(fixtures, folder, shown, err);
+        whole = true;
+    }
     for (int i = 0; i < n; i++) {
-        if (!st && leaves[i]->d_name[0] != '.')
+        if (!st && !whole && leaves[i]->d_name[0] != '.')
             st = leaf_add(fixtures, first, folder, shown, leaves[i]->d_name, depth, err);
         free(leaves[i]);
     }
@@ -210,6 +245,7 @@ void fixtures_release(struct parity_fixtures *fixtures)
             free(f->parts[k].path);
         }
         free(f->name);
+        free(f->folder);
         free(f->kind);
         free(f->broken);
     }

@@ -1,0 +1,180 @@
+/*
+ * autoencoder.c - what every autoencoder offers, and its posterior
+ *
+ * Generation in pixels spends most of its work on what no eye sees.  An autoencoder takes that
+ * away: its latents are an eighth of the picture's side, and a generator of latents is fifty times
+ * cheaper (Rombach et al. 2022).  The latent is kept near a standard normal by a small penalty, for
+ * which the encoder names a distribution instead of a point; the log variance is clamped, since its
+ * exponential overflows where a random network errs.
+ *
+ * A latent model wants numbers of mean 0 and deviation 1, and the penalty is far too small to give
+ * them: so latents are shifted and scaled by measured constants on the way, which the autoencoder's
+ * configuration carries.  That is done to arrays and not on the tape: latents leave it anyway, for
+ * a file or for a solver, and the losses that train an autoencoder look at unscaled ones.
+ *
+ * The sizes that come from outside are refused by autoencoder_check_size before anything is
+ * recorded.  Cutting or padding a picture silently would shift what a latent means; who knows what
+ * the picture is for does it.
+ */
+#include "model/autoencoder.h"
+
+#include "ops/activation.h"
+#include "ops/basic.h"
+#include "ops/codebook.h"
+#include "ops/embedding.h"
+#include "ops/loss.h"
+
+#include <inttypes.h>
+
+static const double LOG_VARIANCE_LOW = -30, LOG_VARIANCE_HIGH = 20;
+
+const char *const autoencoder_halves_names[] = {"both", "encoder", "decoder", NULL};
+
+enum status autoencoder_check_size(const struct network *net, int64_t height, int64_t width,
+                                   struct error *err)
+{
+    int64_t factor = net->io.factor;
+
+    if (height > 0 && width > 0 && height % factor == 0 && width % factor == 0)
+        return OK;
+    return fail(err, E_ARG,
+                "a picture of %" PRId64 " x %" PRId64 " cannot be encoded: the %s makes it %" PRId64
+                " times smaller, and its sides must be multiples of that",
+                width, height, net->kind->name, factor);
+}
+
+struct tensor *autoencoder_encode(struct graph *g, const struct network *net, struct tensor *x)
+{
+    char s[SHAPE_TEXT];
+
+    MUST(net->kind->encode && net->io.has_encoder, "this %s has no encoder", net->kind->name);
+    MUST(x->shape.rank == 4 && x->shape.dim[1] % net->io.factor == 0 &&
+             x->shape.dim[2] % net->io.factor == 0 && x->shape.dim[3] == net->io.in_channels,
+         "%s cannot be encoded", shape_text(s, x->shape));
+    return net->kind->encode(g, net, x);
+}
+
+struct tensor *autoencoder_decode(struct graph *g, const struct network *net, struct tensor *z)
+{
+    char s[SHAPE_TEXT];
+
+    MUST(net->kind->decode && net->io.has_decoder, "this %s has no decoder", net->kind->name);
+    MUST(z->shape.rank == 4 && z->shape.dim[3] == net->io.latent_channels, "%s cannot be decoded",
+         shape_text(s, z->shape));
+    return net->kind->decode(g, net, z);
+}
+
+struct tensor *autoencoder_latents(struct graph *g, const struct network *net, struct tensor *code,
+                                   struct tensor *noise)
+{
+    if (!net->io.gaussian)
+        return code;
+    return noise ? posterior_sample(g, code, noise) : posterior_mean(g, code);
+}
+
+struct tensor *autoencoder_forward(struct graph *g, const struct network *net,
+                                   struct network_input in)
+{
+    struct tensor *z = in.x;
+
+    if (net->io.has_encoder)
+        z = autoencoder_encode(g, net, z);
+    if (net->io.has_encoder && net->io.has_decoder)
+        z = autoencoder_latents(g, net, z, NULL);
+    return net->io.has_decoder ? autoencoder_decode(g, net, z) : z;
+}
+
+/* --- scaling ------------------------------------------------------------------------------------
+ */
+
+enum status autoencoder_check_scaling(const char *kind, const struct network_io *io,
+                                      struct error *err)
+{
+    if ((io->scale->n != 1 && io->scale->n != io->latent_channels) ||
+        (io->shift->n != 1 && io->shift->n != io->latent_channels))
+        return fail(err, E_ARG,
+                    "%s.scale, %s.shift: %d and %d numbers for %" PRId64
+                    " channels of the latents: one, or one each",
+                    kind, kind, io->scale->n, io->shift->n, io->latent_channels);
+    return OK;
+}
+
+static double of_channel(const struct real_list *list, int64_t channel)
+{
+    return list->at[list->n == 1 ? 0 : channel];
+}
+
+void latents_scale(const struct network *net, float *z, int64_t n)
+{
+    int64_t C = net->io.latent_channels;
+
+    for (int64_t c = 0; c < C; c++) {
+        double scale = of_channel(net->io.scale, c), shift = of_channel(net->io.shift, c);
+
+        for (int64_t i = 0; i < n; i++)
+            z[i * C + c] = (float)(((double)z[i * C + c] - shift) * scale);
+    }
+}
+
+void latents_unscale(const struct network *net, float *z, int64_t n)
+{
+    int64_t C = net->io.latent_channels;
+
+    for (int64_t c = 0; c < C; c++) {
+        double scale = of_channel(net->io.scale, c), shift = of_channel(net->io.shift, c);
+
+        for (int64_t i = 0; i < n; i++)
+            z[i * C + c] = (float)((double)z[i * C + c] / scale + shift);
+    }
+}
+
+/* --- the posterior ------------------------------------------------------------------------------
+ */
+
+struct tensor *posterior_mean(struct graph *g, struct tensor *moments)
+{
+    return op_slice(g, moments, 0, shape_last(moments->shape) / 2);
+}
+
+struct tensor *posterior_log_variance(struct graph *g, struct tensor *moments)
+{
+    int64_t C = shape_last(moments->shape) / 2;
+
+    return op_clamp(g, op_slice(g, moments, C, C), LOG_VARIANCE_LOW, LOG_VARIANCE_HIGH);
+}
+
+struct tensor *posterior_sample(struct graph *g, struct tensor *moments, struct tensor *noise)
+{
+    struct tensor *half = op_affine(g, posterior_log_variance(g, moments), 0.5, 0);
+
+    return op_add(g, posterior_mean(g, moments), op_mul(g, op_exp(g, half), noise));
+}
+
+struct tensor *posterior_kl(struct graph *g, struct tensor *moments)
+{
+    struct tensor *mean = posterior_mean(g, moments), *log_variance, *kl;
+    int64_t N = mean->shape.dim[0], n = shape_count(mean->shape);
+
+    log_variance = posterior_log_variance(g, moments);
+    kl = op_sub(g, op_exp(g, log_variance), log_variance);
+    kl = op_affine(g, op_add(g, op_mul(g, mean, mean), kl), 0.5, -0.5);
+    kl = op_reshape(g, kl, SHAPE(N, N ? n / N : 0, 1));
+    return op_reshape(g, op_sum_inner(g, kl), SHAPE(N));
+}
+
+/* --- discrete codes -----------------------------------------------------------------------------
+ */
+
+struct quantised quantise(struct graph *g, struct tensor *z, struct tensor *codebook, double beta)
+{
+    struct quantised q;
+    struct tensor *code, *moves_code, *moves_z;
+
+    q.numbers = op_nearest(g, z, codebook);
+    code = op_reshape(g, op_embedding(g, codebook, q.numbers), z->shape);
+    moves_code = op_mse(g, code, op_detach(g, z));
+    moves_z = op_mse(g, z, op_detach(g, code));
+    q.loss = op_mix(g, moves_code, moves_z, 1, beta);
+    q.codes = op_straight_through(g, code, z);
+    return q;
+}

@@ -1,0 +1,80 @@
+/*
+ * autoencoder.h - pictures to latents and back: what every autoencoder offers, and its posterior
+ *
+ * Pictures are [N, H, W, C] with values in -1 .. 1, latents [N, h, w, io.latent_channels] with
+ * H = io.factor h and W = io.factor w.  A network is an autoencoder when io.factor is not 0.
+ *
+ *     picture --encode--> code --autoencoder_latents--> latent --decode--> picture
+ *                                                         |  ^
+ *                                            latents_scale|  |latents_unscale
+ *                                                         v  |
+ *                                               what a latent model sees
+ *
+ * The code is the latent itself, or, where io.gaussian, the moments of a normal distribution: means
+ * and then log variances, twice the channels.  Kingma and Welling 2014.
+ */
+#ifndef IMGEN_MODEL_AUTOENCODER_H
+#define IMGEN_MODEL_AUTOENCODER_H
+
+#include "model/network.h"
+
+/* Which half of an autoencoder a network has: previews and sampling need no encoder. */
+enum autoencoder_halves {
+    HALVES_BOTH,
+    HALVES_ENCODER,
+    HALVES_DECODER,
+};
+extern const char *const autoencoder_halves_names[];
+
+/* E_ARG unless pictures of this height and width can be encoded: both a multiple of the factor, so
+ * that no pixel is lost in silence. */
+enum status autoencoder_check_size(const struct network *net, int64_t height, int64_t width,
+                                   struct error *err);
+
+/* Record a half.  x [N, H, W, C] of a size that autoencoder_check_size accepts -> the code;
+ * z [N, h, w, latent_channels], not scaled, any size -> pictures, not clamped to -1 .. 1.  The
+ * network must have that half. */
+struct tensor *autoencoder_encode(struct graph *g, const struct network *net, struct tensor *x);
+struct tensor *autoencoder_decode(struct graph *g, const struct network *net, struct tensor *z);
+
+/* Record the latent of a code: of a normal distribution a sample, mean + deviation noise, or with
+ * noise NULL its mean; else the code.  noise: of the latent's shape, standard normal. */
+struct tensor *autoencoder_latents(struct graph *g, const struct network *net, struct tensor *code,
+                                   struct tensor *noise);
+
+/* For kinds: what forward is, decode(mean of encode(x)), or the one half there is. */
+struct tensor *autoencoder_forward(struct graph *g, const struct network *net,
+                                   struct network_input in);
+
+/* Of scale and shift of a configuration: one number, or one a channel; no scale is 0.  E_ARG. */
+enum status autoencoder_check_scaling(const char *kind, const struct network_io *io,
+                                      struct error *err);
+
+/* In place, n rows of latent_channels: z = (z - shift) scale, and back.  (architectures.md 3.3) */
+void latents_scale(const struct network *net, float *z, int64_t n);
+void latents_unscale(const struct network *net, float *z, int64_t n);
+
+/* --- the posterior: moments [N, ..., 2 C] -------------------------------------------------------
+ */
+
+struct tensor *posterior_mean(struct graph *g, struct tensor *moments);
+/* Held to -30 .. 20, without slope beyond. */
+struct tensor *posterior_log_variance(struct graph *g, struct tensor *moments);
+/* mean + exp(log variance / 2) noise;  noise [N, ..., C]. */
+struct tensor *posterior_sample(struct graph *g, struct tensor *moments, struct tensor *noise);
+/* KL(N(mean, variance) || N(0, 1)) of each sample, [N]:
+ * sum (mean^2 + variance - 1 - log variance) / 2, in nats. */
+struct tensor *posterior_kl(struct graph *g, struct tensor *moments);
+
+/* --- discrete codes -----------------------------------------------------------------------------
+ */
+
+struct quantised {
+    struct tensor *codes; /* rows of the codebook, of z's shape; z's in the backward             */
+    struct tensor *numbers; /* which rows: int32 [N h w], in the order (n, y, x) */
+    struct tensor *loss;    /* [1]: mean |sg(z) - e|^2 + beta mean |sg(e) - z|^2, the first moves
+                               the codes, the second the encoder (van den Oord et al. 2017, (3))   */
+};
+struct quantised quantise(struct graph *g, struct tensor *z, struct tensor *codebook, double beta);
+
+#endif
