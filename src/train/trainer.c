@@ -1,33 +1,22 @@
 /*
  * trainer.c - a training run
  *
- *     batch from the loader -> times, noise, dropped labels -> x_t and target    (host, by sample
- * number) network forward, loss (criterion.c), adjoints                              (one tape)
- *     norm, clip, AdamW, average                                                  (flat arrays)
- *
- * Sample k of a run is the k-th ever drawn, and everything random about it is a function of the
- * seed and k.  A run's state is therefore four arrays and the step, and a resumed run continues
- * with the bits of the uncut one.
+ * Around the steps (trainer_step.c): what is set up before them and told, saved, drawn and
+ * evaluated between them.  Since all that is random about a sample is a function of the seed and
+ * its number, a run's state is four arrays and the step, and a resumed run continues with the bits
+ * of the uncut one.
  *
  * theory.md 1.5 and 3.6; Lipman et al. 2023, "Flow matching for generative modeling"; Ho and
  * Salimans 2022, "Classifier-free diffusion guidance".
  */
 #include "train/trainer.h"
 
+#include "train/trainer_parts.h"
+
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "data/loader.h"
-#include "diffusion/loss.h"
-#include "ops/dropout.h"
 #include "ops/loss.h"
-#include "train/adamw.h"
-#include "train/checkpoint.h"
-#include "train/classify.h"
-#include "train/criterion.h"
-#include "train/evaluate.h"
-#include "train/log.h"
-#include "train/power_ema.h"
 #include "train/report.h"
 #include "train/sheet.h"
 
@@ -39,36 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* Seconds by part, for the log. */
-struct clock_parts {
-    double data, network, update, start;
-};
-
-struct trainer {
-    const struct train_request *r;
-    struct train_options options;
-    struct dataset *data;
-    struct loader *loader;
-    struct graph *graph;
-    struct flow_task task;
-    struct flow_batch batch;
-    struct criterion criterion;
-    const float *pixels; /* of the batch */
-    struct train_state state;
-    char *config;
-    float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
-    struct train_log log;
-    struct evaluation *evaluation; /* or NULL */
-    struct footprint memory;
-    int64_t program_bytes, memory_limit;
-    struct clock_parts parts;
-    const struct eval_losses *evaluated; /* while that is told */
-    double right;                        /* of the last one, a classifier's */
-    double loss, gradient_norm, mean_loss, logged_loss;
-    int64_t logged_steps, first_step;
-    double began;
-};
 
 /* --- setting up ---------------------------------------------------------------------------------
  */
@@ -207,8 +166,6 @@ static void tear_down(struct trainer *t)
 /* --- memory -------------------------------------------------------------------------------------
  */
 
-static struct tensor *record_loss(struct trainer *t);
-
 static struct sheet_request sheet_of(const struct trainer *t)
 {
     return (struct sheet_request){
@@ -222,7 +179,7 @@ static struct sheet_request sheet_of(const struct trainer *t)
 
 static void record_step(void *self)
 {
-    record_loss(self);
+    trainer_record(self);
 }
 
 /* Sheets and evaluations; what a sheet takes beside the graph goes into the footprint at once. */
@@ -271,156 +228,6 @@ static enum status plan_memory(struct trainer *t, struct error *err)
     return footprint_find(&t->memory, &task, err);
 }
 
-/* --- a step -------------------------------------------------------------------------------------
- */
-
-/* Every label must be one that the network has; unlabelled pictures were given the null label. */
-static enum status check_drawn(const struct trainer *t, int64_t first, struct error *err)
-{
-    const struct network_io *io = &t->state.model->network->io;
-    const struct flow_batch *b = &t->batch;
-
-    if (io->classifies)
-        return classify_check(b->label, b->rows, io->n_classes, first, err);
-    for (int64_t i = 0; io->n_labels && i < b->rows; i++)
-        if (b->label[i] < 0 || b->label[i] >= io->n_labels)
-            return fail(err, E_ARG,
-                        "sample %" PRId64 " is a picture without a label, and the network has no "
-                        "null class for it",
-                        first + i);
-    return OK;
-}
-
-/* Record the loss of the batch and its adjoints. */
-static struct tensor *record_loss(struct trainer *t)
-{
-    const struct network *net = t->state.model->network;
-    struct shape shape = SHAPE(t->batch.rows, net->io.height, net->io.width, net->io.in_channels);
-    struct graph *g = t->graph;
-    struct network_input in = {0};
-    struct tensor *y, *loss;
-
-    graph_reset(g);
-    in.x = graph_input(g, shape, t->batch.x);
-    in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.time);
-    in.y = net->io.n_labels ? graph_input_i32(g, SHAPE(t->batch.rows), t->batch.label) : NULL;
-    in.drop = graph_input_i32(g, SHAPE(t->batch.rows, DROP_WORDS), t->batch.drop);
-    y = network_forward(g, net, in);
-    loss = net->io.classifies ? classify_loss(g, y, t->batch.label)
-                              : criterion_record(g, &t->criterion, &t->batch, y, t->pixels);
-    graph_backward(g, loss);
-    graph_keep(g, loss);
-    return loss;
-}
-
-static enum status draw_batch(struct trainer *t, struct error *err)
-{
-    struct batch b;
-    double start = clock_seconds();
-    enum status st;
-
-    if ((st = loader_next(t->loader, &b, err)))
-        return st;
-    st = flow_batch_draw(&t->batch, &t->task, b.pixels, b.labels, (uint64_t)b.first_sample, err);
-    if (!st)
-        st = check_drawn(t, b.first_sample, err);
-    criterion_draw(&t->criterion, &t->batch);
-    t->pixels = b.pixels;
-    t->parts.data += clock_seconds() - start;
-    return st;
-}
-
-/* One batch: its loss is added to *loss, its gradients lie in the parameters' own array. */
-static enum status run_batch(struct trainer *t, double *loss, struct error *err)
-{
-    struct tensor *value;
-    double start;
-    float one;
-    enum status st;
-
-    if ((st = draw_batch(t, err)))
-        return st;
-    start = clock_seconds();
-    value = record_loss(t);
-    if ((st = graph_run(t->graph, err)))
-        return st;
-    graph_read(t->graph, value, &one);
-    *loss += (double)one / (double)t->options.accumulate;
-    t->parts.network += clock_seconds() - start;
-    return OK;
-}
-
-static void add_gradients(float *total, const float *g, int64_t n, float scale, bool first)
-{
-#pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < n; i++)
-        total[i] = (first ? 0 : total[i]) + scale * g[i];
-}
-
-static enum status check_finite(const struct trainer *t, struct error *err)
-{
-    if (isfinite(t->loss) && isfinite(t->gradient_norm))
-        return OK;
-    return fail(err, E_NOT_FINITE,
-                "step %" PRId64 ": the loss is %g and the gradient's norm %g; the weights of step "
-                "%" PRId64 " were the last good ones (a smaller train.learning_rate may help)",
-                t->state.model->step + 1, t->loss, t->gradient_norm, t->state.model->step);
-}
-
-/* Decay of the average in step s, from 0. */
-static double average_decay(const struct train_options *o, int64_t s)
-{
-    if (o->ema_width > 0)
-        return power_ema_decay(power_ema_exponent(o->ema_width), s + 1);
-    return ema_decay(o->ema, s);
-}
-
-static struct adamw constants(const struct trainer *t)
-{
-    const struct train_options *o = &t->options;
-    int64_t s = t->state.model->step;
-
-    return (struct adamw){
-        .lr = o->learning_rate *
-              rate_at((enum rate_kind)o->schedule, s, o->steps, o->warmup, o->final_rate),
-        .beta1 = o->beta1,
-        .beta2 = o->beta2,
-        .eps = o->adam_eps,
-        .weight_decay = o->weight_decay,
-        .clip = o->clip,
-        .ema = average_decay(o, s),
-        .step = s + 1,
-    };
-}
-
-static enum status take_step(struct trainer *t, struct error *err)
-{
-    struct params *params = t->state.model->network->params;
-    int64_t n = params_n_trained(params);
-    float *gradient = t->total ? t->total : params_grads(params);
-    struct adamw a = constants(t);
-    double start;
-    enum status st;
-
-    t->loss = 0;
-    for (int64_t k = 0; k < t->options.accumulate; k++) {
-        if ((st = run_batch(t, &t->loss, err)))
-            return st;
-        if (t->total)
-            add_gradients(t->total, params_grads(params), n, 1 / (float)t->options.accumulate, !k);
-    }
-    start = clock_seconds();
-    t->gradient_norm = gradient_norm(gradient, n);
-    if ((st = check_finite(t, err)))
-        return st;
-    adamw_step(params_values(params), t->state.m, t->state.v, t->state.average, gradient, n,
-               t->gradient_norm, &a);
-    params_force_units(params);
-    t->state.model->step++;
-    t->parts.update += clock_seconds() - start;
-    return OK;
-}
-
 /* --- around the steps ---------------------------------------------------------------------------
  */
 
@@ -435,7 +242,7 @@ static bool tell(struct trainer *t, enum train_event_kind kind, const char *path
         .loss = t->loss,
         .mean_loss = t->mean_loss,
         .gradient_norm = t->gradient_norm,
-        .learning_rate = constants(t).lr,
+        .learning_rate = trainer_constants(t).lr,
         .steps_per_s = rate,
         .seconds_left = rate > 0 ? (double)(t->options.steps - t->state.model->step) / rate : 0,
         .path = path,
@@ -454,7 +261,7 @@ static enum status write_log(struct trainer *t, struct error *err)
         .step = t->state.model->step,
         .loss = t->logged_loss / n,
         .gradient_norm = t->gradient_norm,
-        .learning_rate = constants(t).lr,
+        .learning_rate = trainer_constants(t).lr,
         .steps_per_s = n / all,
         .data_s = t->parts.data / n,
         .network_s = t->parts.network / n,
@@ -647,7 +454,7 @@ static enum status run_steps(struct trainer *t, struct error *err)
     t->began = t->parts.start = clock_seconds();
     tell(t, TRAIN_STARTED, from);
     while (t->state.model->step < t->options.steps)
-        if ((st = take_step(t, err)) || (st = after_step(t, err)))
+        if ((st = trainer_step(t, err)) || (st = after_step(t, err)))
             return st;
     return finish(t, err);
 }
@@ -679,7 +486,7 @@ static enum status probe(struct trainer *t, struct train_plan *out, struct error
 
     for (int k = 0; k < 3; k++) {
         start = clock_seconds();
-        if ((st = take_step(t, err)))
+        if ((st = trainer_step(t, err)))
             return st;
         second[k] = clock_seconds() - start;
     }

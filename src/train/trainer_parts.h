@@ -1,0 +1,56 @@
+/*
+ * trainer_parts.h - the state of a run, for the files that make it up
+ */
+#ifndef IMGEN_TRAIN_TRAINER_PARTS_H
+#define IMGEN_TRAIN_TRAINER_PARTS_H
+
+#include "data/loader.h"
+#include "diffusion/loss.h"
+#include "train/adamw.h"
+#include "train/checkpoint.h"
+#include "train/criterion.h"
+#include "train/evaluate.h"
+#include "train/log.h"
+#include "train/trainer.h"
+
+/* Seconds by part, for the log. */
+struct clock_parts {
+    double data, network, update, start;
+};
+
+struct trainer {
+    const struct train_request *r;
+    struct train_options options;
+    struct dataset *data;
+    struct loader *loader;
+    struct graph *graph;
+    struct flow_task task;
+    struct flow_batch batch;
+    struct criterion criterion;
+    const float *pixels; /* of the batch */
+    struct train_state state;
+    char *config;
+    float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
+    struct train_log log;
+    struct evaluation *evaluation; /* or NULL */
+    struct footprint memory;
+    int64_t program_bytes, memory_limit;
+    struct clock_parts parts;
+    const struct eval_losses *evaluated; /* while that is told */
+    double right;                        /* of the last one, a classifier's */
+    double loss, gradient_norm, mean_loss, logged_loss;
+    int64_t logged_steps, first_step;
+    double began;
+};
+
+/* trainer_step.c.  Record the loss of the batch, whatever it holds, and its adjoints. */
+struct tensor *trainer_record(struct trainer *t);
+
+/* What the optimizer does in the step that comes. */
+struct adamw trainer_constants(const struct trainer *t);
+
+/* A step: t->loss, t->gradient_norm and the parts of its time are told.  E_NOT_FINITE leaves the
+ * weights as they were. */
+enum status trainer_step(struct trainer *t, struct error *err);
+
+#endif

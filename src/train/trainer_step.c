@@ -1,0 +1,166 @@
+/*
+ * trainer_step.c - one step of a training run
+ *
+ *     batch from the loader -> times, noise, dropped labels -> x_t and target    on the host, by
+ *                                                                                sample number
+ *     network forward, loss (criterion.c), adjoints                              on one tape
+ *     norm, clip, AdamW, average                                                 on flat arrays
+ *
+ * Sample k of a run is the k-th ever drawn, and everything random about it is a function of the
+ * seed and k; so batches may be cut and added up as memory wants.
+ */
+#include "train/trainer_parts.h"
+
+#include "base/clock.h"
+#include "ops/dropout.h"
+#include "train/classify.h"
+#include "train/power_ema.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+/* Every label must be one that the network has; unlabelled pictures were given the null label. */
+static enum status check_drawn(const struct trainer *t, int64_t first, struct error *err)
+{
+    const struct network_io *io = &t->state.model->network->io;
+    const struct flow_batch *b = &t->batch;
+
+    if (io->classifies)
+        return classify_check(b->label, b->rows, io->n_classes, first, err);
+    for (int64_t i = 0; io->n_labels && i < b->rows; i++)
+        if (b->label[i] < 0 || b->label[i] >= io->n_labels)
+            return fail(err, E_ARG,
+                        "sample %" PRId64 " is a picture without a label, and the network has no "
+                        "null class for it",
+                        first + i);
+    return OK;
+}
+
+struct tensor *trainer_record(struct trainer *t)
+{
+    const struct network *net = t->state.model->network;
+    struct shape shape = SHAPE(t->batch.rows, net->io.height, net->io.width, net->io.in_channels);
+    struct graph *g = t->graph;
+    struct network_input in = {0};
+    struct tensor *y, *loss;
+
+    graph_reset(g);
+    in.x = graph_input(g, shape, t->batch.x);
+    in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.time);
+    in.y = net->io.n_labels ? graph_input_i32(g, SHAPE(t->batch.rows), t->batch.label) : NULL;
+    in.drop = graph_input_i32(g, SHAPE(t->batch.rows, DROP_WORDS), t->batch.drop);
+    y = network_forward(g, net, in);
+    loss = net->io.classifies ? classify_loss(g, y, t->batch.label)
+                              : criterion_record(g, &t->criterion, &t->batch, y, t->pixels);
+    graph_backward(g, loss);
+    graph_keep(g, loss);
+    return loss;
+}
+
+static enum status draw_batch(struct trainer *t, struct error *err)
+{
+    struct batch b;
+    double start = clock_seconds();
+    enum status st;
+
+    if ((st = loader_next(t->loader, &b, err)))
+        return st;
+    st = flow_batch_draw(&t->batch, &t->task, b.pixels, b.labels, (uint64_t)b.first_sample, err);
+    if (!st)
+        st = check_drawn(t, b.first_sample, err);
+    criterion_draw(&t->criterion, &t->batch);
+    t->pixels = b.pixels;
+    t->parts.data += clock_seconds() - start;
+    return st;
+}
+
+/* One batch: its loss is added to *loss, its gradients lie in the parameters' own array. */
+static enum status run_batch(struct trainer *t, double *loss, struct error *err)
+{
+    struct tensor *value;
+    double start;
+    float one;
+    enum status st;
+
+    if ((st = draw_batch(t, err)))
+        return st;
+    start = clock_seconds();
+    value = trainer_record(t);
+    if ((st = graph_run(t->graph, err)))
+        return st;
+    graph_read(t->graph, value, &one);
+    *loss += (double)one / (double)t->options.accumulate;
+    t->parts.network += clock_seconds() - start;
+    return OK;
+}
+
+static void add_gradients(float *total, const float *g, int64_t n, float scale, bool first)
+{
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        total[i] = (first ? 0 : total[i]) + scale * g[i];
+}
+
+static enum status check_finite(const struct trainer *t, struct error *err)
+{
+    if (isfinite(t->loss) && isfinite(t->gradient_norm))
+        return OK;
+    return fail(err, E_NOT_FINITE,
+                "step %" PRId64 ": the loss is %g and the gradient's norm %g; the weights of step "
+                "%" PRId64 " were the last good ones (a smaller train.learning_rate may help)",
+                t->state.model->step + 1, t->loss, t->gradient_norm, t->state.model->step);
+}
+
+/* Decay of the average in step s, from 0. */
+static double average_decay(const struct train_options *o, int64_t s)
+{
+    if (o->ema_width > 0)
+        return power_ema_decay(power_ema_exponent(o->ema_width), s + 1);
+    return ema_decay(o->ema, s);
+}
+
+struct adamw trainer_constants(const struct trainer *t)
+{
+    const struct train_options *o = &t->options;
+    int64_t s = t->state.model->step;
+
+    return (struct adamw){
+        .lr = o->learning_rate *
+              rate_at((enum rate_kind)o->schedule, s, o->steps, o->warmup, o->final_rate),
+        .beta1 = o->beta1,
+        .beta2 = o->beta2,
+        .eps = o->adam_eps,
+        .weight_decay = o->weight_decay,
+        .clip = o->clip,
+        .ema = average_decay(o, s),
+        .step = s + 1,
+    };
+}
+
+enum status trainer_step(struct trainer *t, struct error *err)
+{
+    struct params *params = t->state.model->network->params;
+    int64_t n = params_n_trained(params);
+    float *gradient = t->total ? t->total : params_grads(params);
+    struct adamw a = trainer_constants(t);
+    double start;
+    enum status st;
+
+    t->loss = 0;
+    for (int64_t k = 0; k < t->options.accumulate; k++) {
+        if ((st = run_batch(t, &t->loss, err)))
+            return st;
+        if (t->total)
+            add_gradients(t->total, params_grads(params), n, 1 / (float)t->options.accumulate, !k);
+    }
+    start = clock_seconds();
+    t->gradient_norm = gradient_norm(gradient, n);
+    if ((st = check_finite(t, err)))
+        return st;
+    adamw_step(params_values(params), t->state.m, t->state.v, t->state.average, gradient, n,
+               t->gradient_norm, &a);
+    params_force_units(params);
+    t->state.model->step++;
+    t->parts.update += clock_seconds() - start;
+    return OK;
+}
