@@ -67,23 +67,28 @@ static const struct time_kind time_uniform = {
     .ends = uniform_ends,
 };
 
-const struct option logit_normal_options[] = {
-    {.name = "mean",
-     .help = "mean of log(t / (1 - t)); below 0 favours noise",
-     .type = OPTION_REAL,
-     .offset = LOGIT_MEAN * sizeof(double),
-     .fallback = "0",
-     .lo = -10,
-     .hi = 10},
-    {.name = "std",
-     .help = "its standard deviation",
-     .type = OPTION_REAL,
-     .offset = LOGIT_STD * sizeof(double),
-     .fallback = "1",
-     .lo = 0.01,
-     .hi = 10},
-    {0},
-};
+/* Rows of a law whose logarithm is normal: what it is the mean of, and the two values. */
+#define LOG_NORMAL_ROWS(of, usual_mean, usual_std) \
+    {                                              \
+        {.name = "mean",                           \
+         .help = of,                               \
+         .type = OPTION_REAL,                      \
+         .offset = LOGIT_MEAN * sizeof(double),    \
+         .fallback = usual_mean,                   \
+         .lo = -10,                                \
+         .hi = 10},                                \
+            {.name = "std",                        \
+             .help = "its standard deviation",     \
+             .type = OPTION_REAL,                  \
+             .offset = LOGIT_STD * sizeof(double), \
+             .fallback = usual_std,                \
+             .lo = 0.01,                           \
+             .hi = 10},                            \
+            {0},                                   \
+    }
+
+const struct option logit_normal_options[] =
+    LOG_NORMAL_ROWS("mean of log(t / (1 - t)); below 0 favours noise", "0", "1");
 
 static double logit_normal_draw(const double *values, const struct path *path, struct rng *r)
 {
@@ -152,23 +157,8 @@ static const struct time_kind time_cosmap = {
     .ends = whole_ends,
 };
 
-static const struct option log_normal_options[] = {
-    {.name = "mean",
-     .help = "mean of log(beta / alpha); above 0 favours noise",
-     .type = OPTION_REAL,
-     .offset = LOGIT_MEAN * sizeof(double),
-     .fallback = "-1.2",
-     .lo = -10,
-     .hi = 10},
-    {.name = "std",
-     .help = "its standard deviation",
-     .type = OPTION_REAL,
-     .offset = LOGIT_STD * sizeof(double),
-     .fallback = "1.2",
-     .lo = 0.01,
-     .hi = 10},
-    {0},
-};
+static const struct option log_normal_options[] =
+    LOG_NORMAL_ROWS("mean of log(beta / alpha); above 0 favours noise", "-1.2", "1.2");
 
 static double log_normal_draw(const double *values, const struct path *path, struct rng *r)
 {

@@ -57,6 +57,28 @@ void cloud_noisy(double *x, double *z, double *eps, int32_t *label, int64_t n, c
     }
 }
 
+enum status cloud_pair_new(struct cloud_pair *p, int64_t n, struct error *err)
+{
+    enum status st;
+
+    p->n = n;
+    if ((st = mem_new((void **)&p->fresh, 2 * (uint64_t)n, sizeof(double), "points", err)))
+        return st;
+    return mem_new((void **)&p->again, 2 * (uint64_t)n, sizeof(double), "points", err);
+}
+
+void cloud_pair_draw(struct cloud_pair *p, const struct law *l, int32_t y, uint64_t seed)
+{
+    cloud_draw(p->fresh, NULL, p->n, l, y, seed, CLOUD_EXACT, 0);
+    cloud_draw(p->again, NULL, p->n, l, y, seed, CLOUD_AGAIN, 0);
+}
+
+void cloud_pair_release(struct cloud_pair *p)
+{
+    free(p->fresh);
+    free(p->again);
+}
+
 struct cloud_run cloud_run_plain(const struct path *path, const char *sampler, int steps)
 {
     struct cloud_run run = {.path = *path, .steps = steps, .t1 = 1, .w = 1};

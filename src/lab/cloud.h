@@ -18,6 +18,16 @@ void cloud_draw(double *x, int32_t *label, int64_t n, const struct law *l, int32
 void cloud_noisy(double *x, double *z, double *eps, int32_t *label, int64_t n, const struct law *l,
                  const struct path_coefs *c, int32_t y, uint64_t seed, enum cloud_set set);
 
+/* Two sets of n fresh points of a law, [n, 2] each: what is carried is held against the first, and
+ * the distance between the two is what chance alone gives. */
+struct cloud_pair {
+    double *fresh, *again;
+    int64_t n;
+};
+enum status cloud_pair_new(struct cloud_pair *p, int64_t n, struct error *err);
+void cloud_pair_draw(struct cloud_pair *p, const struct law *l, int32_t y, uint64_t seed);
+void cloud_pair_release(struct cloud_pair *p);
+
 /* A run of a solver on points of one label. */
 struct cloud_run {
     const struct sampler *sampler;

@@ -44,7 +44,8 @@ static const struct option rows[] = {
 struct work {
     struct law law;
     struct path path;
-    double *x, *trace, *fresh, *again;
+    struct cloud_pair law_points;
+    double *x, *trace;
 };
 
 static enum status make_work(struct work *w, const struct ode *o, struct error *err)
@@ -55,8 +56,7 @@ static enum status make_work(struct work *w, const struct ode *o, struct error *
     if ((st = study_open(&w->law, &w->path, &o->setup, err)) ||
         (st = law_check_label(&w->law, o->label, err)) ||
         (st = mem_new((void **)&w->x, n, sizeof(double), "points", err)) ||
-        (st = mem_new((void **)&w->fresh, n, sizeof(double), "points", err)) ||
-        (st = mem_new((void **)&w->again, n, sizeof(double), "points", err)))
+        (st = cloud_pair_new(&w->law_points, o->points, err)))
         return st;
     return mem_new((void **)&w->trace, n * (uint64_t)(o->steps + 1), sizeof(double), "trajectories",
                    err);
@@ -67,8 +67,7 @@ static void free_work(struct work *w)
     law_release(&w->law);
     free(w->x);
     free(w->trace);
-    free(w->fresh);
-    free(w->again);
+    cloud_pair_release(&w->law_points);
 }
 
 static enum status measure(struct lab *lab, const struct work *w, const struct ode *o,
@@ -77,8 +76,9 @@ static enum status measure(struct lab *lab, const struct work *w, const struct o
     struct distance found, floor;
     enum status st;
 
-    if ((st = distance_between(&found, w->x, w->fresh, o->points, lab->threads, err)) ||
-        (st = distance_between(&floor, w->again, w->fresh, o->points, lab->threads, err)))
+    if ((st = distance_between(&found, w->x, w->law_points.fresh, o->points, lab->threads, err)) ||
+        (st = distance_between(&floor, w->law_points.again, w->law_points.fresh, o->points,
+                               lab->threads, err)))
         return st;
     findings_value(&lab->findings, "sliced_wasserstein", found.sliced,
                    "distance of the end points from fresh points of the law");
@@ -139,8 +139,7 @@ static enum status carry(struct lab *lab, struct work *w, const struct ode *o, s
     run.trace = w->trace;
     cloud_noisy(w->x, NULL, NULL, NULL, o->points, &w->law, &start, exact, o->setup.seed,
                 CLOUD_START);
-    cloud_draw(w->fresh, NULL, o->points, &w->law, exact, o->setup.seed, CLOUD_EXACT, 0);
-    cloud_draw(w->again, NULL, o->points, &w->law, exact, o->setup.seed, CLOUD_AGAIN, 0);
+    cloud_pair_draw(&w->law_points, &w->law, exact, o->setup.seed);
     return cloud_carry_exactly(w->x, o->points, &run, &w->law, y, lab, err);
 }
 

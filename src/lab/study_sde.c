@@ -58,7 +58,8 @@ enum { WAYS = 12 };
 struct work {
     struct law law;
     struct path path;
-    double *x, *trace, *fresh, *again;
+    struct cloud_pair law_points;
+    double *x, *trace;
     struct distance floor, found[8];
 };
 
@@ -75,8 +76,7 @@ static enum status make_work(struct work *w, const struct sde *o, struct error *
         (st = law_check_label(&w->law, o->label, err)) ||
         (st = mem_new((void **)&w->x, (uint64_t)o->strengths.n, n * sizeof(double), "points",
                       err)) ||
-        (st = mem_new((void **)&w->fresh, n, sizeof(double), "points", err)) ||
-        (st = mem_new((void **)&w->again, n, sizeof(double), "points", err)))
+        (st = cloud_pair_new(&w->law_points, o->points, err)))
         return st;
     return mem_new((void **)&w->trace, n * (uint64_t)(o->steps + 1), sizeof(double), "trajectories",
                    err);
@@ -87,8 +87,7 @@ static void free_work(struct work *w)
     law_release(&w->law);
     free(w->x);
     free(w->trace);
-    free(w->fresh);
-    free(w->again);
+    cloud_pair_release(&w->law_points);
 }
 
 static enum status draw_column(struct lab *lab, const struct work *w, const struct sde *o, int k,
@@ -125,7 +124,7 @@ static enum status carry(struct lab *lab, struct work *w, const struct sde *o, i
     if ((st = cloud_carry_exactly(x, o->points, &run, &w->law, (int32_t)o->label, lab, err)) ||
         (st = draw_column(lab, w, o, k, err)))
         return st;
-    return distance_between(&w->found[k], x, w->fresh, o->points, lab->threads, err);
+    return distance_between(&w->found[k], x, w->law_points.fresh, o->points, lab->threads, err);
 }
 
 static void report(struct lab *lab, const struct work *w, const struct sde *o)
@@ -169,9 +168,9 @@ static enum status study(struct lab *lab, struct work *w, const struct sde *o, s
     int32_t exact = o->w == 0 ? LAW_ANY : (int32_t)o->label;
     enum status st = OK;
 
-    cloud_draw(w->fresh, NULL, o->points, &w->law, exact, o->setup.seed, CLOUD_EXACT, 0);
-    cloud_draw(w->again, NULL, o->points, &w->law, exact, o->setup.seed, CLOUD_AGAIN, 0);
-    if ((st = distance_between(&w->floor, w->again, w->fresh, o->points, lab->threads, err)))
+    cloud_pair_draw(&w->law_points, &w->law, exact, o->setup.seed);
+    if ((st = distance_between(&w->floor, w->law_points.again, w->law_points.fresh, o->points,
+                               lab->threads, err)))
         return st;
     figure_row(lab->findings.figure, 0.85 * DRAW_PLANE);
     for (int k = 0; k < o->strengths.n && !st; k++)

@@ -74,7 +74,8 @@ struct work {
     struct mlp *net;
     struct learner learner; /* trains on `batch` rows */
     struct learner asker;   /* the same network, asked for `points` rows at once */
-    double *x, *fresh, *again, *have, *want;
+    struct cloud_pair law_points;
+    double *x, *have, *want;
     int32_t *label;
     double curve[2 * CURVE], rms[TIMES][3], loss, floor;
 };
@@ -102,8 +103,7 @@ static enum status make_work(struct work *w, const struct train *o, int threads,
         (st = law_check_label(&w->law, o->label, err)) ||
         (st = make_learners(w, o, threads, err)) ||
         (st = mem_new((void **)&w->x, n, sizeof(double), "points", err)) ||
-        (st = mem_new((void **)&w->fresh, n, sizeof(double), "points", err)) ||
-        (st = mem_new((void **)&w->again, n, sizeof(double), "points", err)) ||
+        (st = cloud_pair_new(&w->law_points, o->points, err)) ||
         (st = mem_new((void **)&w->have, n, sizeof(double), "predictions", err)) ||
         (st = mem_new((void **)&w->want, n, sizeof(double), "predictions", err)))
         return st;
@@ -117,8 +117,7 @@ static void free_work(struct work *w)
     mlp_free(w->net);
     law_release(&w->law);
     free(w->x);
-    free(w->fresh);
-    free(w->again);
+    cloud_pair_release(&w->law_points);
     free(w->have);
     free(w->want);
     free(w->label);
@@ -344,11 +343,11 @@ static enum status draw_law(struct lab *lab, struct work *w, const struct train 
     if ((st = draw_density(p, &w->law, &end, y, half, draw_pale, lab->threads, NULL, err)))
         return st;
     draw_points(p, w->x, NULL, o->points, 0.7, 0.5);
-    cloud_draw(w->fresh, NULL, o->points, &w->law, y, o->setup.seed, CLOUD_EXACT, 0);
-    cloud_draw(w->again, NULL, o->points, &w->law, y, o->setup.seed, CLOUD_AGAIN, 0);
-    if ((st = distance_between(found, w->x, w->fresh, o->points, lab->threads, err)))
+    cloud_pair_draw(&w->law_points, &w->law, y, o->setup.seed);
+    if ((st = distance_between(found, w->x, w->law_points.fresh, o->points, lab->threads, err)))
         return st;
-    return distance_between(floor, w->again, w->fresh, o->points, lab->threads, err);
+    return distance_between(floor, w->law_points.again, w->law_points.fresh, o->points,
+                            lab->threads, err);
 }
 
 static void report(struct lab *lab, const struct work *w, const struct distance found[2],

@@ -12,7 +12,7 @@
 #include "ops/conv.h"
 
 #include "base/rng.h"
-#include "support/check_op.h"
+#include "support/conv_cases.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -24,172 +24,155 @@
 
 #include <cmocka.h>
 
-/* The case's constants: stride, top, bottom, left, right. */
-static struct conv_geometry geometry_of(const struct check_case *c)
-{
-    return (struct conv_geometry){c->arg[0].i, c->arg[1].i, c->arg[2].i, c->arg[3].i, c->arg[4].i};
-}
-
 static struct tensor *build(struct graph *g, struct tensor *const in[CHECK_INS],
                             const struct check_case *c)
 {
-    return op_conv2d(g, in[0], in[1], in[2], geometry_of(c));
+    return op_conv2d(g, in[0], in[1], in[2], conv_case_geometry(c));
 }
 
-/* One output: bias and the taps that fall into the picture. */
-static double one_output(const double *const in[CHECK_INS], const struct check_case *c, int64_t n,
-                         int64_t u, int64_t v, int64_t o)
-{
-    const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
-    struct conv_geometry p = geometry_of(c);
-    double sum = in[2] ? in[2][o] : 0;
-
-    for (int64_t ky = 0; ky < w[1]; ky++)
-        for (int64_t kx = 0; kx < w[2]; kx++) {
-            int64_t h = u * p.stride + ky - p.top, l = v * p.stride + kx - p.left;
-
-            if (h < 0 || h >= x[1] || l < 0 || l >= x[2])
-                continue;
-            for (int64_t i = 0; i < x[3]; i++)
-                sum += in[0][((n * x[1] + h) * x[2] + l) * x[3] + i] *
-                       in[1][((o * w[1] + ky) * w[2] + kx) * w[3] + i];
-        }
-    return sum;
-}
-
-static void ref(double *out, const double *const in[CHECK_INS], const struct check_case *c)
-{
-    const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
-    struct conv_geometry p = geometry_of(c);
-    int64_t H = (x[1] + p.top + p.bottom - w[1]) / p.stride + 1;
-    int64_t W = (x[2] + p.left + p.right - w[2]) / p.stride + 1;
-
-    for (int64_t n = 0; n < x[0]; n++)
-        for (int64_t u = 0; u < H; u++)
-            for (int64_t v = 0; v < W; v++)
-                for (int64_t o = 0; o < w[0]; o++)
-                    out[((n * H + u) * W + v) * w[0] + o] = one_output(in, c, n, u, v, o);
-}
-
-#define X(...)                                       \
-    {                                                \
-        .shape = {4, {__VA_ARGS__}}, .batched = true \
-    }
-#define W(...)                                                 \
-    {                                                          \
-        .shape = {4, {__VA_ARGS__}}, .param = true, .std = 0.2 \
-    }
-#define B(O)                             \
-    {                                    \
-        .shape = {1, {O}}, .param = true \
-    }
 /* stride, top, bottom, left, right */
 #define AT(S, T, U, L, R) .arg = {{.i = S}, {.i = T}, {.i = U}, {.i = L}, {.i = R}}
-#define OP                .build = build, .ref = ref, .probes = 8, .alone_grad = true
+#define OP                .build = build, .ref = conv_case_ref, .probes = 8, .alone_grad = true
 
 static const struct check_case cases[] = {
-    {.name = "3 x 3", .in = {X(2, 6, 6, 5), W(7, 3, 3, 5), B(7)}, AT(1, 1, 1, 1, 1), OP},
-    {.name = "rectangular, no bias", .in = {X(2, 5, 8, 3), W(4, 3, 3, 3)}, AT(1, 1, 1, 1, 1), OP},
+    {.name = "3 x 3",
+     .in = {CONV_X(2, 6, 6, 5), CONV_W(7, 3, 3, 5), CONV_B(7)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "rectangular, no bias",
+     .in = {CONV_X(2, 5, 8, 3), CONV_W(4, 3, 3, 3)},
+     AT(1, 1, 1, 1, 1),
+     OP},
     {.name = "stride 2, a row left over",
-     .in = {X(2, 8, 8, 4), W(6, 3, 3, 4), B(6)},
+     .in = {CONV_X(2, 8, 8, 4), CONV_W(6, 3, 3, 4), CONV_B(6)},
      AT(2, 1, 1, 1, 1),
      OP},
-    {.name = "stride 2, odd", .in = {X(1, 7, 7, 4), W(6, 3, 3, 4), B(6)}, AT(2, 1, 1, 1, 1), OP},
+    {.name = "stride 2, odd",
+     .in = {CONV_X(1, 7, 7, 4), CONV_W(6, 3, 3, 4), CONV_B(6)},
+     AT(2, 1, 1, 1, 1),
+     OP},
     {.name = "stride 2, right and bottom",
-     .in = {X(2, 8, 8, 4), W(4, 3, 3, 4), B(4)},
+     .in = {CONV_X(2, 8, 8, 4), CONV_W(4, 3, 3, 4), CONV_B(4)},
      AT(2, 0, 1, 0, 1),
      OP},
     {.name = "stride 3, rows and columns left over",
-     .in = {X(2, 9, 10, 3), W(5, 2, 2, 3), B(5)},
+     .in = {CONV_X(2, 9, 10, 3), CONV_W(5, 2, 2, 3), CONV_B(5)},
      AT(3, 0, 0, 0, 0),
      OP},
-    {.name = "1 x 1", .in = {X(2, 4, 4, 6), W(9, 1, 1, 6), B(9)}, AT(1, 0, 0, 0, 0), OP},
-    {.name = "1 x 1, stride 2", .in = {X(2, 5, 4, 6), W(9, 1, 1, 6), B(9)}, AT(2, 0, 0, 0, 0), OP},
-    {.name = "4 x 4, stride 2", .in = {X(2, 8, 8, 3), W(8, 4, 4, 3), B(8)}, AT(2, 1, 1, 1, 1), OP},
-    {.name = "4 x 4, smaller result", .in = {X(1, 5, 5, 8), W(2, 4, 4, 8)}, AT(1, 1, 1, 1, 1), OP},
-    {.name = "patches", .in = {X(2, 8, 8, 3), W(10, 4, 4, 3), B(10)}, AT(4, 0, 0, 0, 0), OP},
+    {.name = "1 x 1",
+     .in = {CONV_X(2, 4, 4, 6), CONV_W(9, 1, 1, 6), CONV_B(9)},
+     AT(1, 0, 0, 0, 0),
+     OP},
+    {.name = "1 x 1, stride 2",
+     .in = {CONV_X(2, 5, 4, 6), CONV_W(9, 1, 1, 6), CONV_B(9)},
+     AT(2, 0, 0, 0, 0),
+     OP},
+    {.name = "4 x 4, stride 2",
+     .in = {CONV_X(2, 8, 8, 3), CONV_W(8, 4, 4, 3), CONV_B(8)},
+     AT(2, 1, 1, 1, 1),
+     OP},
+    {.name = "4 x 4, smaller result",
+     .in = {CONV_X(1, 5, 5, 8), CONV_W(2, 4, 4, 8)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "patches",
+     .in = {CONV_X(2, 8, 8, 3), CONV_W(10, 4, 4, 3), CONV_B(10)},
+     AT(4, 0, 0, 0, 0),
+     OP},
     {.name = "5 x 5, one channel",
-     .in = {X(1, 6, 6, 1), W(3, 5, 5, 1), B(3)},
+     .in = {CONV_X(1, 6, 6, 1), CONV_W(3, 5, 5, 1), CONV_B(3)},
      AT(1, 2, 2, 2, 2),
      OP},
-    {.name = "no padding", .in = {X(2, 6, 7, 4), W(5, 3, 3, 4)}, AT(1, 0, 0, 0, 0), OP},
-    {.name = "lopsided", .in = {X(2, 5, 6, 4), W(5, 3, 4, 4)}, AT(1, 2, 0, 0, 3), OP},
-    {.name = "a 1 x 3 kernel", .in = {X(2, 4, 9, 5), W(6, 1, 3, 5), B(6)}, AT(1, 0, 0, 1, 1), OP},
-    {.name = "one pixel", .in = {X(3, 1, 1, 4), W(4, 3, 3, 4), B(4)}, AT(1, 1, 1, 1, 1), OP},
+    {.name = "no padding", .in = {CONV_X(2, 6, 7, 4), CONV_W(5, 3, 3, 4)}, AT(1, 0, 0, 0, 0), OP},
+    {.name = "lopsided", .in = {CONV_X(2, 5, 6, 4), CONV_W(5, 3, 4, 4)}, AT(1, 2, 0, 0, 3), OP},
+    {.name = "a 1 x 3 kernel",
+     .in = {CONV_X(2, 4, 9, 5), CONV_W(6, 1, 3, 5), CONV_B(6)},
+     AT(1, 0, 0, 1, 1),
+     OP},
+    {.name = "one pixel",
+     .in = {CONV_X(3, 1, 1, 4), CONV_W(4, 3, 3, 4), CONV_B(4)},
+     AT(1, 1, 1, 1, 1),
+     OP},
     {.name = "kernel as large as the picture",
-     .in = {X(2, 4, 4, 6), W(17, 4, 4, 6), B(17)},
+     .in = {CONV_X(2, 4, 4, 6), CONV_W(17, 4, 4, 6), CONV_B(17)},
      AT(1, 0, 0, 0, 0),
      OP},
     {.name = "sixteen channels",
-     .in = {X(3, 4, 5, 16), W(16, 3, 3, 16), B(16)},
+     .in = {CONV_X(3, 4, 5, 16), CONV_W(16, 3, 3, 16), CONV_B(16)},
      AT(1, 1, 1, 1, 1),
      OP},
     {.name = "48 to 80 channels",
-     .in = {X(2, 4, 4, 48), W(80, 3, 3, 48), B(80)},
+     .in = {CONV_X(2, 4, 4, 48), CONV_W(80, 3, 3, 48), CONV_B(80)},
      AT(1, 1, 1, 1, 1),
      OP},
     {.name = "transformed: odd sides",
-     .in = {X(3, 5, 7, 64), W(64, 3, 3, 64), B(64)},
+     .in = {CONV_X(3, 5, 7, 64), CONV_W(64, 3, 3, 64), CONV_B(64)},
      AT(1, 1, 1, 1, 1),
      OP},
     {.name = "transformed: no padding, no bias",
-     .in = {X(2, 6, 5, 48), W(112, 3, 3, 48)},
+     .in = {CONV_X(2, 6, 5, 48), CONV_W(112, 3, 3, 48)},
      AT(1, 0, 0, 0, 0),
      OP},
     {.name = "transformed: lopsided",
-     .in = {X(2, 4, 5, 80), W(48, 3, 3, 80), B(48)},
+     .in = {CONV_X(2, 4, 5, 80), CONV_W(48, 3, 3, 80), CONV_B(48)},
      AT(1, 2, 0, 0, 2),
      OP},
     {.name = "transformed: one pixel",
-     .in = {X(3, 1, 1, 48), W(48, 3, 3, 48), B(48)},
+     .in = {CONV_X(3, 1, 1, 48), CONV_W(48, 3, 3, 48), CONV_B(48)},
      AT(1, 1, 1, 1, 1),
      OP},
     {.name = "transformed: a sum in two parts",
-     .in = {X(2, 4, 4, 272), W(48, 3, 3, 272), B(48)},
+     .in = {CONV_X(2, 4, 4, 272), CONV_W(48, 3, 3, 272), CONV_B(48)},
      AT(1, 1, 1, 1, 1),
      OP},
     {.name = "transformed: nothing",
-     .in = {X(0, 4, 4, 48), W(48, 3, 3, 48), B(48)},
+     .in = {CONV_X(0, 4, 4, 48), CONV_W(48, 3, 3, 48), CONV_B(48)},
      AT(1, 1, 1, 1, 1),
      OP},
     {.name = "transformed, stride 2",
-     .in = {X(3, 8, 12, 64), W(80, 3, 3, 64), B(80)},
+     .in = {CONV_X(3, 8, 12, 64), CONV_W(80, 3, 3, 64), CONV_B(80)},
      AT(2, 1, 1, 1, 1),
      OP},
     {.name = "transformed, stride 2: odd sides",
-     .in = {X(2, 7, 9, 48), W(64, 3, 3, 48), B(64)},
+     .in = {CONV_X(2, 7, 9, 48), CONV_W(64, 3, 3, 48), CONV_B(64)},
      AT(2, 1, 1, 1, 1),
      OP},
     {.name = "transformed, stride 2: right and bottom",
-     .in = {X(2, 8, 6, 112), W(48, 3, 3, 112), B(48)},
+     .in = {CONV_X(2, 8, 6, 112), CONV_W(48, 3, 3, 112), CONV_B(48)},
      AT(2, 0, 1, 0, 1),
      OP},
     {.name = "transformed, stride 2: another padding on each side",
-     .in = {X(2, 6, 10, 48), W(48, 3, 3, 48)},
+     .in = {CONV_X(2, 6, 10, 48), CONV_W(48, 3, 3, 48)},
      AT(2, 2, 1, 1, 0),
      OP},
     {.name = "transformed, stride 2: no padding, a row left over",
-     .in = {X(1, 10, 7, 48), W(48, 3, 3, 48), B(48)},
+     .in = {CONV_X(1, 10, 7, 48), CONV_W(48, 3, 3, 48), CONV_B(48)},
      AT(2, 0, 0, 0, 0),
      OP},
     {.name = "transformed, stride 2: one pixel",
-     .in = {X(3, 1, 1, 48), W(48, 3, 3, 48), B(48)},
+     .in = {CONV_X(3, 1, 1, 48), CONV_W(48, 3, 3, 48), CONV_B(48)},
      AT(2, 1, 1, 1, 1),
      OP},
     {.name = "transformed, stride 2: sums in two parts",
-     .in = {X(2, 4, 4, 272), W(48, 3, 3, 272), B(48)},
+     .in = {CONV_X(2, 4, 4, 272), CONV_W(48, 3, 3, 272), CONV_B(48)},
      AT(2, 1, 1, 1, 1),
      OP},
     {.name = "transformed, stride 2: nothing",
-     .in = {X(0, 4, 4, 48), W(48, 3, 3, 48), B(48)},
+     .in = {CONV_X(0, 4, 4, 48), CONV_W(48, 3, 3, 48), CONV_B(48)},
      AT(2, 1, 1, 1, 1),
      OP},
     {.name = "to three channels",
-     .in = {X(2, 5, 5, 32), W(3, 3, 3, 32), B(3)},
+     .in = {CONV_X(2, 5, 5, 32), CONV_W(3, 3, 3, 32), CONV_B(3)},
      AT(1, 1, 1, 1, 1),
      OP},
-    {.name = "seven pictures", .in = {X(7, 9, 9, 4), W(5, 3, 3, 4), B(5)}, AT(1, 1, 1, 1, 1), OP},
-    {.name = "nothing", .in = {X(0, 4, 4, 3), W(5, 3, 3, 3), B(5)}, AT(1, 1, 1, 1, 1), OP},
+    {.name = "seven pictures",
+     .in = {CONV_X(7, 9, 9, 4), CONV_W(5, 3, 3, 4), CONV_B(5)},
+     AT(1, 1, 1, 1, 1),
+     OP},
+    {.name = "nothing",
+     .in = {CONV_X(0, 4, 4, 3), CONV_W(5, 3, 3, 3), CONV_B(5)},
+     AT(1, 1, 1, 1, 1),
+     OP},
 };
 
 static void agrees_with_its_definition(void **state)
@@ -204,7 +187,7 @@ static void agrees_with_its_definition(void **state)
 static struct tensor *build_transposed(struct graph *g, struct tensor *const in[CHECK_INS],
                                        const struct check_case *c)
 {
-    return op_conv2d_transposed(g, in[0], in[1], in[2], geometry_of(c));
+    return op_conv2d_transposed(g, in[0], in[1], in[2], conv_case_geometry(c));
 }
 
 /* Every pixel of x stamps the kernel onto the result. */
@@ -213,7 +196,7 @@ static void stamp(double *out, const double *const in[CHECK_INS], const struct c
 {
     const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
     const double *pixel = in[0] + ((at[0] * x[1] + at[1]) * x[2] + at[2]) * x[3];
-    struct conv_geometry p = geometry_of(c);
+    struct conv_geometry p = conv_case_geometry(c);
 
     for (int64_t ky = 0; ky < w[1]; ky++)
         for (int64_t kx = 0; kx < w[2]; kx++) {
@@ -229,7 +212,7 @@ static void ref_transposed(double *out, const double *const in[CHECK_INS],
                            const struct check_case *c)
 {
     const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
-    struct conv_geometry p = geometry_of(c);
+    struct conv_geometry p = conv_case_geometry(c);
     int64_t H = (x[1] - 1) * p.stride - p.top - p.bottom + w[1];
     int64_t W = (x[2] - 1) * p.stride - p.left - p.right + w[2];
 
@@ -245,25 +228,43 @@ static void ref_transposed(double *out, const double *const in[CHECK_INS],
 
 static const struct check_case transposed[] = {
     {.name = "twice the size",
-     .in = {X(2, 4, 5, 6), W(6, 4, 4, 3), B(3)},
+     .in = {CONV_X(2, 4, 5, 6), CONV_W(6, 4, 4, 3), CONV_B(3)},
      AT(2, 1, 1, 1, 1),
      .out = {4, {2, 8, 10, 3}},
      TRANSPOSED},
-    {.name = "stride 1", .in = {X(2, 5, 6, 4), W(4, 3, 3, 7), B(7)}, AT(1, 1, 1, 1, 1), TRANSPOSED},
+    {.name = "stride 1",
+     .in = {CONV_X(2, 5, 6, 4), CONV_W(4, 3, 3, 7), CONV_B(7)},
+     AT(1, 1, 1, 1, 1),
+     TRANSPOSED},
     {.name = "2 x 2, stride 1, no bias",
-     .in = {X(1, 6, 6, 5), W(5, 2, 2, 4)},
+     .in = {CONV_X(1, 6, 6, 5), CONV_W(5, 2, 2, 4)},
      AT(1, 0, 0, 0, 0),
      .out = {4, {1, 7, 7, 4}},
      TRANSPOSED},
-    {.name = "holes", .in = {X(2, 3, 4, 4), W(4, 2, 2, 5), B(5)}, AT(3, 0, 0, 0, 0), TRANSPOSED},
-    {.name = "lopsided", .in = {X(2, 4, 4, 3), W(3, 3, 4, 6), B(6)}, AT(2, 0, 1, 2, 0), TRANSPOSED},
-    {.name = "1 x 1", .in = {X(2, 3, 3, 6), W(6, 1, 1, 4), B(4)}, AT(1, 0, 0, 0, 0), TRANSPOSED},
-    {.name = "to one pixel", .in = {X(1, 1, 1, 4), W(4, 3, 3, 2)}, AT(1, 1, 1, 1, 1), TRANSPOSED},
+    {.name = "holes",
+     .in = {CONV_X(2, 3, 4, 4), CONV_W(4, 2, 2, 5), CONV_B(5)},
+     AT(3, 0, 0, 0, 0),
+     TRANSPOSED},
+    {.name = "lopsided",
+     .in = {CONV_X(2, 4, 4, 3), CONV_W(3, 3, 4, 6), CONV_B(6)},
+     AT(2, 0, 1, 2, 0),
+     TRANSPOSED},
+    {.name = "1 x 1",
+     .in = {CONV_X(2, 3, 3, 6), CONV_W(6, 1, 1, 4), CONV_B(4)},
+     AT(1, 0, 0, 0, 0),
+     TRANSPOSED},
+    {.name = "to one pixel",
+     .in = {CONV_X(1, 1, 1, 4), CONV_W(4, 3, 3, 2)},
+     AT(1, 1, 1, 1, 1),
+     TRANSPOSED},
     {.name = "forty channels",
-     .in = {X(3, 7, 7, 40), W(40, 4, 4, 40), B(40)},
+     .in = {CONV_X(3, 7, 7, 40), CONV_W(40, 4, 4, 40), CONV_B(40)},
      AT(2, 1, 1, 1, 1),
      TRANSPOSED},
-    {.name = "nothing", .in = {X(0, 4, 4, 3), W(3, 4, 4, 5), B(5)}, AT(2, 1, 1, 1, 1), TRANSPOSED},
+    {.name = "nothing",
+     .in = {CONV_X(0, 4, 4, 3), CONV_W(3, 4, 4, 5), CONV_B(5)},
+     AT(2, 1, 1, 1, 1),
+     TRANSPOSED},
 };
 
 static void transposed_agrees_with_its_definition(void **state)
@@ -376,7 +377,7 @@ static void forward_of(const struct layer *layer)
         for (int64_t u = 0; u < rows; u++)
             for (int64_t v = (u + n) % 5; v < columns; v += 5)
                 for (int64_t o = u % 7; o < r->co; o += 7) {
-                    double want = one_output((const double *const *)in, &c, n, u, v, o);
+                    double want = conv_case_output((const double *const *)in, &c, n, u, v, o);
                     double got = (double)r->y[((n * rows + u) * columns + v) * r->co + o];
 
                     if (fabs(got - want) > 1e-3)

@@ -10,7 +10,7 @@
 
 #include "base/rng.h"
 #include "ops/basic.h"
-#include "support/check_op.h"
+#include "support/conv_cases.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -25,115 +25,79 @@
 
 #include <cmocka.h>
 
-/* The case's constants: stride, top, bottom, left, right, groups. */
-static struct conv_geometry geometry_of(const struct check_case *c)
-{
-    return (struct conv_geometry){c->arg[0].i, c->arg[1].i, c->arg[2].i, c->arg[3].i, c->arg[4].i};
-}
-
 static struct tensor *build(struct graph *g, struct tensor *const in[CHECK_INS],
                             const struct check_case *c)
 {
-    return op_conv2d_grouped(g, in[0], in[1], in[2], geometry_of(c), c->arg[5].i);
+    return op_conv2d_grouped(g, in[0], in[1], in[2], conv_case_geometry(c), c->arg[5].i);
 }
 
-/* One output: bias and the taps that fall into the picture, of the channels of its group. */
-static double one_output(const double *const in[CHECK_INS], const struct check_case *c, int64_t n,
-                         int64_t u, int64_t v, int64_t o)
-{
-    const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
-    struct conv_geometry p = geometry_of(c);
-    int64_t group = o / (w[0] / c->arg[5].i);
-    double sum = in[2] ? in[2][o] : 0;
-
-    for (int64_t ky = 0; ky < w[1]; ky++)
-        for (int64_t kx = 0; kx < w[2]; kx++) {
-            int64_t h = u * p.stride + ky - p.top, l = v * p.stride + kx - p.left;
-
-            if (h < 0 || h >= x[1] || l < 0 || l >= x[2])
-                continue;
-            for (int64_t i = 0; i < w[3]; i++)
-                sum += in[0][((n * x[1] + h) * x[2] + l) * x[3] + group * w[3] + i] *
-                       in[1][((o * w[1] + ky) * w[2] + kx) * w[3] + i];
-        }
-    return sum;
-}
-
-static void ref(double *out, const double *const in[CHECK_INS], const struct check_case *c)
-{
-    const int64_t *x = c->in[0].shape.dim, *w = c->in[1].shape.dim;
-    struct conv_geometry p = geometry_of(c);
-    int64_t H = (x[1] + p.top + p.bottom - w[1]) / p.stride + 1;
-    int64_t W = (x[2] + p.left + p.right - w[2]) / p.stride + 1;
-
-    for (int64_t i = 0; i < x[0] * H * W * w[0]; i++)
-        out[i] = one_output(in, c, i / w[0] / W / H, i / w[0] / W % H, i / w[0] % W, i % w[0]);
-}
-
-#define X(...)                                       \
-    {                                                \
-        .shape = {4, {__VA_ARGS__}}, .batched = true \
-    }
-#define W(...)                                                 \
-    {                                                          \
-        .shape = {4, {__VA_ARGS__}}, .param = true, .std = 0.2 \
-    }
-#define B(O)                             \
-    {                                    \
-        .shape = {1, {O}}, .param = true \
-    }
 /* stride, top, bottom, left, right; groups */
 #define AT(S, T, U, L, R, G) .arg = {{.i = S}, {.i = T}, {.i = U}, {.i = L}, {.i = R}, {.i = G}}
-#define OP                   .build = build, .ref = ref, .probes = 8, .alone_grad = true
+#define OP                   .build = build, .ref = conv_case_ref, .probes = 8, .alone_grad = true
 
 static const struct check_case cases[] = {
-    {.name = "depthwise", .in = {X(2, 6, 7, 5), W(5, 3, 3, 1), B(5)}, AT(1, 1, 1, 1, 1, 5), OP},
+    {.name = "depthwise",
+     .in = {CONV_X(2, 6, 7, 5), CONV_W(5, 3, 3, 1), CONV_B(5)},
+     AT(1, 1, 1, 1, 1, 5),
+     OP},
     {.name = "depthwise, whole vectors, no bias",
-     .in = {X(2, 5, 5, 32), W(32, 3, 3, 1)},
+     .in = {CONV_X(2, 5, 5, 32), CONV_W(32, 3, 3, 1)},
      AT(1, 1, 1, 1, 1, 32),
      OP},
     {.name = "depthwise, 2 x 2 of stride 2",
-     .in = {X(3, 7, 6, 37), W(37, 2, 2, 1), B(37)},
+     .in = {CONV_X(3, 7, 6, 37), CONV_W(37, 2, 2, 1), CONV_B(37)},
      AT(2, 0, 0, 0, 0, 37),
      OP},
     {.name = "depthwise, 7 x 7 larger than the picture",
-     .in = {X(2, 3, 4, 20), W(20, 7, 7, 1), B(20)},
+     .in = {CONV_X(2, 3, 4, 20), CONV_W(20, 7, 7, 1), CONV_B(20)},
      AT(1, 3, 3, 3, 3, 20),
      OP},
     {.name = "two outputs a channel",
-     .in = {X(2, 5, 6, 6), W(12, 3, 3, 1), B(12)},
+     .in = {CONV_X(2, 5, 6, 6), CONV_W(12, 3, 3, 1), CONV_B(12)},
      AT(1, 1, 1, 1, 1, 6),
      OP},
     {.name = "one output of three channels",
-     .in = {X(2, 5, 6, 12), W(4, 3, 3, 3), B(4)},
+     .in = {CONV_X(2, 5, 6, 12), CONV_W(4, 3, 3, 3), CONV_B(4)},
      AT(1, 1, 1, 1, 1, 4),
      OP},
     {.name = "two groups, stride 2, odd",
-     .in = {X(2, 7, 9, 10), W(6, 3, 3, 5), B(6)},
+     .in = {CONV_X(2, 7, 9, 10), CONV_W(6, 3, 3, 5), CONV_B(6)},
      AT(2, 1, 1, 1, 1, 2),
      OP},
     {.name = "stride 3, lopsided, rows left over",
-     .in = {X(2, 9, 10, 8), W(8, 2, 4, 2), B(8)},
+     .in = {CONV_X(2, 9, 10, 8), CONV_W(8, 2, 4, 2), CONV_B(8)},
      AT(3, 1, 0, 0, 2, 4),
      OP},
     {.name = "groups of more than a vector",
-     .in = {X(2, 4, 5, 40), W(74, 3, 3, 20), B(74)},
+     .in = {CONV_X(2, 4, 5, 40), CONV_W(74, 3, 3, 20), CONV_B(74)},
      AT(1, 1, 1, 1, 1, 2),
      OP},
-    {.name = "1 x 1", .in = {X(3, 3, 4, 12), W(18, 1, 1, 4), B(18)}, AT(1, 0, 0, 0, 0, 3), OP},
-    {.name = "one pixel", .in = {X(2, 1, 1, 4), W(4, 3, 3, 2), B(4)}, AT(1, 1, 1, 1, 1, 2), OP},
+    {.name = "1 x 1",
+     .in = {CONV_X(3, 3, 4, 12), CONV_W(18, 1, 1, 4), CONV_B(18)},
+     AT(1, 0, 0, 0, 0, 3),
+     OP},
+    {.name = "one pixel",
+     .in = {CONV_X(2, 1, 1, 4), CONV_W(4, 3, 3, 2), CONV_B(4)},
+     AT(1, 1, 1, 1, 1, 2),
+     OP},
     {.name = "more samples than shares",
-     .in = {X(19, 4, 4, 6), W(6, 3, 3, 2), B(6)},
+     .in = {CONV_X(19, 4, 4, 6), CONV_W(6, 3, 3, 2), CONV_B(6)},
      AT(1, 1, 1, 1, 1, 3),
      OP},
-    {.name = "one group", .in = {X(2, 5, 6, 4), W(5, 3, 3, 4), B(5)}, AT(1, 1, 1, 1, 1, 1), OP},
-    {.name = "nothing", .in = {X(0, 4, 4, 6), W(6, 3, 3, 1), B(6)}, AT(1, 1, 1, 1, 1, 6), OP},
+    {.name = "one group",
+     .in = {CONV_X(2, 5, 6, 4), CONV_W(5, 3, 3, 4), CONV_B(5)},
+     AT(1, 1, 1, 1, 1, 1),
+     OP},
+    {.name = "nothing",
+     .in = {CONV_X(0, 4, 4, 6), CONV_W(6, 3, 3, 1), CONV_B(6)},
+     AT(1, 1, 1, 1, 1, 6),
+     OP},
     {.name = "depthwise, shared by threads",
-     .in = {X(9, 20, 19, 48), W(48, 3, 3, 1), B(48)},
+     .in = {CONV_X(9, 20, 19, 48), CONV_W(48, 3, 3, 1), CONV_B(48)},
      AT(1, 1, 1, 1, 1, 48),
      OP},
     {.name = "groups, shared by threads",
-     .in = {X(9, 20, 19, 48), W(72, 3, 3, 12), B(72)},
+     .in = {CONV_X(9, 20, 19, 48), CONV_W(72, 3, 3, 12), CONV_B(72)},
      AT(2, 1, 1, 1, 1, 4),
      OP},
 };
