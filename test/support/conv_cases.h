@@ -14,10 +14,10 @@ struct conv_geometry conv_case_geometry(const struct check_case *c);
 
 /* in: x [N, H, W, C], w [O, kh, kw, C / groups] and the bias [O] or none.  Each output is its bias
  * and the taps that fall into the picture, of the channels of its group. */
-/* Output channel o of picture n at row u, column v. */
+void conv_case_ref(double *out, const double *const in[CHECK_INS], const struct check_case *c);
+/* The one of picture n at row u, column v, channel o. */
 double conv_case_output(const double *const in[CHECK_INS], const struct check_case *c, int64_t n,
                         int64_t u, int64_t v, int64_t o);
-void conv_case_ref(double *out, const double *const in[CHECK_INS], const struct check_case *c);
 
 #define CONV_X(...)                                  \
     {                                                \

@@ -10,6 +10,7 @@
 #include "model/cnn.h"
 #include "ops/basic.h"
 #include "pipeline/model.h"
+#include "support/models.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -24,12 +25,12 @@
 enum { N = 3, SIDE = 11, CHANNELS = 2, LENGTH = N * SIDE * SIDE * CHANNELS, STAGES = 3 };
 
 static const char cnn[] =
-    "{\"format\":1,\"model\":{\"network\":\"cnn\"},\"path\":{},\"sample\":{},\"cnn\":{\"size\":11,"
-    "\"channels\":2,\"classes\":5,\"width\":4,\"mult\":[1.0,2.0,3.0],\"blocks\":2,\"groups\":2}}";
+    "\"model\":{\"network\":\"cnn\"},\"path\":{},\"sample\":{},\"cnn\":{\"size\":11,"
+    "\"channels\":2,\"classes\":5,\"width\":4,\"mult\":[1.0,2.0,3.0],\"blocks\":2,\"groups\":2}";
 static const char unet[] =
-    "{\"format\":1,\"model\":{\"network\":\"unet\"},\"path\":{},\"sample\":{},\"unet\":{\"size\":"
+    "\"model\":{\"network\":\"unet\"},\"path\":{},\"sample\":{},\"unet\":{\"size\":"
     "16,"
-    "\"classes\":2,\"width\":8,\"mult\":[1.0,2.0],\"blocks\":1,\"attention\":[2],\"groups\":4}}";
+    "\"classes\":2,\"width\":8,\"mult\":[1.0,2.0],\"blocks\":1,\"attention\":[2],\"groups\":4}";
 
 static char folder[TEMP_PATH], path[TEMP_PATH], other[TEMP_PATH];
 static struct model *model;
@@ -37,11 +38,8 @@ static float x[LENGTH], y[LENGTH];
 
 static struct model *save_model(const char *description, const char *to)
 {
-    struct model *m;
+    struct model *m = model_random(description, 5);
 
-    assert_int_equal(model_from_text(&m, description, "a model", NULL), OK);
-    assert_int_equal(params_alloc(m->network->params, false, NULL), OK);
-    params_init(m->network->params, 5);
     assert_int_equal(model_save(m, to, NULL, NULL), OK);
     return m;
 }
