@@ -15,6 +15,7 @@
 #include "base/ini.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <ini.h>
 #include <stdio.h>
@@ -162,16 +163,4 @@ out:
     free(text);
     fclose(file);
     return st;
-}
-
-static enum status set_option(const char *key, const char *value, struct error *err, void *arg)
-{
-    return options_set(arg, key, value, err);
-}
-
-enum status ini_read_options(const char *path, const struct option_set *set, struct error *err)
-{
-    struct option_set all = *set;
-
-    return ini_read(path, set_option, &all, err);
 }

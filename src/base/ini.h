@@ -13,7 +13,6 @@
 #define IMGEN_BASE_INI_H
 
 #include "base/error.h"
-#include "base/option.h"
 
 #include <stddef.h>
 
@@ -31,8 +30,5 @@ enum status ini_read(const char *path, ini_setting *setting, void *arg, struct e
 /* The same from memory; name stands for the path in sentences. */
 enum status ini_read_text(const char *name, const char *text, size_t bytes, ini_setting *setting,
                           void *arg, struct error *err);
-
-/* Read a file into options: each setting through options_set. */
-enum status ini_read_options(const char *path, const struct option_set *set, struct error *err);
 
 #endif

@@ -110,10 +110,3 @@ struct colour colour_of_place(double s)
 
     return walk(&night_to_dawn, s);
 }
-
-struct colour colour_mix(struct colour a, struct colour b, double s)
-{
-    return (struct colour){(uint8_t)(a.r + s * (b.r - a.r) + 0.5),
-                           (uint8_t)(a.g + s * (b.g - a.g) + 0.5),
-                           (uint8_t)(a.b + s * (b.b - a.b) + 0.5)};
-}

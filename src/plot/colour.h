@@ -24,7 +24,4 @@ struct colour colour_of_amount(double s);
 /* Places in an order, all of them visible on the page: 0 dark blue, 1 light orange. */
 struct colour colour_of_place(double s);
 
-/* Share s of b over a. */
-struct colour colour_mix(struct colour a, struct colour b, double s);
-
 #endif

@@ -2,6 +2,7 @@
  * test_ini.c - configuration files, and what is wrong with them at which line
  */
 #include "base/ini.h"
+#include "base/option.h"
 #include "support/temp.h"
 
 #include <setjmp.h>
@@ -123,6 +124,11 @@ struct config {
     int64_t batch;
 };
 
+static enum status set_option(const char *key, const char *value, struct error *err, void *arg)
+{
+    return options_set(arg, key, value, err);
+}
+
 static void a_file_fills_options(void **state)
 {
     static const struct option rows[] = {
@@ -140,20 +146,20 @@ static void a_file_fills_options(void **state)
     (void)state;
     temp_dir_new(dir);
     temp_path(path, dir, "shapes.ini");
-    assert_int_equal(ini_read_options(path, &set, &err), E_IO);
+    assert_int_equal(ini_read(path, set_option, &set, &err), E_IO);
     assert_non_null(strstr(err.text, "No such file"));
-    assert_int_equal(ini_read_options(dir, &set, &err), E_IO);
+    assert_int_equal(ini_read(dir, set_option, &set, &err), E_IO);
 
     file = fopen(path, "w");
     fputs("[train]\nbatch = 32\n", file);
     fclose(file);
-    assert_int_equal(ini_read_options(path, &set, &err), OK);
+    assert_int_equal(ini_read(path, set_option, &set, &err), OK);
     assert_int_equal(config.batch, 32);
 
     file = fopen(path, "w");
     fputs("[train]\n\nbatch = 65\n", file);
     fclose(file);
-    assert_int_equal(ini_read_options(path, &set, &err), E_ARG);
+    assert_int_equal(ini_read(path, set_option, &set, &err), E_ARG);
     snprintf(sentence, sizeof sentence, "%s:3: train.batch: 65 is not in 1..64", path);
     assert_string_equal(err.text, sentence);
     assert_int_equal(config.batch, 32);

@@ -4,6 +4,7 @@
  * Whatever was read must print, and reading what was printed must give it again.
  */
 #include "base/ini.h"
+#include "base/option.h"
 
 #include <math.h>
 #include <stdlib.h>
