@@ -15,4 +15,9 @@ void columns_add(float *y, int64_t y_step, const float *x, int64_t x_step, const
  * summed in float32 and join the double total in order. */
 void columns_sum(double *total, const float *x, int64_t step, int64_t rows, int64_t n);
 
+/* The same sums, bit for bit, and out[r][i] = x[r][i] on the way, out_step floats from row to row.
+ */
+void columns_copy(float *out, int64_t out_step, double *total, const float *x, int64_t step,
+                  int64_t rows, int64_t n);
+
 #endif

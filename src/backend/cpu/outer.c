@@ -15,7 +15,7 @@
  *
  * Partial sums of a part join the total once a part, which also keeps more digits than one long
  * chain.  The sums of A's columns are taken by the first tiles from the left, in double
- * (columns.h).
+ * (columns.h), while they copy them: read once more, they cost 3 to 9 % of a narrow layer's time.
  */
 #include "backend/cpu/outer.h"
 
@@ -119,16 +119,22 @@ struct job {
 };
 
 /* Rows [first, last) of a tile's columns of A, and of B what cannot be read where it lies: all of
- * it when it must be rounded, else the panel that I cuts short. */
+ * it when it must be rounded, else the panel that I cuts short.  total: the columns' sums so far,
+ * or NULL. */
 static void copy_part(const struct job *job, const struct lane_scratch *mine, int64_t first,
-                      int64_t last, const struct tile *t)
+                      int64_t last, const struct tile *t, double *total)
 {
     const struct outer *s = job->s;
-    int64_t from = s->precision == PRECISION_FLOAT32 ? t->wide / PANEL_COLS * PANEL_COLS : 0;
-    const float *b = job->b + first * s->I + t->i + from;
+    bool plain = s->precision == PRECISION_FLOAT32;
+    int64_t from = plain ? t->wide / PANEL_COLS * PANEL_COLS : 0;
+    const float *a = job->a + first * s->O + t->o, *b = job->b + first * s->I + t->i + from;
 
-    words_down(s->precision, mine->a, a_step(s), job->a + first * s->O + t->o, s->O, last - first,
-               t->high);
+    if (total && plain)
+        columns_copy((float *)mine->a, a_step(s), total, a, s->O, last - first, t->high);
+    else
+        words_down(s->precision, mine->a, a_step(s), a, s->O, last - first, t->high);
+    if (total && !plain)
+        columns_sum(total, a, s->O, last - first, t->high);
     if (from < t->wide)
         words_panels(s->precision, mine->b, b, s->I, last - first, t->wide - from);
 }
@@ -189,9 +195,7 @@ static void run_tile(void *user, int64_t task, int lane)
     for (int64_t r = 0; r < s->rows; r += step) {
         int64_t end = whole_min(r + step, s->rows);
 
-        copy_part(job, &mine, r, end, &t);
-        if (sums)
-            columns_sum(total, job->a + r * s->O + t.o, s->O, end - r, t.high);
+        copy_part(job, &mine, r, end, &t, sums ? total : NULL);
         add_part(job, &mine, r, end, &t);
     }
     store_edge(job, &mine, &t);
