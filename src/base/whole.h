@@ -29,6 +29,13 @@ static inline int64_t whole_parts(int64_t n, int64_t part)
     return (n + part - 1) / part;
 }
 
+/* n > 0 things cut into parts as even as can be: how many make each but the last, at most `most`
+ * rounded up to a multiple of `unit`. */
+static inline int64_t whole_even(int64_t n, int64_t most, int64_t unit)
+{
+    return whole_parts(whole_parts(n, whole_parts(n, most)), unit) * unit;
+}
+
 /* Bytes up to the end of the cache line, 64 bytes. */
 static inline size_t whole_lines(size_t bytes)
 {

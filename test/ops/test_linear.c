@@ -3,7 +3,8 @@
  *
  * The table covers both tile heights of gemm.c (tokens, vectors), full, left-over and absent tiles,
  * one and several column blocks with a narrow last one, and the cuts of dW.  check_op.h compares
- * values and gradients, and the bits of eager, planned, threaded and single-sample runs.
+ * values and gradients, and the bits of eager, planned, threaded and single-sample runs.  The
+ * gradients of large layers, which are computed in another way, have a test of their own.
  */
 #include "graph/graph.h"
 #include "ops/basic.h"
@@ -195,6 +196,100 @@ static void bias_gradient_keeps_digits(void **state)
     graph_free(g);
 }
 
+struct layer {
+    int64_t rows, outputs, inputs;
+};
+
+/* dW and db. */
+static void gradients(int threads, struct layer l, const float *x, const float *dy, float *dw,
+                      float *db)
+{
+    float *w = calloc((size_t)(l.outputs * l.inputs), sizeof *w);
+    float *b = calloc((size_t)l.outputs, sizeof *b);
+    struct graph *g = NULL;
+    struct tensor *y;
+
+    assert_true(w && b);
+    memset(dw, 0, (size_t)(l.outputs * l.inputs) * sizeof *dw);
+    memset(db, 0, (size_t)l.outputs * sizeof *db);
+    assert_int_equal(graph_new(&g, 0, threads, NULL), OK);
+    y = op_linear(g, graph_input(g, SHAPE(l.rows, l.inputs), x),
+                  graph_param(g, SHAPE(l.outputs, l.inputs), w, dw, "w"),
+                  graph_param(g, SHAPE(l.outputs), b, db, "b"), ACT_NONE);
+    graph_backward(g, op_sum(g, op_mul(g, y, graph_input(g, SHAPE(l.rows, l.outputs), dy))));
+    assert_int_equal(graph_run(g, NULL), OK);
+    graph_free(g);
+    free(w);
+    free(b);
+}
+
+/* |out - dy^T x| / |dy^T x|, the product in double. */
+static double distance(const float *out, struct layer l, const float *x, const float *dy)
+{
+    double *row = malloc((size_t)l.inputs * sizeof *row), far = 0, all = 0;
+
+    assert_non_null(row);
+    for (int64_t o = 0; o < l.outputs; o++, out += l.inputs) {
+        memset(row, 0, (size_t)l.inputs * sizeof *row);
+        for (int64_t r = 0; r < l.rows; r++)
+            for (int64_t i = 0; i < l.inputs; i++)
+                row[i] += (double)dy[r * l.outputs + o] * (double)x[r * l.inputs + i];
+        for (int64_t i = 0; i < l.inputs; i++) {
+            far += pow((double)out[i] - row[i], 2);
+            all += row[i] * row[i];
+        }
+    }
+    free(row);
+    return sqrt(far / all);
+}
+
+/* positive: with x on one side of zero, sums of blocks are as large as they can be. */
+static void check_gradients(struct layer l, bool positive)
+{
+    int64_t area = l.outputs * l.inputs;
+    float *x = malloc((size_t)(l.rows * l.inputs) * sizeof *x);
+    float *dy = malloc((size_t)(l.rows * l.outputs) * sizeof *dy);
+    float *one = malloc((size_t)l.rows * sizeof *one);
+    /* dW and then db: of one thread, and of several */
+    float *alone = malloc((size_t)(area + l.outputs) * sizeof *alone);
+    float *several = malloc((size_t)(area + l.outputs) * sizeof *several);
+    struct rng r = rng_stream(10, RNG_TEST, (uint64_t)area);
+
+    assert_true(x && dy && one && alone && several);
+    rng_normals(&r, x, l.rows * l.inputs);
+    rng_normals(&r, dy, l.rows * l.outputs);
+    for (int64_t i = 0; i < l.rows * l.inputs && positive; i++)
+        x[i] = fabsf(x[i]);
+    for (int64_t i = 0; i < l.rows; i++)
+        one[i] = 1;
+    gradients(1, l, x, dy, alone, alone + area);
+    assert_true(distance(alone, l, x, dy) < 1e-6);
+    assert_true(distance(alone + area, (struct layer){l.rows, l.outputs, 1}, one, dy) < 1e-6);
+    for (int threads = 2; threads <= 8; threads++) {
+        gradients(threads, l, x, dy, several, several + area);
+        assert_memory_equal(several, alone, (size_t)(area + l.outputs) * sizeof *alone);
+    }
+    free(x);
+    free(dy);
+    free(one);
+    free(alone);
+    free(several);
+}
+
+/* Layers that strassen.c takes, and neighbours that it leaves to outer.c: parts of rows that are
+ * cut short, by an odd number too; blocks of two sizes both ways; more threads than blocks. */
+static void large_gradients(void **state)
+{
+    static const struct layer layers[] = {
+        {512, 384, 384}, {769, 386, 384}, {513, 256, 640},  {514, 1000, 256},
+        {511, 384, 384}, {512, 385, 384}, {1025, 342, 384}, {770, 512, 320},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof(layers) / sizeof(layers[0]); k++)
+        check_gradients(layers[k], k % 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +297,7 @@ int main(void)
         cmocka_unit_test(rows_do_not_see_each_other),
         cmocka_unit_test(frozen_equals_live),
         cmocka_unit_test(bias_gradient_keeps_digits),
+        cmocka_unit_test(large_gradients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,12 +38,6 @@ enum {
     LINE_WORDS = 16,
 };
 
-/* n cut into equal parts of at most `most`, each a multiple of `unit`. */
-static int64_t even_part(int64_t n, int64_t most, int64_t unit)
-{
-    return whole_parts(whole_parts(n, whole_parts(n, most)), unit) * unit;
-}
-
 void outer_init(struct outer *s, int64_t rows, int64_t O, int64_t I, enum precision precision)
 {
     int64_t high = HIGH_MAX, wide = WIDE_MAX;
@@ -52,9 +46,14 @@ void outer_init(struct outer *s, int64_t rows, int64_t O, int64_t I, enum precis
          (int)O, (int)I);
     *s = (struct outer){.rows = rows, .O = O, .I = I, .precision = precision};
     s->lanes = tiles_lanes();
+    s->seven = precision == PRECISION_FLOAT32 && strassen_suits(rows, O, I);
+    if (s->seven) {
+        strassen_init(&s->halved, rows, O, I);
+        return;
+    }
     for (;;) {
-        s->high = even_part(O, high, 6);
-        s->wide = even_part(I, wide, PANEL_COLS);
+        s->high = whole_even(O, high, 6);
+        s->wide = whole_even(I, wide, PANEL_COLS);
         s->down = whole_parts(O, s->high);
         s->across = whole_parts(I, s->wide);
         if (s->down * s->across >= SHARE * s->lanes || (high == HIGH_MIN && wide == WIDE_MIN))
@@ -102,7 +101,7 @@ static size_t lane_bytes(const struct outer *s)
 
 size_t outer_scratch_bytes(const struct outer *s, int threads)
 {
-    return lane_bytes(s) * (size_t)threads;
+    return s->seven ? strassen_scratch_bytes(&s->halved, threads) : lane_bytes(s) * (size_t)threads;
 }
 
 /* Rows [o, o + high) and columns [i, i + wide) of C. */
@@ -208,6 +207,10 @@ void outer_run(const struct outer *s, const float *a, const float *b, float *c, 
 {
     struct job job = {s, panel_engine(s->precision), a, b, c, sums, scratch};
 
+    if (s->seven) {
+        strassen_run(&s->halved, a, b, c, sums, scratch);
+        return;
+    }
     if (s->rows) {
         tiles_run(s->down * s->across, s->lanes, run_tile, &job);
         return;

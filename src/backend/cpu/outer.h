@@ -9,6 +9,7 @@
 #ifndef IMGEN_BACKEND_CPU_OUTER_H
 #define IMGEN_BACKEND_CPU_OUTER_H
 
+#include "backend/cpu/strassen.h"
 #include "base/error.h"
 #include "tensor/precision.h"
 
@@ -18,7 +19,9 @@
 struct outer {
     int64_t rows, O, I;
     enum precision precision;
-    int64_t high, wide; /* a tile of C                       */
+    bool seven;             /* in float32, and of a shape that suits strassen.h */
+    struct strassen halved; /* which then does all                              */
+    int64_t high, wide;     /* a tile of C                       */
     int64_t down, across;
     int lanes;
 };
