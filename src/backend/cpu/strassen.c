@@ -20,11 +20,12 @@
  * - The sum runs over thousands of rows, part after part, and M0 .. M6 are kept apart until its
  *   end: the additions behind the products are done once a block, not once a part.
  * - Parts are half as long as outer.c's: a panel of 64 sums of B's columns then fits the
- *   first-level cache, and seven sums of A's the second.
+ *   first-level cache while all rows of the block meet it.  Everything else streams, in its order,
+ *   and may come from the last level.
  * - The columns of (A01 + A11) and (A00 + A10) summed up are those of A: the bias's gradient.
  *
  * One level only: a second would save as much of products a quarter as large, and cost more digits.
- * Winograd's form, with three additions less, is 1 % faster, and twice as far from double precision
+ * Winograd's form, with three additions less, is not faster, and twice as far from double precision
  * as outer.c, where this is 1.5 times as far.
  *
  * Blocks of C are cut by shapes alone, and so is what meets in a sum.  A task is a block, or where
@@ -48,7 +49,7 @@
 
 enum {
     PART = 128,         /* rows of half a part                                 */
-    HIGH = 192,         /* columns of A in half a block, a multiple of 6       */
+    HIGH = 384,         /* columns of A in half a block, a multiple of 6       */
     WIDE = 192,         /* columns of B in half a block, of PANEL_COLS         */
     CUT_MIN = 24,       /* rows of a task, a multiple of 6                     */
     IDLE = 8,           /* tasks for one that a thread lacks in the last round */

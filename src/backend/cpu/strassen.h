@@ -3,10 +3,12 @@
  *
  *     C [O, I] = A [R, O]^T B [R, I],    sums [O] = the columns of A summed up
  *
- * All dense float32.  The bits depend on the shapes alone, not on the number of threads.  An
- * element of C is a difference of sums in which other columns of A and B take part: its error is
- * relative to the largest of those that it shares a block of 384 with, not to its own size, and
- * what is not finite in one of them spoils the others.
+ * All dense float32.  The bits depend on the shapes alone, not on the number of threads.
+ *
+ * An element of C is a difference of sums in which another column of A and another of B take part:
+ * its error is relative to the larger of the two that share a place in their halves of a block, not
+ * to its own size.  Where a column of A is zero, C is not, but 2e-7 of what the other column gives;
+ * and what is not finite in one spoils the other.
  */
 #ifndef IMGEN_BACKEND_CPU_STRASSEN_H
 #define IMGEN_BACKEND_CPU_STRASSEN_H
