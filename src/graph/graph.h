@@ -48,6 +48,9 @@ struct op {
     /* Optional: bytes of scratch, with room for `threads` threads.  Called after plan. */
     size_t (*scratch)(const struct tensor *y, int threads);
 
+    /* Optional: bytes that the state holds besides itself, as packed weights.  Called after plan. */
+    size_t (*held)(const struct tensor *y);
+
     /* Optional: floating-point operations, for reports. */
     double (*flops)(const struct tensor *y);
 
@@ -178,6 +181,7 @@ struct graph_stats {
     int64_t live;        /* of them needed                                */
     int64_t arena_bytes; /* planned memory for intermediate values        */
     int64_t scratch_bytes;
+    int64_t held_bytes;  /* packed weights of a frozen graph, for as long as the plan is kept */
     int64_t plans;       /* distinct tapes met so far                     */
     int64_t naive_bytes; /* what the live nodes would take without reuse  */
     int64_t floor_bytes; /* the most that is alive at once                */
@@ -187,7 +191,8 @@ struct graph_stats {
 /* Plan the present tape without running it, and tell what it needs. */
 enum status graph_measure(struct graph *g, struct graph_stats *out, struct error *err);
 
-/* What shapes alone say, in milliseconds: no primitive is made, scratch and flops stay 0. */
+/* What shapes alone say, in milliseconds: no primitive is made; scratch, held bytes and
+ * flops stay 0. */
 enum status graph_outline(const struct graph *g, struct graph_stats *out, struct error *err);
 
 /* Called after each node of a run with the seconds it took, for profiles; NULL to stop. */

@@ -58,7 +58,7 @@ struct plan {
     int64_t *offset;      /* [n] into the arena; PLACE_* when the memory lies elsewhere     */
     void **state;         /* [n] what op->plan made                                        */
     const struct op **op; /* [n] for unplan                                            */
-    size_t arena_bytes, scratch_bytes, naive_bytes, floor_bytes;
+    size_t arena_bytes, scratch_bytes, held_bytes, naive_bytes, floor_bytes;
     int64_t live;
     double flops;
 };

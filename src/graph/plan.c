@@ -117,6 +117,7 @@ static enum status prepare(struct graph *g, struct plan *p, int32_t i, struct er
     scratch = t->op->scratch ? t->op->scratch(t, g->threads) : 0;
     if (scratch > p->scratch_bytes)
         p->scratch_bytes = scratch;
+    p->held_bytes += t->op->held ? t->op->held(t) : 0;
     if (t->op->flops)
         p->flops += t->op->flops(t);
     return OK;

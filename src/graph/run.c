@@ -186,6 +186,7 @@ static void tell_plan(struct graph_stats *out, const struct graph *g, const stru
         .live = p->live,
         .arena_bytes = (int64_t)p->arena_bytes,
         .scratch_bytes = (int64_t)p->scratch_bytes,
+        .held_bytes = (int64_t)p->held_bytes,
         .plans = g->n_plans,
         .naive_bytes = (int64_t)p->naive_bytes,
         .floor_bytes = (int64_t)p->floor_bytes,

@@ -227,6 +227,13 @@ static size_t conv_scratch(const struct tensor *y, int threads)
     return pack_scratch(c, y->in[1], threads) + (c->packed ? 0 : packed_bytes(c));
 }
 
+static size_t conv_held(const struct tensor *y)
+{
+    const struct conv *c = y->state;
+
+    return c->packed_bytes;
+}
+
 static void conv_run(const struct tensor *y, const float *bias)
 {
     const struct conv *c = y->state;
@@ -312,6 +319,7 @@ static const struct op conv_dx = {
     .plan = conv_dx_plan,
     .unplan = conv_free,
     .scratch = conv_scratch,
+    .held = conv_held,
     .flops = conv_dx_flops,
 };
 
@@ -339,6 +347,7 @@ static const struct op conv2d = {
     .plan = conv2d_plan,
     .unplan = conv_free,
     .scratch = conv_scratch,
+    .held = conv_held,
     .flops = conv2d_flops,
 };
 

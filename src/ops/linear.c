@@ -129,6 +129,13 @@ static size_t product_scratch(const struct tensor *y, int threads)
     return gemm_scratch_bytes(&p->gemm, threads) + (p->packed ? 0 : gemm_packed_bytes(&p->gemm));
 }
 
+static size_t product_held(const struct tensor *y)
+{
+    const struct product *p = y->state;
+
+    return p ? p->packed_bytes : 0;
+}
+
 /* Weights that were not packed for good go to the end of the scratch. */
 static void product_run(const struct tensor *y, const float *bias, float *out, gemm_finish *finish,
                         const void *user)
@@ -240,6 +247,7 @@ static const struct op linear_dx = {
     .plan = linear_dx_plan,
     .unplan = product_free,
     .scratch = product_scratch,
+    .held = product_held,
     .flops = product_flops,
 };
 
@@ -393,6 +401,7 @@ static const struct op linear = {
     .plan = linear_plan,
     .unplan = product_free,
     .scratch = product_scratch,
+    .held = product_held,
     .flops = product_flops,
 };
 

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "ops/activation.h"
 #include "ops/basic.h"
+#include "ops/conv.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 
@@ -293,6 +294,33 @@ static void test_dead_code(void **state)
     graph_free(g);
 }
 
+/* What a linear layer and a convolution pack for good counts, and only in a frozen graph. */
+static void test_held_bytes(void **state)
+{
+    enum { C = 64 };
+    static float x[C * C], w[C * C], taps[C * 9 * C];
+
+    (void)state;
+    for (unsigned frozen = 0; frozen < 2; frozen++) {
+        struct graph_stats stats;
+        struct tensor *t;
+        struct graph *g;
+
+        assert_int_equal(graph_new(&g, frozen ? GRAPH_FROZEN : 0, 1, NULL), OK);
+        t = graph_input(g, SHAPE(1, 8, 8, C), x);
+        t = op_linear(g, t, graph_param(g, SHAPE(C, C), w, NULL, "w"), NULL, ACT_NONE);
+        t = op_conv2d(g, t, graph_param(g, SHAPE(C, 3, 3, C), taps, NULL, "taps"), NULL,
+                      (struct conv_geometry){1, 1, 1, 1, 1});
+        graph_keep(g, t);
+        assert_int_equal(graph_measure(g, &stats, NULL), OK);
+        if (frozen)
+            assert_true(stats.held_bytes >= (int64_t)(sizeof w + sizeof taps));
+        else
+            assert_int_equal(stats.held_bytes, 0);
+        graph_free(g);
+    }
+}
+
 /* More distinct tapes than plans are kept for. */
 static void test_many_shapes(void **state)
 {
@@ -326,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_no_page_faults),   cmocka_unit_test(test_recomputing_saves_memory),
         cmocka_unit_test(test_places_are_tight), cmocka_unit_test(test_kept_values),
         cmocka_unit_test(test_dead_code),        cmocka_unit_test(test_many_shapes),
+        cmocka_unit_test(test_held_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
