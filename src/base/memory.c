@@ -123,6 +123,31 @@ int64_t mem_resident(void)
     return pages * sysconf(_SC_PAGESIZE);
 }
 
+/* What the control group may have, less what this process has: what the group has taken itself
+ * would count the file system's cache too, which goes when memory is asked for. */
+static int64_t left_in_group(void)
+{
+    int64_t most;
+    char text[64];
+
+    if (!read_head(text, sizeof text, "/sys/fs/cgroup/memory.max") ||
+        sscanf(text, "%" SCNd64, &most) != 1)
+        return INT64_MAX;
+    most -= mem_resident();
+    return most > 0 ? most : 1;
+}
+
+int64_t mem_available(void)
+{
+    int64_t kib, group = left_in_group();
+    char text[512], *at;
+
+    if (!read_head(text, sizeof text, "/proc/meminfo") || !(at = strstr(text, "MemAvailable:")) ||
+        sscanf(at, "MemAvailable: %" SCNd64, &kib) != 1)
+        return 0;
+    return kib * 1024 < group ? kib * 1024 : group;
+}
+
 int64_t mem_peak(void)
 {
     char text[2048], *at;

@@ -32,6 +32,10 @@ int64_t mem_block_missing(const void *block, uint64_t count, uint64_t size);
 int64_t mem_resident(void);
 int64_t mem_peak(void);
 
+/* Bytes that this process may still take before others, or the group that it is run in, lack them:
+ * by what the system says at this moment; 0 where it does not. */
+int64_t mem_available(void);
+
 /* Whether so many bytes are to be had at this moment: asked for, never touched, and given back.
  * Before a call of a library that ends the program where its own memory is missing.  E_MEMORY. */
 enum status mem_at_hand(uint64_t bytes, const char *what, struct error *err);

@@ -66,6 +66,13 @@ static void a_process_has_memory(void **state)
     assert_true(mem_peak() >= before + MORE - MORE / 8);
 }
 
+/* More than this test needs is left, and less than an address space. */
+static void the_machine_has_some_left(void **state)
+{
+    (void)state;
+    assert_in_range(mem_available(), 1 << 20, INT64_C(1) << 50);
+}
+
 static void impossible_sizes_are_told(void **state)
 {
     static const uint64_t sizes[][2] = {
@@ -135,6 +142,7 @@ int main(void)
         cmocka_unit_test(blocks_are_zeroed_and_aligned),
         cmocka_unit_test(large_blocks_come_when_touched),
         cmocka_unit_test(a_process_has_memory),
+        cmocka_unit_test(the_machine_has_some_left),
         cmocka_unit_test(impossible_sizes_are_told),
         cmocka_unit_test(memory_is_at_hand_or_not),
         cmocka_unit_test(arrays_grow),
