@@ -15,11 +15,13 @@
 #include "base/json.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* At most so much does jansson take for a text: of strings, what it has read, has had room for and
  * keeps; of each value, itself and its place in an object that has just grown. */
@@ -173,6 +175,37 @@ enum status config_text(const char **out, const json_t *object, const char *key,
     if (value && !json_is_string(value))
         return wrong_type(value, key, "a text", err);
     *out = value ? json_string_value(value) : fallback;
+    return OK;
+}
+
+enum status config_seed(uint64_t *out, bool *there, const json_t *object, const char *key,
+                        struct error *err)
+{
+    const char *text = NULL;
+    char shown[UTF8_SHOWN];
+    enum status st;
+
+    if ((st = config_text(&text, object, key, NULL, err)))
+        return st;
+    *there = text != NULL;
+    if (!text || text_to_seed(text, out))
+        return OK;
+    return fail(err, E_FORMAT, "\"%s\" is \"%s\", not a seed", key, utf8_shown(shown, text));
+}
+
+enum status config_hash(char out[HASH_TEXT], const json_t *object, const char *key,
+                        struct error *err)
+{
+    const char *text = NULL;
+    char shown[UTF8_SHOWN];
+    enum status st;
+
+    if ((st = config_need(object, key, err)) || (st = config_text(&text, object, key, "", err)))
+        return st;
+    if (!hash_is(text))
+        return fail(err, E_FORMAT, "\"%s\" is \"%s\", not a SHA-256 in small letters", key,
+                    utf8_shown(shown, text));
+    memcpy(out, text, HASH_TEXT);
     return OK;
 }
 

@@ -8,6 +8,7 @@
 #define IMGEN_BASE_JSON_H
 
 #include "base/error.h"
+#include "base/hash.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -38,6 +39,13 @@ enum status config_bool(bool *out, const json_t *object, const char *key, bool f
                         struct error *err);
 enum status config_text(const char **out, const json_t *object, const char *key,
                         const char *fallback, struct error *err);
+/* A seed takes all 64 bits, which a number of JSON does not: it is written as a text.  *there:
+ * whether the key is; without it *out stays as it was. */
+enum status config_seed(uint64_t *out, bool *there, const json_t *object, const char *key,
+                        struct error *err);
+/* A SHA-256 in small letters, as base/hash.h makes it; E_FORMAT when the key is missing. */
+enum status config_hash(char out[HASH_TEXT], const json_t *object, const char *key,
+                        struct error *err);
 /* *out is NULL when the key is missing. */
 enum status config_array(json_t **out, const json_t *object, const char *key, struct error *err);
 enum status config_object(json_t **out, const json_t *object, const char *key, struct error *err);

@@ -125,7 +125,8 @@ static enum status latents_open(struct dataset *d, const struct dataset_config *
                                     .pictures = x->pictures,
                                     .mean = x->mean,
                                     .deviation = x->deviation,
-                                    .mirrored = x->mirrored};
+                                    .mirrored = x->mirrored,
+                                    .sampled = x->sampled};
     d->count = x->count;
     d->height = x->height;
     d->width = x->width;

@@ -29,6 +29,8 @@ struct latents_job {
     /* Every picture twice, as it is and left to right: a latent that is mirrored is not the latent
      * of the mirrored picture. */
     bool mirrored;
+    bool sampled; /* what encode gives is drawn by this seed, and not the same for another */
+    uint64_t seed;
     latents_encode *encode;
     bool (*progress)(int64_t done, int64_t n, void *user); /* after each call; false stops */
     void *user;                                            /* of both                      */
@@ -48,7 +50,7 @@ enum status latents_write(const struct latents_job *job, struct error *err);
 struct latents_info {
     const char *autoencoder, *pictures; /* SHA-256                                            */
     const double *mean, *deviation;     /* [channels]: a latent is mean + deviation * value    */
-    bool mirrored;
+    bool mirrored, sampled;
 };
 /* NULL for sets of other formats.  The set's. */
 const struct latents_info *latents_info(const struct dataset *d);

@@ -67,22 +67,6 @@ enum status latents_index_path(char **out, const char *folder, struct error *err
 /* --- what both have -----------------------------------------------------------------------------
  */
 
-static enum status read_hash(char out[HASH_TEXT], const json_t *root, const char *name,
-                             struct error *err)
-{
-    const char *text;
-    char shown[UTF8_SHOWN];
-    enum status st;
-
-    if ((st = config_need(root, name, err)) || (st = config_text(&text, root, name, "", err)))
-        return st;
-    if (!hash_is(text))
-        return fail(err, E_FORMAT, "\"%s\" is \"%s\", not a SHA-256 in small letters", name,
-                    utf8_shown(shown, text));
-    memcpy(out, text, HASH_TEXT);
-    return OK;
-}
-
 static enum status read_int(int64_t *out, const json_t *root, const char *name, int64_t lo,
                             int64_t hi, struct error *err)
 {
@@ -97,6 +81,15 @@ static enum status damaged(const char *claimed, const char *found, struct error 
 {
     return fail(err, E_FORMAT, "damaged: its checksum is %s, that of its content %s", claimed,
                 found);
+}
+
+/* Latents drawn from the posterior say by which seed. */
+static int add_sampled(json_t *root, bool sampled, uint64_t seed)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRIu64, seed);
+    return sampled ? json_object_set_new(root, "sampled", json_string(text)) : 0;
 }
 
 /* --- parts --------------------------------------------------------------------------------------
@@ -119,6 +112,8 @@ static void part_checksum(char out[HASH_TEXT], const struct latents_part *p)
 
     hash_begin(&h);
     hash_add(&h, line, (uint64_t)n);
+    n = snprintf(line, sizeof line, "sampled %" PRIu64 "\n", p->seed);
+    hash_add(&h, line, p->sampled ? (uint64_t)n : 0);
     hash_add(&h, p->labels, (uint64_t)p->n * sizeof(int32_t));
     hash_add(&h, p->latents, (uint64_t)p->n * latent_bytes(p));
     hash_end(&h, out);
@@ -135,9 +130,10 @@ static enum status read_description(struct latents_part *p, const char *text, st
     if ((st = config_parse(&root, text, strlen(text), TEXT_LIMIT, key, err)))
         return st;
     if (!(st = read_int(&version, root, "format", 1, FORMAT_VERSION, err)) &&
-        !(st = read_hash(p->autoencoder, root, "autoencoder", err)) &&
-        !(st = read_hash(p->pictures, root, "pictures", err)) &&
-        !(st = read_hash(p->checksum, root, "checksum", err)))
+        !(st = config_hash(p->autoencoder, root, "autoencoder", err)) &&
+        !(st = config_hash(p->pictures, root, "pictures", err)) &&
+        !(st = config_hash(p->checksum, root, "checksum", err)) &&
+        !(st = config_seed(&p->seed, &p->sampled, root, "sampled", err)))
         st = read_int(&p->first, root, "first", 0, most, err);
     json_decref(root);
     return st;
@@ -248,9 +244,10 @@ enum status latents_part_save(const char *path, struct latents_part *p, struct e
     root = json_pack("{s:i, s:s, s:s, s:I, s:s}", "format", FORMAT_VERSION, "autoencoder",
                      p->autoencoder, "pictures", p->pictures, "first", (json_int_t)p->first,
                      "checksum", p->checksum);
-    if (!root)
-        return fail(err, E_MEMORY, "no memory to describe %s", path);
-    st = config_dump(&words, root, err);
+    if (!root || add_sampled(root, p->sampled, p->seed))
+        st = fail(err, E_MEMORY, "no memory to describe %s", path);
+    else
+        st = config_dump(&words, root, err);
     json_decref(root);
     if (st)
         return st;
@@ -281,7 +278,7 @@ static enum status check_index(json_t *root, struct error *err)
     struct hash h;
     enum status st;
 
-    if ((st = read_hash(claimed, root, "checksum", err)))
+    if ((st = config_hash(claimed, root, "checksum", err)))
         return st;
     json_object_del(root, "checksum");
     if ((st = config_dump(&text, root, err)))
@@ -299,12 +296,13 @@ static enum status read_numbers(struct latents_index *x, const json_t *root, str
     enum status st;
 
     if ((st = read_int(&version, root, "format", 1, FORMAT_VERSION, err)) ||
-        (st = read_hash(x->autoencoder, root, "autoencoder", err)) ||
-        (st = read_hash(x->pictures, root, "pictures", err)) ||
+        (st = config_hash(x->autoencoder, root, "autoencoder", err)) ||
+        (st = config_hash(x->pictures, root, "pictures", err)) ||
         (st = read_int(&x->count, root, "count", 1, most, err)) ||
         (st = read_int(&x->height, root, "height", 1, LATENTS_SIDE, err)) ||
         (st = read_int(&x->width, root, "width", 1, LATENTS_SIDE, err)) ||
         (st = read_int(&x->channels, root, "channels", 1, LATENTS_CHANNELS, err)) ||
+        (st = config_seed(&x->seed, &x->sampled, root, "sampled", err)) ||
         (st = config_need(root, "mirrored", err)))
         return st;
     return config_bool(&x->mirrored, root, "mirrored", false, err);
@@ -370,7 +368,7 @@ static enum status read_entry(struct latents_entry *e, const json_t *object, int
     if ((st = read_int(&e->first, object, "first", first, first, err)) ||
         (st = read_int(&e->count, object, "count", 1, count - first, err)))
         return st;
-    return read_hash(e->checksum, object, "checksum", err);
+    return config_hash(e->checksum, object, "checksum", err);
 }
 
 static enum status read_parts(struct latents_index *x, const json_t *root, struct error *err)
@@ -485,7 +483,8 @@ static json_t *index_object(const struct latents_index *x)
                              (json_int_t)x->width, "channels", (json_int_t)x->channels, "mirrored",
                              (int)x->mirrored);
 
-    if (root && (json_object_set_new(root, "classes", class_array(x)) ||
+    if (root && (add_sampled(root, x->sampled, x->seed) ||
+                 json_object_set_new(root, "classes", class_array(x)) ||
                  json_object_set_new(root, "mean", real_array(x->mean, x->channels)) ||
                  json_object_set_new(root, "deviation", real_array(x->deviation, x->channels)) ||
                  json_object_set_new(root, "parts", part_array(x)))) {

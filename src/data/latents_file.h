@@ -6,11 +6,13 @@
  *            latents.json                          the index, written last
  *
  * A part holds "latents" [n, height, width, channels] float32 and "labels" [n] int32, and in its
- * metadata "imgen.latents", JSON: {format, autoencoder, pictures, first, checksum}.  `pictures` is
- * the SHA-256 of what its pictures are (each one's SHA-256), `checksum` that of everything else.
+ * metadata "imgen.latents", JSON: {format, autoencoder, pictures, first, sampled, checksum}.
+ * `pictures` is the SHA-256 of what its pictures are (each one's SHA-256), `checksum` that of
+ * everything else; `sampled`, of latents drawn from the posterior, by which seed.
  *
  * The index, JSON: {format, autoencoder, pictures, count, height, width, channels, mirrored,
- * classes, mean, deviation, parts: [{first, count, checksum}], checksum}, the last over the others.
+ * sampled, classes, mean, deviation, parts: [{first, count, checksum}], checksum}, the last over
+ * the others.
  */
 #ifndef IMGEN_DATA_LATENTS_FILE_H
 #define IMGEN_DATA_LATENTS_FILE_H
@@ -30,6 +32,8 @@ enum {
 struct latents_part {
     char autoencoder[HASH_TEXT], pictures[HASH_TEXT], checksum[HASH_TEXT];
     int64_t first, n, height, width, channels;
+    bool sampled; /* from the posterior, by the seed; else its means */
+    uint64_t seed;
     const uint8_t *latents, *labels; /* float32 and int32 as in the file, of any alignment */
     struct safetensors *file;
 };
@@ -57,7 +61,8 @@ struct latents_entry {
 struct latents_index {
     char autoencoder[HASH_TEXT], pictures[HASH_TEXT];
     int64_t count, height, width, channels;
-    bool mirrored;
+    bool mirrored, sampled;
+    uint64_t seed;            /* of what is sampled */
     double *mean, *deviation; /* [channels], heap, as all that follows */
     char **classes;           /* [n_classes] */
     int64_t n_classes;

@@ -166,6 +166,8 @@ static enum status save_part(struct writing *w, const char *path, int64_t first,
                              .height = j->height,
                              .width = j->width,
                              .channels = j->channels,
+                             .sampled = j->sampled,
+                             .seed = j->seed,
                              .latents = (const uint8_t *)w->latents,
                              .labels = (const uint8_t *)w->labels};
     enum status st;
@@ -259,14 +261,26 @@ static enum status encode_part(struct writing *w, const char *path, struct error
     return st;
 }
 
+enum { DRAWN = 48 };
+
+static const char *say_drawn(char out[DRAWN], bool sampled, uint64_t seed)
+{
+    snprintf(out, DRAWN, sampled ? "drawn by the seed %" PRIu64 : "means", seed);
+    return out;
+}
+
 static enum status check_part(const struct writing *w, const struct latents_part *p,
                               struct error *err)
 {
     const struct latents_job *j = w->job;
+    char there[DRAWN], wanted[DRAWN];
 
     if (strcmp(p->autoencoder, j->autoencoder) != 0)
         return fail(err, E_FORMAT, "latents of the autoencoder %s, not of %s", p->autoencoder,
                     j->autoencoder);
+    if (p->sampled != j->sampled || (p->sampled && p->seed != j->seed))
+        return fail(err, E_FORMAT, "latents that are %s, not %s",
+                    say_drawn(there, p->sampled, p->seed), say_drawn(wanted, j->sampled, j->seed));
     if (p->height != j->height || p->width != j->width || p->channels != j->channels)
         return fail(err, E_FORMAT,
                     "latents of %" PRId64 " x %" PRId64 " x %" PRId64 ", not %" PRId64 " x %" PRId64
@@ -357,11 +371,15 @@ static enum status writing_init(struct writing *w, const struct latents_job *j, 
     w->length = d->height * d->width * d->channels;
     w->values = j->height * j->width * j->channels;
     w->part = j->part ? j->part : part_bytes / (w->values * (int64_t)sizeof(float));
+    if (!j->part && w->part > j->batch)
+        w->part -= w->part % j->batch; /* a shorter call would want a plan of its own */
     w->part = whole_clamp(w->part, 1, w->n);
     x->height = j->height;
     x->width = j->width;
     x->channels = j->channels;
     x->mirrored = j->mirrored;
+    x->sampled = j->sampled;
+    x->seed = j->seed;
     memcpy(x->autoencoder, j->autoencoder, HASH_TEXT);
     hash_begin(&w->all);
     if ((st = mem_new((void **)&w->pictures, (uint64_t)whole_min(j->batch, w->n),

@@ -449,11 +449,40 @@ static void test_foreign(void **state)
     j.channels = 8;
     assert_int_equal(latents_write(&j, &err), E_FORMAT);
     says(&err, "4 x 4 x 4", "4 x 4 x 8");
+    j.channels = CHANNELS;
+    j.sampled = true;
+    j.seed = 7;
+    assert_int_equal(latents_write(&j, &err), E_FORMAT);
+    says(&err, "latents that are means", "not drawn by the seed 7");
     assert_int_equal(w.n, N); /* and nothing was encoded */
     check_set(N, false);      /* nor written over */
     dataset_close(d);
     dataset_close(moved);
     dataset_close(fewer);
+}
+
+/* Latents that were drawn go on with the same seed alone, and say what they are. */
+static void test_sampled(void **state)
+{
+    static struct watch w;
+    struct dataset *d = pictures(N, 1), *set;
+    struct latents_job j = job_for(d, &w);
+    struct error err = {0};
+
+    (void)state;
+    w = (struct watch){0};
+    j.sampled = true;
+    j.seed = UINT64_MAX;
+    assert_int_equal(latents_write(&j, NULL), OK);
+    assert_int_equal(latents_write(&j, NULL), OK);
+    assert_int_equal(w.n, N);
+    assert_int_equal(open_set(&set, mine, NULL), OK);
+    assert_true(latents_info(set)->sampled);
+    dataset_close(set);
+    j.seed = 3;
+    assert_int_equal(latents_write(&j, &err), E_FORMAT);
+    says(&err, "drawn by the seed 18446744073709551615", "not drawn by the seed 3");
+    dataset_close(d);
 }
 
 /* More pictures behind the old ones: only they are encoded. */
@@ -676,6 +705,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_progress_stops, fresh, gone),
         cmocka_unit_test_setup_teardown(test_killed, fresh, gone),
         cmocka_unit_test_setup_teardown(test_foreign, fresh, gone),
+        cmocka_unit_test_setup_teardown(test_sampled, fresh, gone),
         cmocka_unit_test_setup_teardown(test_grown, fresh, gone),
         cmocka_unit_test_setup_teardown(test_missing, fresh, gone),
         cmocka_unit_test_setup_teardown(test_refusals, fresh, gone),
