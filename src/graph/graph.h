@@ -48,7 +48,7 @@ struct op {
     /* Optional: bytes of scratch, with room for `threads` threads.  Called after plan. */
     size_t (*scratch)(const struct tensor *y, int threads);
 
-    /* Optional: bytes that the state holds besides itself, as packed weights.  Called after plan. */
+    /* Optional: bytes that the state holds, as packed weights.  Called after plan. */
     size_t (*held)(const struct tensor *y);
 
     /* Optional: floating-point operations, for reports. */
