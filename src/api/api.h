@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "imgen.h"
+#include "io/image.h"
 #include "pipeline/model.h"
 #include "train/experiment.h"
 
@@ -14,6 +15,14 @@ struct imgen_model {
     char *path;
     char hash[65]; /* empty until asked for */
 };
+
+struct imgen_data {
+    struct dataset *set;
+};
+
+/* Pictures of the two worlds; pixels stay where they are. */
+struct image api_image(const struct imgen_image *im);
+void api_image_out(struct imgen_image *out, const struct image *im);
 
 /* Hand an inner failure out: copies status and sentence; err may be NULL. Returns st. */
 enum imgen_status api_status(struct imgen_error *err, const struct error *e, enum status st);

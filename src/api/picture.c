@@ -18,12 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct image inner(const struct imgen_image *im)
+struct image api_image(const struct imgen_image *im)
 {
     return (struct image){im->height, im->width, im->channels, im->pixels};
 }
 
-static void outer(struct imgen_image *out, const struct image *im)
+void api_image_out(struct imgen_image *out, const struct image *im)
 {
     *out = (struct imgen_image){im->height, im->width, im->channels, im->pixels};
 }
@@ -35,7 +35,7 @@ enum imgen_status imgen_image_read(struct imgen_image *out, const char *path,
     struct image im = {0};
     enum status st = image_read(&im, path, &e);
 
-    outer(out, &im);
+    api_image_out(out, &im);
     return api_status(err, &e, st);
 }
 
@@ -43,17 +43,17 @@ enum imgen_status imgen_image_write(const char *path, const struct imgen_image *
                                     struct imgen_error *err)
 {
     struct error e = {0};
-    struct image im = inner(image);
+    struct image im = api_image(image);
 
     return api_status(err, &e, image_write(path, &im, NULL, 0, &e));
 }
 
 void imgen_image_release(struct imgen_image *image)
 {
-    struct image im = inner(image);
+    struct image im = api_image(image);
 
     image_release(&im);
-    outer(image, &im);
+    api_image_out(image, &im);
 }
 
 enum imgen_status imgen_sheet_draw(struct imgen_image *out, const float *x,
@@ -65,7 +65,7 @@ enum imgen_status imgen_sheet_draw(struct imgen_image *out, const float *x,
     struct image im = {0};
     enum status st = picture_sheet(&im, x, &sheet, &e);
 
-    outer(out, &im);
+    api_image_out(out, &im);
     return api_status(err, &e, st);
 }
 
@@ -254,7 +254,7 @@ static void recipe_line(struct text *t, const struct imgen_image *im, const stru
 enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
                                       const struct imgen_recipe *recipe, struct imgen_error *err)
 {
-    struct image im = inner(image);
+    struct image im = api_image(image);
     struct error e = {0};
     char line[2048], *json = NULL;
     struct text t;

@@ -151,10 +151,6 @@ void imgen_config_keys(imgen_config_callback *callback, void *user)
 /* --- data sets ----------------------------------------------------------------------------------
  */
 
-struct imgen_data {
-    struct dataset *set;
-};
-
 typedef enum status open_set(const struct experiment *e, struct dataset **out, struct error *err);
 
 static enum imgen_status data_open(struct imgen_data **out, const struct imgen_training *t,
