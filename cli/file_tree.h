@@ -1,0 +1,34 @@
+/*
+ * file_tree.h - the files that words of a command line name: files, and folders with all below them
+ */
+#ifndef CLI_FILE_TREE_H
+#define CLI_FILE_TREE_H
+
+#include "cli.h"
+
+#include <stdint.h>
+
+struct tree_file {
+    char *path;
+    char *name; /* within the folder that was named, without its ending: "rose/0001" */
+};
+
+struct file_tree {
+    struct tree_file *at; /* [n], each word's in the order of their names */
+    int64_t n, room;
+};
+
+/* Add what a word names: a file, whatever its ending, or of a folder and all below it those with
+ * one of these endings, capitals or not; the list ends with NULL.  Names that begin with a dot, and
+ * links to folders, are passed over.  Returns an exit code; release also after a failure. */
+int file_tree_add(struct file_tree *t, const struct command *c, const char *word,
+                  const char *const *endings);
+/* Sort by name, and complain of two files with the same one: what is made of them would be one. */
+int file_tree_check(struct file_tree *t, const struct command *c);
+void file_tree_release(struct file_tree *t);
+
+/* "<folder>/<name><ending>" on the heap, its folders made; NULL after a complaint. */
+char *file_tree_output(const struct command *c, const char *folder, const char *name,
+                       const char *ending);
+
+#endif
