@@ -81,10 +81,7 @@ static int on_tile(int64_t done, int64_t n, void *user)
 
 static bool complain(struct decode_job *job, const char *path, const struct imgen_error *err)
 {
-    progress_end(&job->progress);
-    if (err->status != IMGEN_E_CANCELLED)
-        fprintf(stderr, "imgen decode: %s%s%s\n", strstr(err->text, path) ? "" : path,
-                strstr(err->text, path) ? "" : ": ", err->text);
+    coding_complain(&job->progress, &command_decode, path, err);
     return false;
 }
 
@@ -99,38 +96,23 @@ static bool check(struct decode_job *job, const char *path, const struct imgen_l
     return false;
 }
 
-/* What it takes, when it is not what was said last. */
 static bool plan(struct decode_job *job, struct decoded *d, const struct imgen_latent *z,
                  struct imgen_error *err)
 {
-    char words[CODING_WORDS];
-
     d->height = z->height ? z->height : z->rows * job->info.factor;
     d->width = z->width ? z->width : z->columns * job->info.factor;
     if (imgen_codec_plan(&d->plan, job->codec, IMGEN_DECODER, 1, d->height, d->width, &job->how,
                          err))
         return false;
-    coding_words(words, &d->plan, d->height, d->width);
-    if (strcmp(words, job->said) != 0)
-        progress_note(&job->progress, "%s", words);
-    memcpy(job->said, words, sizeof words);
+    coding_say_plan(&job->progress, job->said, &d->plan, d->height, d->width);
     return true;
-}
-
-static bool names_a_file(const char *output)
-{
-    size_t n = strlen(output), m = strlen(picture_ending);
-
-    return n > m && !strcmp(output + n - m, picture_ending);
 }
 
 static bool make_output(struct decode_job *job, struct decoded *d, const char *name)
 {
     const struct decode_options *o = job->options;
 
-    d->picture = names_a_file(o->output)
-                     ? file_tree_output(&command_decode, "", o->output, "")
-                     : file_tree_output(&command_decode, o->output, name, picture_ending);
+    d->picture = file_tree_output(&command_decode, o->output, name, picture_ending);
     if (!d->picture)
         return false;
     if (o->overwrite || access(d->picture, F_OK))
@@ -245,12 +227,8 @@ static int open_all(struct decode_job *job, int n_words, char **words)
     for (int i = 1; i < n_words; i++)
         if ((code = file_tree_add(&job->files, &command_decode, words[i], endings)))
             return code;
-    if ((code = file_tree_check(&job->files, &command_decode)))
+    if ((code = file_tree_check(&job->files, &command_decode, o->output, picture_ending)))
         return code;
-    if (names_a_file(o->output) && job->files.n != 1)
-        return command_misused(&command_decode,
-                               "-o %s: a file for one latent, and there are %" PRId64, o->output,
-                               job->files.n);
     if (imgen_codec_open(&job->codec, words[0], IMGEN_DECODER, (int)o->coding.threads, &err))
         return command_failed(&command_decode, &err);
     imgen_codec_info(job->codec, &job->info);

@@ -88,10 +88,7 @@ static int on_tile(int64_t done, int64_t n, void *user)
 static enum outcome complain(const struct pictures *p, const char *path,
                              const struct imgen_error *err)
 {
-    progress_end(&p->job->progress);
-    if (err->status != IMGEN_E_CANCELLED)
-        fprintf(stderr, "imgen encode: %s%s%s\n", strstr(err->text, path) ? "" : path,
-                strstr(err->text, path) ? "" : ": ", err->text);
+    coding_complain(&p->job->progress, &command_encode, path, err);
     return FAILED;
 }
 
@@ -122,21 +119,16 @@ static enum outcome look(const struct pictures *p, struct encoded *e, const char
     return is;
 }
 
-/* What it takes, when it is not what was said last. */
-static int plan(struct pictures *p, struct encoded *e, struct imgen_error *err)
+static enum imgen_status plan(struct pictures *p, struct encoded *e, struct imgen_error *err)
 {
-    char words[CODING_WORDS];
+    enum imgen_status st = imgen_codec_plan(&e->plan, p->job->codec, IMGEN_ENCODER, 1, e->height,
+                                            e->width, &p->job->how, err);
 
-    if (imgen_codec_plan(&e->plan, p->job->codec, IMGEN_ENCODER, 1, e->height, e->width,
-                         &p->job->how, err))
-        return err->status;
     e->rows = e->plan.rows;
     e->columns = e->plan.columns;
-    coding_words(words, &e->plan, e->height, e->width);
-    if (strcmp(words, p->said) != 0)
-        progress_note(&p->job->progress, "%s", words);
-    memcpy(p->said, words, sizeof words);
-    return IMGEN_OK;
+    if (!st)
+        coding_say_plan(&p->job->progress, p->said, &e->plan, e->height, e->width);
+    return st;
 }
 
 static enum outcome encode(struct pictures *p, struct encoded *e, const char *path,
@@ -161,13 +153,6 @@ static enum outcome encode(struct pictures *p, struct encoded *e, const char *pa
     return bad ? complain(p, path, &err) : ENCODED;
 }
 
-static bool names_a_file(const char *output)
-{
-    size_t n = strlen(output), m = strlen(latent_ending);
-
-    return n > m && !strcmp(output + n - m, latent_ending);
-}
-
 static enum outcome take(struct pictures *p, struct encoded *e)
 {
     const struct tree_file *f = &p->files.at[p->i];
@@ -176,9 +161,7 @@ static enum outcome take(struct pictures *p, struct encoded *e)
     char hash[65];
     enum outcome is;
 
-    e->latent = names_a_file(output)
-                    ? file_tree_output(&command_encode, "", output, "")
-                    : file_tree_output(&command_encode, output, f->name, latent_ending);
+    e->latent = file_tree_output(&command_encode, output, f->name, latent_ending);
     if (!e->latent)
         return FAILED;
     if (imgen_file_hash(hash, f->path, &err))
@@ -268,14 +251,9 @@ static int encode_pictures(struct encode_job *job, int n_words, char **words)
     job->how.user = &p;
     for (int i = 0; i < n_words && !code; i++)
         code = file_tree_add(&p.files, &command_encode, words[i], endings);
-    if (!code && !(code = file_tree_check(&p.files, &command_encode))) {
-        if (names_a_file(job->options->output) && p.files.n != 1)
-            code = command_misused(&command_encode,
-                                   "-o %s: a file for one picture, and there are %" PRId64,
-                                   job->options->output, p.files.n);
-        else
-            code = encode_files(&p);
-    }
+    if (!code &&
+        !(code = file_tree_check(&p.files, &command_encode, job->options->output, latent_ending)))
+        code = encode_files(&p);
     for (int64_t i = 0; p.done && i < p.files.n; i++)
         free(p.done[i].latent);
     free(p.done);

@@ -36,8 +36,13 @@ int coding_flags_apply(const struct coding_flags *f, const struct command *c,
                        struct imgen_coding *how);
 
 enum { CODING_WORDS = 256 };
-/* "1024 x 768 pixels in 3 x 2 tiles of 48 x 44 cells that share 8, 512.0 MiB" */
-const char *coding_words(char out[CODING_WORDS], const struct imgen_coding_plan *p, int64_t height,
-                         int64_t width);
+/* Say "1024 x 768 pixels in 3 x 2 tiles of 48 x 44 cells that share 8, 512.0 MiB", when it is not
+ * what was said last, which is remembered in `said`. */
+void coding_say_plan(struct progress *progress, char said[CODING_WORDS],
+                     const struct imgen_coding_plan *p, int64_t height, int64_t width);
+
+/* Complain of one file among others, unless it was stopped. */
+void coding_complain(struct progress *progress, const struct command *c, const char *path,
+                     const struct imgen_error *err);
 
 #endif

@@ -56,7 +56,7 @@ static int open_pictures(struct caching *c, struct imgen_data **out, const char 
 static int say_plan(struct caching *c)
 {
     const struct imgen_data_info *d = &c->set;
-    char words[CODING_WORDS];
+    char said[CODING_WORDS] = "";
     struct imgen_error err;
 
     if (imgen_codec_plan(&c->plan, c->job->codec, IMGEN_ENCODER, 1, d->height, d->width,
@@ -65,7 +65,7 @@ static int say_plan(struct caching *c)
     progress_note(&c->job->progress,
                   "%" PRId64 " pictures to latents of %" PRId64 " x %" PRId64 " with %d channels",
                   d->count, c->plan.columns, c->plan.rows, c->job->info.latent_channels);
-    progress_note(&c->job->progress, "each %s", coding_words(words, &c->plan, d->height, d->width));
+    coding_say_plan(&c->job->progress, said, &c->plan, d->height, d->width);
     return EXIT_DONE;
 }
 

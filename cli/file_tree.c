@@ -135,8 +135,18 @@ static int by_name(const void *a, const void *b)
     return order ? order : strcmp(x->path, y->path);
 }
 
-int file_tree_check(struct file_tree *t, const struct command *c)
+static bool names_a_file(const char *output, const char *ending)
 {
+    const char *const one[] = {ending, NULL};
+
+    return ends(output, one);
+}
+
+int file_tree_check(struct file_tree *t, const struct command *c, const char *output,
+                    const char *ending)
+{
+    if (t->n != 1 && names_a_file(output, ending))
+        return command_misused(c, "-o %s: one file, to be made of %" PRId64, output, t->n);
     if (t->n)
         qsort(t->at, (size_t)t->n, sizeof *t->at, by_name);
     for (int64_t i = 1; i < t->n; i++)
@@ -156,10 +166,10 @@ void file_tree_release(struct file_tree *t)
     *t = (struct file_tree){0};
 }
 
-char *file_tree_output(const struct command *c, const char *folder, const char *name,
+char *file_tree_output(const struct command *c, const char *output, const char *name,
                        const char *ending)
 {
-    char *path = join(folder, name, ending);
+    char *path = names_a_file(output, ending) ? join("", output, "") : join(output, name, ending);
 
     for (char *at = path ? strchr(path + 1, '/') : NULL; at; at = strchr(at + 1, '/')) {
         *at = 0;

@@ -14,7 +14,7 @@ struct tree_file {
 };
 
 struct file_tree {
-    struct tree_file *at; /* [n], each word's in the order of their names */
+    struct tree_file *at; /* [n], by name once they are checked */
     int64_t n, room;
 };
 
@@ -23,12 +23,15 @@ struct file_tree {
  * links to folders, are passed over.  Returns an exit code; release also after a failure. */
 int file_tree_add(struct file_tree *t, const struct command *c, const char *word,
                   const char *const *endings);
-/* Sort by name, and complain of two files with the same one: what is made of them would be one. */
-int file_tree_check(struct file_tree *t, const struct command *c);
+/* Sort by name, and complain of two files with the same one, or of several for an output that is
+ * one file: what is made of them would be one.  ending: of the files that are made. */
+int file_tree_check(struct file_tree *t, const struct command *c, const char *output,
+                    const char *ending);
 void file_tree_release(struct file_tree *t);
 
-/* "<folder>/<name><ending>" on the heap, its folders made; NULL after a complaint. */
-char *file_tree_output(const struct command *c, const char *folder, const char *name,
+/* "<output>/<name><ending>", or output itself where it has the ending, on the heap, its folders
+ * made; NULL after a complaint. */
+char *file_tree_output(const struct command *c, const char *output, const char *name,
                        const char *ending);
 
 #endif

@@ -40,12 +40,21 @@ struct recording {
     int64_t batch, rows, columns;
 };
 
+/* What a plan is a function of, besides the network. */
+struct question {
+    enum autoencoder_halves half;
+    bool code;
+    int64_t n, height, width, memory, tile, overlap;
+};
+
 struct codec {
     struct autoencoder_file file; /* zeroed where the network is the caller's */
     const struct network *net;
     char hash[HASH_TEXT];
     struct graph *graph;
-    struct recording planned; /* what the graph holds a plan of */
+    struct recording planned; /* what the graph holds a plan of            */
+    struct question asked;    /* last, and the answer; half 0: nothing yet */
+    struct codec_plan answer;
 };
 
 /* --- opening ------------------------------------------------------------------------------------
@@ -329,15 +338,37 @@ static bool is_whole(const struct tiling *t)
     return tiling_count(t) == 1 && t->height % t->factor == 0 && t->width % t->factor == 0;
 }
 
-/* code: what an encoder leaves, see struct recording. */
+static enum status find_plan(struct codec_plan *out, struct codec *c, const struct question *q,
+                             const struct codec_limits *l, struct error *err)
+{
+    struct search s = {.codec = c,
+                       .recording = {.half = q->half, .code = q->code, .batch = 1},
+                       .fixed = weights(c),
+                       .err = err};
+    enum status st;
+
+    if ((st = find_tiles(out, &s, q->height, q->width, l, err)))
+        return st;
+    if (q->n > 1 && is_whole(&out->tiling) && (st = find_batch(out, &s, q->n, l, err)))
+        return st;
+    out->runs = out->batch > 1 ? whole_parts(q->n, out->batch) : q->n * tiling_count(&out->tiling);
+    return OK;
+}
+
+static bool same_question(const struct question *a, const struct question *b)
+{
+    return a->half == b->half && a->code == b->code && a->n == b->n && a->height == b->height &&
+           a->width == b->width && a->memory == b->memory && a->tile == b->tile &&
+           a->overlap == b->overlap;
+}
+
+/* code: what an encoder leaves, see struct recording.  A search may make primitives several times,
+ * and who encodes a picture has often asked what it will take: the last answer is remembered. */
 static enum status make_plan(struct codec_plan *out, struct codec *c, enum autoencoder_halves half,
                              bool code, int64_t n, int64_t height, int64_t width,
                              const struct codec_limits *l, struct error *err)
 {
-    struct search s = {.codec = c,
-                       .recording = {.half = half, .code = code, .batch = 1},
-                       .fixed = weights(c),
-                       .err = err};
+    const struct question q = {half, code, n, height, width, l->memory, l->tile, l->overlap};
     enum status st;
 
     MUST(half == HALVES_ENCODER || half == HALVES_DECODER, "a plan is of one half");
@@ -347,11 +378,14 @@ static enum status make_plan(struct codec_plan *out, struct codec *c, enum autoe
                     "%" PRId64 " pictures in tiles of %" PRId64 " that share %" PRId64
                     " cells, in %" PRId64 " bytes",
                     n, l->tile, l->overlap, l->memory);
-    if ((st = find_tiles(out, &s, height, width, l, err)))
+    if (same_question(&q, &c->asked)) {
+        *out = c->answer;
+        return OK;
+    }
+    if ((st = find_plan(out, c, &q, l, err)))
         return st;
-    if (n > 1 && is_whole(&out->tiling) && (st = find_batch(out, &s, n, l, err)))
-        return st;
-    out->runs = out->batch > 1 ? whole_parts(n, out->batch) : n * tiling_count(&out->tiling);
+    c->asked = q;
+    c->answer = *out;
     return OK;
 }
 

@@ -191,12 +191,37 @@ static void texts_come_back(void **state)
     json_decref(again);
 }
 
+/* What a number of JSON cannot hold, and what must have 64 letters. */
+static void seeds_and_hashes_are_texts(void **state)
+{
+    static const char hash[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    json_t *json = json_pack("{s:s, s:s, s:i, s:s, s:s}", "seed", "18446744073709551615", "word",
+                             "many", "number", 3, "hash", hash, "short", "0011");
+    char out[HASH_TEXT];
+    struct error err = {0};
+    uint64_t seed = 4;
+    bool there = true;
+
+    (void)state;
+    assert_int_equal(config_seed(&seed, &there, json, "none", &err), OK);
+    assert_true(!there && seed == 4);
+    assert_int_equal(config_seed(&seed, &there, json, "seed", &err), OK);
+    assert_true(there && seed == UINT64_MAX);
+    assert_int_equal(config_seed(&seed, &there, json, "word", &err), E_FORMAT);
+    assert_int_equal(config_seed(&seed, &there, json, "number", &err), E_FORMAT);
+    assert_int_equal(config_hash(out, json, "hash", &err), OK);
+    assert_string_equal(out, hash);
+    assert_int_equal(config_hash(out, json, "short", &err), E_FORMAT);
+    assert_int_equal(config_hash(out, json, "number", &err), E_FORMAT);
+    assert_int_equal(config_hash(out, json, "none", &err), E_FORMAT);
+    json_decref(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_texts_are_refused),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(members_are_checked),
+        cmocka_unit_test(bad_texts_are_refused), cmocka_unit_test(limits_hold),
+        cmocka_unit_test(members_are_checked),   cmocka_unit_test(seeds_and_hashes_are_texts),
         cmocka_unit_test(texts_come_back),
     };
 
