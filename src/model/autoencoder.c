@@ -96,6 +96,12 @@ enum status autoencoder_check_scaling(const char *kind, const struct network_io 
                     "%s.scale, %s.shift: %d and %d numbers for %" PRId64
                     " channels of the latents: one, or one each",
                     kind, kind, io->scale->n, io->shift->n, io->latent_channels);
+    if (io->preview->n && io->preview->n != (io->latent_channels + 1) * io->out_channels)
+        return fail(err, E_ARG,
+                    "%s.preview: %d numbers; %" PRId64 " channels of latents and %" PRId64
+                    " of pictures need %" PRId64,
+                    kind, io->preview->n, io->latent_channels, io->out_channels,
+                    (io->latent_channels + 1) * io->out_channels);
     return OK;
 }
 
@@ -126,6 +132,22 @@ void latents_unscale(const struct network *net, float *z, int64_t n)
         for (int64_t i = 0; i < n; i++)
             z[i * C + c] = (float)((double)z[i * C + c] / scale + shift);
     }
+}
+
+void latents_preview(const struct network *net, float *picture, const float *z, int64_t n)
+{
+    int64_t C = net->io.latent_channels, K = net->io.out_channels;
+    const double *weight = net->io.preview->at, *offset = weight + C * K;
+
+    MUST(net->io.preview->n == (C + 1) * K, "this %s has no preview", net->kind->name);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < K; k++) {
+            double sum = offset[k];
+
+            for (int64_t c = 0; c < C; c++)
+                sum += weight[c * K + k] * (double)z[i * C + c];
+            picture[i * K + k] = (float)sum;
+        }
 }
 
 /* --- the posterior ------------------------------------------------------------------------------

@@ -46,13 +46,23 @@ struct tensor *autoencoder_latents(struct graph *g, const struct network *net, s
 struct tensor *autoencoder_forward(struct graph *g, const struct network *net,
                                    struct network_input in);
 
-/* Of scale and shift of a configuration: one number, or one a channel; no scale is 0.  E_ARG. */
+/* Of scale and shift of a configuration: one number, or one a channel; no scale is 0.  Of preview:
+ * none, or as many as latents_preview reads.  E_ARG. */
 enum status autoencoder_check_scaling(const char *kind, const struct network_io *io,
                                       struct error *err);
 
 /* In place, n rows of latent_channels: z = (z - shift) scale, and back.  (architectures.md 3.3) */
 void latents_scale(const struct network *net, float *z, int64_t n);
 void latents_unscale(const struct network *net, float *z, int64_t n);
+
+/* What a latent looks like, without a decoder: of n scaled latents z [n, latent_channels] the
+ * pictures' pixels [n, channels] at a factor-th of their size, about -1 .. 1 and not clamped,
+ *
+ *     picture[k] = offset[k] + sum_c weight[c][k] z[c].
+ *
+ * io.preview holds latent_channels rows of weights and then the offsets, a number for each picture
+ * channel in each; a network without it (n = 0) has no such view. */
+void latents_preview(const struct network *net, float *picture, const float *z, int64_t n);
 
 /* --- the posterior: moments [N, ..., 2 C] -------------------------------------------------------
  */

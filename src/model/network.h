@@ -57,6 +57,7 @@ struct network_io {
     bool gaussian; /* encode gives means and log variances of latents   */
     bool has_encoder, has_decoder;
     const struct real_list *scale, *shift; /* of the latents; the configuration's own           */
+    const struct real_list *preview;       /* of latents_preview; the same; n = 0: there is none */
 };
 
 /* One architecture: one file under model/ ends in one of these. */

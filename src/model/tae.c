@@ -52,6 +52,9 @@ static const struct option options[] = {
      OPTION_REALS, offsetof(struct tae_config, scale), "1", .lo = 1e-6, .hi = 1e6},
     {"shift", "of the same", OPTION_REALS, offsetof(struct tae_config, shift), "0", .lo = -1e6,
      .hi = 1e6},
+    {"preview",
+     "a linear decoder: each latent channel's weight in each picture channel, and offsets",
+     OPTION_REALS, offsetof(struct tae_config, preview), .lo = -1e6, .hi = 1e6},
     {0},
 };
 
@@ -72,6 +75,7 @@ static void tae_io(const void *config, struct network_io *io)
         .has_decoder = c->halves != HALVES_ENCODER,
         .scale = &c->scale,
         .shift = &c->shift,
+        .preview = &c->preview,
     };
 }
 

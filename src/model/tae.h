@@ -16,6 +16,7 @@ struct tae_config {
     bool pool;               /* blocks at the coarsest level see the whole picture               */
     int halves;              /* enum autoencoder_halves                                          */
     struct real_list scale, shift;
+    struct real_list preview; /* a linear decoder, or none: latents_preview                       */
 };
 
 extern const struct network_kind network_tae;

@@ -75,6 +75,9 @@ static const struct option options[] = {
      OPTION_REALS, offsetof(struct vae_config, scale), "1", .lo = 1e-6, .hi = 1e6},
     {"shift", "of the same", OPTION_REALS, offsetof(struct vae_config, shift), "0", .lo = -1e6,
      .hi = 1e6},
+    {"preview",
+     "a linear decoder: each latent channel's weight in each picture channel, and offsets",
+     OPTION_REALS, offsetof(struct vae_config, preview), .lo = -1e6, .hi = 1e6},
     {0},
 };
 
@@ -139,6 +142,7 @@ static void vae_io(const void *config, struct network_io *io)
         .has_decoder = has_decoder(c),
         .scale = &c->scale,
         .shift = &c->shift,
+        .preview = &c->preview,
     };
 }
 

@@ -23,6 +23,7 @@ struct vae_config {
     double beta;           /* weight of the encoder's part of the codebook's loss              */
     int halves;            /* enum autoencoder_halves                                          */
     struct real_list scale, shift;
+    struct real_list preview; /* a linear decoder, or none: latents_preview                       */
 };
 
 extern const struct network_kind network_vae;

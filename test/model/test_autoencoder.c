@@ -150,6 +150,26 @@ static void test_scaling(void **state)
     }
 }
 
+/* Rows of weights by latent channel, offsets last; a wrong count of them is refused. */
+static void test_preview(void **state)
+{
+    static const char *const good[] = {"latent_channels=2", "channels=3",
+                                       "preview=1,2,3,-0.5,0,4,0.25,0,-1", NULL};
+    static const char *const bad[] = {"latent_channels=2", "channels=3", "preview=1,2,3", NULL};
+    const float z[] = {1, 2, -2, 0.5f}, want[] = {0.25f, 2, 10, -2, -4, -5};
+    struct network *net = NULL;
+    struct error err;
+    float picture[6];
+
+    (void)state;
+    assert_int_equal(network_of(&net, "vae", good, false, NULL), OK);
+    latents_preview(net, picture, z, 2);
+    assert_memory_equal(picture, want, sizeof want);
+    network_free(net);
+    assert_int_equal(network_of(&net, "vae", bad, false, &err), E_ARG);
+    assert_non_null(strstr(err.text, "preview"));
+}
+
 /* --- codebooks
  * ------------------------------------------------------------------------------------
  */
@@ -200,9 +220,8 @@ static void test_quantise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_posterior),
-        cmocka_unit_test(test_clamp),
-        cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_posterior), cmocka_unit_test(test_clamp),
+        cmocka_unit_test(test_scaling),   cmocka_unit_test(test_preview),
         cmocka_unit_test(test_quantise),
     };
 
