@@ -185,14 +185,6 @@ struct neighbour {
 enum status nearest_find(struct neighbour *out, struct pixel_set a, struct pixel_set b,
                          int64_t length, struct error *err);
 
-/* The sum of squared differences of n grey levels, exact. */
-int64_t pixel_square(const uint8_t *a, const uint8_t *b, int64_t n);
-
-/* --- psnr.c --- */
-
-/* 10 log10(255^2 / mean squared difference of n grey levels), in dB; infinite for equal ones. */
-double psnr(const uint8_t *a, const uint8_t *b, int64_t n);
-
 /* --- ssim.c --- */
 
 /* Windows are 11 x 11, and five sizes are looked at, each half the one before. */

@@ -7,41 +7,17 @@
  * picture has several companions about equally far.  Hence the distance to the second neighbour:
  * the ratio needs no idea of what is near.  Below 1/3 is commonly called memorised (Yoon et al.
  * 2023); copies that were moved or mirrored escape it, as they do every measure in pixels.
- *
- * Sums of squared differences of 8-bit numbers are whole numbers and exact: no order of summing
- * matters, and a copy is at 0.
  */
 #include "eval/measure.h"
 
 #include "base/memory.h"
-#include "base/simd.h"
+#include "pipeline/picture.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { QUERIES = 16, CHUNK = 32768 /* squares that surely fit an int32: 255^2 of each */ };
-
-IMGEN_CLONES static int32_t chunk_square(const uint8_t *a, const uint8_t *b, int64_t n)
-{
-    int32_t sum = 0;
-
-    for (int64_t i = 0; i < n; i++) {
-        int16_t d = (int16_t)(a[i] - b[i]);
-
-        sum += (int32_t)d * d;
-    }
-    return sum;
-}
-
-int64_t pixel_square(const uint8_t *a, const uint8_t *b, int64_t n)
-{
-    int64_t sum = 0;
-
-    for (int64_t i = 0; i < n; i += CHUNK)
-        sum += chunk_square(a + i, b + i, n - i < CHUNK ? n - i : CHUNK);
-    return sum;
-}
+enum { QUERIES = 16 };
 
 struct best {
     int64_t which, first, second;

@@ -12,20 +12,11 @@
 #include "eval/measure.h"
 
 #include "base/memory.h"
+#include "pipeline/picture.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-
-static double decibels(double square)
-{
-    return square > 0 ? 10 * log10(255.0 * 255.0 / square) : HUGE_VAL;
-}
-
-double psnr(const uint8_t *a, const uint8_t *b, int64_t n)
-{
-    return decibels((double)pixel_square(a, b, n) / (double)n);
-}
 
 /* The finite values of value [n] moved to its front; returns how many they are. */
 static int64_t drop_equal(double *value, int64_t n, double *lowest)
@@ -59,7 +50,8 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
         measure_add_mean(out, "psnr", value, differ,
                          "dB, of %" PRId64 " pairs (%" PRId64 " more are equal), lowest %.2f",
                          differ, p->n - differ, lowest);
-        measure_add(out, "psnr_overall", decibels(square), -1, "dB, of all squares together");
+        measure_add(out, "psnr_overall", 10 * log10(255.0 * 255.0 / square), -1,
+                    "dB, of all squares together");
     } else {
         measure_add(out, "psnr", HUGE_VAL, -1, "all %" PRId64 " pairs are equal", p->n);
     }

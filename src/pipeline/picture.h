@@ -25,4 +25,9 @@ struct sheet {
 enum status picture_sheet(struct image *out, const float *x, const struct sheet *s,
                           struct error *err);
 
+/* The sum of squared differences of n grey levels, exact. */
+int64_t pixel_square(const uint8_t *a, const uint8_t *b, int64_t n);
+/* 10 log10(255^2 / mean squared difference of n grey levels), in dB; infinite for equal ones. */
+double psnr(const uint8_t *a, const uint8_t *b, int64_t n);
+
 #endif

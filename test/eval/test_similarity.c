@@ -8,6 +8,7 @@
 #include "eval/measure.h"
 
 #include "base/rng.h"
+#include "pipeline/picture.h"
 
 #include <math.h>
 #include <omp.h>
