@@ -51,6 +51,8 @@ static void say_evaluated(struct train_watch *w, const struct imgen_train_event 
 
     progress_note(&w->progress, "step %" PRId64 ": loss on held-out pictures %.4f, averaged %.4f",
                   e->step, e->loss, e->mean_loss);
+    if (e->rebuilds)
+        progress_note(&w->progress, "step %" PRId64 ": PSNR %.2f dB", e->step, e->psnr);
     if (e->classifies && e->clean)
         progress_note(&w->progress, "step %" PRId64 ": %.2f %% right", e->step, 100 * e->accuracy);
     else if (e->classifies)

@@ -295,6 +295,9 @@ struct imgen_train_event {
      * averaged weights; of those with t in each quarter, from noise to data. */
     int classifies, clean; /* clean: of pictures without noise, all at t = 1 */
     double accuracy, accuracy_quarter[4];
+    /* EVALUATED, of an autoencoder: peak signal to noise of the held-out pictures, in dB. */
+    int rebuilds;
+    double psnr;
 };
 /* Return 0 to stop: the step is finished and saved, and the call fails with IMGEN_E_CANCELLED. */
 typedef int imgen_train_callback(const struct imgen_train_event *e, void *user);

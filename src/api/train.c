@@ -32,6 +32,8 @@ static bool relay(const struct train_event *e, void *user)
         .classifies = e->evaluated && e->evaluated->classifies,
         .clean = e->evaluated && e->evaluated->clean,
         .accuracy = e->evaluated ? e->evaluated->right : 0,
+        .rebuilds = e->evaluated && e->evaluated->rebuilds,
+        .psnr = e->evaluated ? e->evaluated->psnr : 0,
         .planned_bytes = e->memory->peak,
         .peak_bytes = e->peak_bytes,
         .recompute = e->memory->level,
@@ -129,7 +131,8 @@ void imgen_config_keys(imgen_config_callback *callback, void *user)
     if (!tell_rows("model", model_option_rows, callback, user) ||
         !tell_rows("data", data_option_rows, callback, user) ||
         !tell_rows("train", train_option_rows, callback, user) ||
-        !tell_rows("sample", sample_option_rows, callback, user))
+        !tell_rows("sample", sample_option_rows, callback, user) ||
+        !tell_rows("autoencoder", autoencoder_option_rows, callback, user))
         return;
     for (int i = 0; network_kind_at(i); i++)
         if (!tell_rows(network_kind_at(i)->name, network_kind_at(i)->options, callback, user))

@@ -72,6 +72,18 @@ struct tensor *autoencoder_latents(struct graph *g, const struct network *net, s
     return noise ? posterior_sample(g, code, noise) : posterior_mean(g, code);
 }
 
+struct tensor *autoencoder_code_loss(struct graph *g, const struct network *net, struct tensor *z)
+{
+    MUST(net->io.codes, "this %s has no codebook", net->kind->name);
+    return net->kind->code_loss(g, net, z);
+}
+
+struct tensor *autoencoder_last(struct graph *g, const struct network *net)
+{
+    MUST(net->io.has_decoder, "this %s has no decoder", net->kind->name);
+    return nn_param(g, net->kind->last(net));
+}
+
 struct tensor *autoencoder_forward(struct graph *g, const struct network *net,
                                    struct network_input in)
 {

@@ -42,6 +42,14 @@ struct tensor *autoencoder_decode(struct graph *g, const struct network *net, st
 struct tensor *autoencoder_latents(struct graph *g, const struct network *net, struct tensor *code,
                                    struct tensor *noise);
 
+/* Record what ties an encoder's latents z to its codebook, quantised.loss; the network has one
+ * (io.codes is not 0). */
+struct tensor *autoencoder_code_loss(struct graph *g, const struct network *net, struct tensor *z);
+
+/* The weight of the layer that makes the pictures, on this tape: where an adversary is balanced.
+ * The network has a decoder. */
+struct tensor *autoencoder_last(struct graph *g, const struct network *net);
+
 /* For kinds: what forward is, decode(mean of encode(x)), or the one half there is. */
 struct tensor *autoencoder_forward(struct graph *g, const struct network *net,
                                    struct network_input in);

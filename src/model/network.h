@@ -55,6 +55,7 @@ struct network_io {
     int64_t factor; /* a picture's side over its latent's; 0: it is none */
     int64_t latent_channels;
     bool gaussian; /* encode gives means and log variances of latents   */
+    int64_t codes; /* latents are taken from a codebook of so many; 0: there is none */
     bool has_encoder, has_decoder;
     const struct real_list *scale, *shift; /* of the latents; the configuration's own           */
     const struct real_list *preview;       /* of latents_preview; the same; n = 0: there is none */
@@ -76,6 +77,8 @@ struct network_kind {
     /* The halves of an autoencoder; NULL of all others.  Called by autoencoder.c. */
     struct tensor *(*encode)(struct graph *g, const struct network *net, struct tensor *x);
     struct tensor *(*decode)(struct graph *g, const struct network *net, struct tensor *z);
+    struct tensor *(*code_loss)(struct graph *g, const struct network *net, struct tensor *z);
+    const struct param *(*last)(const struct network *net);
 };
 
 struct network {

@@ -238,6 +238,11 @@ static struct tensor *tae_decode(struct graph *g, const struct network *net, str
     return op_affine(g, x, 2, -1);
 }
 
+static const struct param *tae_last(const struct network *net)
+{
+    return ((const struct tae *)net->layers)->decoder.last.weight;
+}
+
 /* --- published files ----------------------------------------------------------------------------
  */
 
@@ -360,4 +365,5 @@ const struct network_kind network_tae = {
     .forward = autoencoder_forward,
     .encode = tae_encode,
     .decode = tae_decode,
+    .last = tae_last,
 };

@@ -138,6 +138,7 @@ static void vae_io(const void *config, struct network_io *io)
         .factor = factor(c),
         .latent_channels = c->latent_channels,
         .gaussian = !c->codes,
+        .codes = c->codes,
         .has_encoder = has_encoder(c),
         .has_decoder = has_decoder(c),
         .scale = &c->scale,
@@ -486,6 +487,18 @@ static struct tensor *vae_decode(struct graph *g, const struct network *net, str
     return half_forward(g, net, &m->decoder, z);
 }
 
+static struct tensor *vae_code_loss(struct graph *g, const struct network *net, struct tensor *z)
+{
+    const struct vae_config *c = net->config;
+
+    return quantise(g, z, vae_codebook(g, net), c->beta).loss;
+}
+
+static const struct param *vae_last(const struct network *net)
+{
+    return ((const struct vae *)net->layers)->decoder.last.weight;
+}
+
 const struct network_kind network_vae = {
     .name = "vae",
     .summary = "autoencoder with Gaussian latents or a codebook: Stable Diffusion, VQ",
@@ -498,4 +511,6 @@ const struct network_kind network_vae = {
     .forward = autoencoder_forward,
     .encode = vae_encode,
     .decode = vae_decode,
+    .code_loss = vae_code_loss,
+    .last = vae_last,
 };

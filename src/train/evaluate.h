@@ -21,7 +21,15 @@ struct eval_losses {
      * weights; of another network all 0. */
     bool classifies, clean; /* clean: of pictures without noise, all at t = 1 */
     double right, right_quarter[4];
+
+    /* Of an autoencoder (round_trip.h): peak signal to noise of what the averaged weights make of
+     * the pictures, mean over the pictures, in dB. */
+    bool rebuilds;
+    double psnr;
 };
+
+/* Pictures that are never trained on are drawn from their set by this seed. */
+enum { EVAL_SEED = 0x6576616c };
 
 /* Open the set that is never trained on: the one data.eval_path names, or, of an endless set, that
  * of another seed.  E_ARG when a finite set names none. */

@@ -137,22 +137,30 @@ const struct option train_option_rows[] = {
     {0},
 };
 
+_Static_assert(sizeof train_option_rows <= EXPERIMENT_ROWS * sizeof(struct option),
+               "more rows than can be marked as given");
+
 struct option_set experiment_options(struct experiment *e,
                                      struct option_group group[EXPERIMENT_SECTIONS])
 {
     const struct network_kind *kind = network_kind_at(e->model.network);
+    int n = EXPERIMENT_SECTIONS - 2;
 
-    group[0] = (struct option_group){"model", model_option_rows, &e->model, NULL};
+    group[0] = (struct option_group){"model", model_option_rows, &e->model, e->given.model};
     group[1] = (struct option_group){"data", data_option_rows, &e->data, NULL};
-    group[2] = (struct option_group){"train", train_option_rows, &e->train, NULL};
-    group[3] = (struct option_group){"sample", sample_option_rows, &e->sample, NULL};
+    group[2] = (struct option_group){"train", train_option_rows, &e->train, e->given.train};
+    group[3] = (struct option_group){"sample", sample_option_rows, &e->sample, e->given.sample};
     group[4] = choice_options(&path_kind_at(e->model.path)->is, "path", e->path_values);
     group[5] = choice_options(&time_kind_at(e->train.time)->is, "time", e->time_values);
     group[6] = choice_options(&weighting_kind_at(e->train.weight)->is, "weight", e->weight_values);
     group[7] = choice_options(&precondition_kind_at(e->model.precondition)->is, "precondition",
                               e->model.precondition_values);
-    group[8] = (struct option_group){kind->name, kind->options, e->network, NULL};
-    return (struct option_set){group, e->network ? EXPERIMENT_SECTIONS : EXPERIMENT_SECTIONS - 1};
+    if (e->network)
+        group[n++] = (struct option_group){kind->name, kind->options, e->network, NULL};
+    if (e->network && kind->encode)
+        group[n++] = (struct option_group){"autoencoder", autoencoder_option_rows, &e->autoencoder,
+                                           e->given.autoencoder};
+    return (struct option_set){group, n};
 }
 
 void experiment_release(struct experiment *e)
@@ -290,6 +298,61 @@ enum status experiment_data(const struct experiment *e, struct dataset **out, st
     return dataset_open(out, &c, err);
 }
 
+/* The first of some names, up to NULL, whose row was set; names NULL: of all rows. */
+static const char *first_given(const struct option *rows, const bool *given,
+                               const char *const *names)
+{
+    for (int i = 0; rows[i].name; i++) {
+        bool meant = !names;
+
+        for (int k = 0; names && names[k]; k++)
+            meant |= !strcmp(names[k], rows[i].name);
+        if (meant && given[i])
+            return rows[i].name;
+    }
+    return NULL;
+}
+
+/* What an autoencoder has no use for would be ignored in silence. */
+static enum status check_autoencoder(const struct experiment *e, const struct network_io *io,
+                                     struct error *err)
+{
+    static const char *const of_models[] = {"path",       "prediction", "second", "precondition",
+                                            "time_input", "time_scale", NULL};
+    static const char *const of_training[] = {"label_drop",  "time",     "loss",
+                                              "second_loss", "weight",   "loss_floor",
+                                              "direction",   "variance", NULL};
+    static const char *const of_normal[] = {"kl", NULL}, *const none[] = {NULL};
+    static const char *const of_codes[] = {"codebook", NULL}, *const hard[] = {"noise", NULL};
+    const struct option *own = autoencoder_option_rows;
+    const struct experiment_given *given = &e->given;
+    const struct {
+        const char *section, *name, *reason;
+    } useless[] = {
+        {"model", first_given(model_option_rows, given->model, of_models),
+         "is an autoencoder and predicts nothing"},
+        {"train", first_given(train_option_rows, given->train, of_training),
+         "is an autoencoder and predicts nothing"},
+        {"sample", first_given(sample_option_rows, given->sample, NULL),
+         "is an autoencoder and makes no pictures of noise"},
+        {"autoencoder", first_given(own, given->autoencoder, io->gaussian ? none : of_normal),
+         "like this has no Gaussian latents"},
+        {"autoencoder", first_given(own, given->autoencoder, io->codes ? none : of_codes),
+         "like this has no codebook"},
+        {"autoencoder", first_given(own, given->autoencoder, io->codes ? hard : none),
+         "with a codebook would take the noise away again"},
+    };
+
+    for (size_t i = 0; i < sizeof useless / sizeof *useless; i++)
+        if (useless[i].name)
+            return fail(err, E_ARG, "%s.%s: a '%s' %s", useless[i].section, useless[i].name,
+                        network_kind_at(e->model.network)->name, useless[i].reason);
+    if (!io->has_encoder || !io->has_decoder)
+        return fail(err, E_ARG, "%s.halves: an autoencoder is trained whole",
+                    network_kind_at(e->model.network)->name);
+    return OK;
+}
+
 /* Networks that the configuration names and a training run on these pictures cannot feed. */
 static enum status check_use(const struct experiment *e, const struct dataset *d, struct error *err)
 {
@@ -304,9 +367,7 @@ static enum status check_use(const struct experiment *e, const struct dataset *d
             "with yet",
             kind->name);
     if (io.factor)
-        return fail(err, E_UNSUPPORTED,
-                    "model.network: a '%s' is an autoencoder, and there is no training of one yet",
-                    kind->name);
+        return check_autoencoder(e, &io, err);
     if (io.classifies && !d->n_classes)
         return fail(err, E_ARG,
                     "model.network: a '%s' learns to tell classes apart, and the pictures of '%s' "
@@ -390,6 +451,8 @@ static enum status fit_network(struct experiment *e, const struct dataset *d, st
                     "pictures of %" PRId64 " x %" PRId64 " are not square: set data.size",
                     d->height, d->width);
     for (size_t i = 0; i < sizeof follows / sizeof *follows; i++) {
+        if (!options_find(&set, follows[i].key, NULL))
+            continue; /* an autoencoder has no classes */
         snprintf(text, sizeof text, "%" PRId64, follows[i].value);
         if ((st = options_set(&set, follows[i].key, text, err)))
             return st;
@@ -410,7 +473,8 @@ enum status experiment_model(struct experiment *e, const struct dataset *d, stru
     m->sample = e->sample;
     if ((st = params_alloc(m->network->params, true, err)) ||
         (st = mem_text(&m->about, d->format->name, err)) ||
-        (d->n_classes && (st = model_set_labels(m, d->class_names, d->n_classes, err)))) {
+        (m->network->io.n_classes &&
+         (st = model_set_labels(m, d->class_names, d->n_classes, err)))) {
         model_free(m);
         return st;
     }

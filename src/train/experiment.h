@@ -7,6 +7,7 @@
  *     [train]  how                              [time]  the time density's own numbers
  *     [data]  what to learn from                [weight]  the loss weight's own numbers
  *     [sample]  how pictures are made by default
+ *     [autoencoder]  what a network that is one is trained for
  * Size, channels and classes of the network follow from the data and are not typed.
  */
 #ifndef IMGEN_TRAIN_EXPERIMENT_H
@@ -16,6 +17,7 @@
 #include "data/dataset.h"
 #include "diffusion/loss.h"
 #include "pipeline/model.h"
+#include "train/autoencode.h"
 #include "train/rate.h"
 
 struct data_options {
@@ -54,6 +56,13 @@ struct train_options {
 };
 extern const struct option train_option_rows[];
 
+/* Which rows of a section somebody has set. */
+enum { EXPERIMENT_ROWS = 64 };
+struct experiment_given {
+    bool model[EXPERIMENT_ROWS], train[EXPERIMENT_ROWS], sample[EXPERIMENT_ROWS],
+        autoencoder[EXPERIMENT_ROWS];
+};
+
 struct experiment {
     struct model_options model;
     double path_values[CHOICE_VALUES], time_values[CHOICE_VALUES], weight_values[CHOICE_VALUES];
@@ -61,6 +70,8 @@ struct experiment {
     struct data_options data;
     struct train_options train;
     struct sample_defaults sample;
+    struct autoencoder_options autoencoder;
+    struct experiment_given given;
 };
 
 /* Read an INI file (path NULL: defaults only), then "section.key=value" settings over it.  Release
@@ -73,7 +84,7 @@ enum status experiment_read_text(struct experiment *e, const char *name, const c
 void experiment_release(struct experiment *e);
 
 /* All sections as one option set, over e itself. */
-enum { EXPERIMENT_SECTIONS = 9 };
+enum { EXPERIMENT_SECTIONS = 10 };
 struct option_set experiment_options(struct experiment *e,
                                      struct option_group group[EXPERIMENT_SECTIONS]);
 

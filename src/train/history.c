@@ -66,6 +66,7 @@ static enum status take_eval(struct history *h, const json_t *line, struct error
         h->unread++;
         return OK;
     }
+    e.losses.rebuilds = number(&e.losses.psnr, line, "eval_psnr");
     for (size_t k = 0; k < EVAL_TIMES; k++) {
         const json_t *value = json_array_get(times, k);
 

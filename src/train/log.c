@@ -28,6 +28,7 @@ static const char *const eval_heads[] = {
     [LOG_EVAL_LOSS] = "step,loss,averaged,quarter1,quarter2,quarter3,quarter4\n",
     [LOG_EVAL_ACCURACY] = "step,loss,averaged,quarter1,quarter2,quarter3,quarter4,accuracy,"
                           "accuracy1,accuracy2,accuracy3,accuracy4\n",
+    [LOG_EVAL_PSNR] = "step,loss,averaged,psnr\n",
 };
 
 /* The step a line speaks of: {"step": 50, ... or 50,...; -1 for a heading or a torn line. */
@@ -148,15 +149,19 @@ static void put_number(FILE *to, double x)
 
 static void write_eval_json(FILE *to, const struct log_eval *r)
 {
-    fprintf(to, "{\"step\": %" PRId64 ", \"eval_loss\": %.9g, \"eval_averaged\": %.9g, ", r->step,
+    fprintf(to, "{\"step\": %" PRId64 ", \"eval_loss\": %.9g, \"eval_averaged\": %.9g", r->step,
             r->losses.raw, r->losses.average);
     if (r->losses.classifies)
-        fprintf(to, "\"eval_accuracy\": %.6g, ", r->losses.right);
-    for (int k = 0; k < EVAL_TIMES; k++) {
-        fputs(k ? ", " : "\"eval_by_time\": [", to);
+        fprintf(to, ", \"eval_accuracy\": %.6g", r->losses.right);
+    if (r->losses.rebuilds) {
+        fputs(", \"eval_psnr\": ", to);
+        put_number(to, r->losses.psnr);
+    }
+    for (int k = 0; k < EVAL_TIMES && !r->losses.rebuilds; k++) {
+        fputs(k ? ", " : ", \"eval_by_time\": [", to);
         put_number(to, r->losses.by_time[k]);
     }
-    fputs("]}\n", to);
+    fputs(r->losses.rebuilds ? "}\n" : "]}\n", to);
 }
 
 static enum status write_eval_events(struct tfevents *to, const struct log_eval *r,
@@ -169,21 +174,32 @@ static enum status write_eval_events(struct tfevents *to, const struct log_eval 
     tfevents_scalar(to, r->step, "eval/averaged", r->losses.average);
     if (r->losses.classifies)
         tfevents_scalar(to, r->step, "eval/accuracy", r->losses.right);
-    for (int q = 0; q < 4; q++)
+    if (r->losses.rebuilds)
+        tfevents_scalar(to, r->step, "eval/psnr", r->losses.psnr);
+    for (int q = 0; q < 4 && !r->losses.rebuilds; q++)
         tfevents_scalar(to, r->step, quarters[q], r->losses.quarter[q]);
     return tfevents_flush(to, err);
 }
 
-enum status log_write_eval(struct train_log *log, const struct log_eval *r, struct error *err)
+static void write_eval_csv(FILE *to, const struct log_eval *r)
 {
     const struct eval_losses *l = &r->losses;
 
-    fprintf(log->eval, "%" PRId64 ",%.9g,%.9g,%.6g,%.6g,%.6g,%.6g", r->step, l->raw, l->average,
-            l->quarter[0], l->quarter[1], l->quarter[2], l->quarter[3]);
+    fprintf(to, "%" PRId64 ",%.9g,%.9g", r->step, l->raw, l->average);
+    if (l->rebuilds)
+        fprintf(to, ",%.6g", l->psnr);
+    else
+        fprintf(to, ",%.6g,%.6g,%.6g,%.6g", l->quarter[0], l->quarter[1], l->quarter[2],
+                l->quarter[3]);
     if (l->classifies)
-        fprintf(log->eval, ",%.6g,%.6g,%.6g,%.6g,%.6g", l->right, l->right_quarter[0],
-                l->right_quarter[1], l->right_quarter[2], l->right_quarter[3]);
-    fputc('\n', log->eval);
+        fprintf(to, ",%.6g,%.6g,%.6g,%.6g,%.6g", l->right, l->right_quarter[0], l->right_quarter[1],
+                l->right_quarter[2], l->right_quarter[3]);
+    fputc('\n', to);
+}
+
+enum status log_write_eval(struct train_log *log, const struct log_eval *r, struct error *err)
+{
+    write_eval_csv(log->eval, r);
     write_eval_json(log->json, r);
     if (fflush(log->eval) || fflush(log->json))
         return fail_errno(err, E_IO, "the losses of step %" PRId64 " cannot be written", r->step);

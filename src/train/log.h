@@ -27,11 +27,13 @@ struct log_eval {
     struct eval_losses losses;
 };
 
-/* What such a line holds: nothing, losses, or how often a classifier is right too. */
+/* What such a line holds: nothing, losses, or how often a classifier is right too, or how near an
+ * autoencoder comes. */
 enum log_eval_kind {
     LOG_EVAL_NONE,
     LOG_EVAL_LOSS,
     LOG_EVAL_ACCURACY,
+    LOG_EVAL_PSNR,
 };
 
 struct log_options {

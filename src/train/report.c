@@ -127,6 +127,11 @@ static const json_t *config_value(const struct page *p, const char *section, con
     return json_object_get(json_object_get(p->h.config, section), key);
 }
 
+static bool is_autoencoder(const struct page *p)
+{
+    return json_object_get(p->h.config, "autoencoder") != NULL;
+}
+
 static void add_value(struct text *t, const json_t *value)
 {
     size_t n = json_array_size(value);
@@ -204,6 +209,8 @@ static void add_best(struct text *t, const struct history *h)
     if (!best)
         return;
     add_tile(t, "held-out loss", h->evals[h->n_evals - 1].losses.average, "");
+    if (h->evals[h->n_evals - 1].losses.rebuilds)
+        add_tile(t, "held-out PSNR", h->evals[h->n_evals - 1].losses.psnr, " dB");
     text_add(t, "<div><b>");
     add_number(t, rounded(best->losses.average));
     text_add(t, "</b><span>its best, at step %" PRId64 "</span></div>\n", best->step);
@@ -244,8 +251,10 @@ static void add_head(struct page *p)
     add_name(t, p->folder);
     text_add(t, "</h1>\n<p>");
     add_config_word(t, p, "", "model", "network");
-    add_config_word(t, p, " on the path ", "model", "path");
-    add_config_word(t, p, ", predicts ", "model", "prediction");
+    if (!is_autoencoder(p)) {
+        add_config_word(t, p, " on the path ", "model", "path");
+        add_config_word(t, p, ", predicts ", "model", "prediction");
+    }
     add_config_word(t, p, "; data: ", "data", "format");
     text_add(t, "</p>\n");
     if (p->h.unread)
@@ -262,7 +271,7 @@ static void add_drawing(struct page *p, const struct curves *c)
 }
 
 enum { STEP, LOSS, NORM, RATE, SPEED, DATA_S, NETWORK_S, UPDATE_S, OTHER_S, ROW_COLUMNS };
-enum { EVAL_STEP, EVAL_RAW, EVAL_AVERAGE, EVAL_COLUMNS };
+enum { EVAL_STEP, EVAL_RAW, EVAL_AVERAGE, EVAL_PSNR, EVAL_COLUMNS };
 
 /* A column of numbers for each thing that is drawn. */
 static enum status columns_of(double **out, const struct history *h, struct error *err)
@@ -288,6 +297,7 @@ static enum status columns_of(double **out, const struct history *h, struct erro
         c[EVAL_STEP * n + i] = (double)h->evals[i].step;
         c[EVAL_RAW * n + i] = h->evals[i].losses.raw;
         c[EVAL_AVERAGE * n + i] = h->evals[i].losses.average;
+        c[EVAL_PSNR * n + i] = h->evals[i].losses.psnr;
     }
     return OK;
 }
@@ -300,6 +310,7 @@ static void add_curves(struct page *p, const double *c)
                                  {"held out", e, e + EVAL_RAW * m, m},
                                  {"averaged", e, e + EVAL_AVERAGE * m, m}};
     const struct curve norm = {NULL, c, c + NORM * n, n}, rate = {NULL, c, c + RATE * n, n};
+    const struct curve decibels = {"averaged", e, e + EVAL_PSNR * m, m};
     const struct curve speed = {NULL, c, c + SPEED * n, n};
     const struct curve parts[] = {{"network", c, c + NETWORK_S * n, n},
                                   {"update", c, c + UPDATE_S * n, n},
@@ -308,6 +319,9 @@ static void add_curves(struct page *p, const double *c)
 
     text_add(&p->text, "<h2>Curves</h2>\n<div class=\"row\">\n");
     add_drawing(p, &(struct curves){"Loss", "step", loss, 3, 0, false});
+    if (m && p->h.evals[m - 1].losses.rebuilds)
+        add_drawing(
+            p, &(struct curves){"PSNR of held-out pictures, dB", "step", &decibels, 1, 0, false});
     add_drawing(p, &(struct curves){"Gradient norm, before clipping", "step", &norm, 1, 0, false});
     add_drawing(p, &(struct curves){"Learning rate", "step", &rate, 1, 0, true});
     add_drawing(p, &(struct curves){"Steps a second", "step", &speed, 1, 0, true});
@@ -331,13 +345,15 @@ static void add_by_time(struct page *p)
         snprintf(name[k], sizeof name[k], "%" PRId64, e->step);
         curve[k] = (struct curve){name[k], t, e->losses.by_time, EVAL_TIMES};
     }
-    if (n)
+    if (n && !is_autoencoder(p))
         add_drawing(p, &(struct curves){"Loss against t at step", "t: 0 noise, 1 data", curve, n, 1,
                                         false});
     text_add(&p->text, "</div>\n");
     if (!n)
-        text_add(&p->text, "<p>No losses on held-out pictures: train.eval_every asks for them, and "
-                           "the loss against t comes with them.</p>\n");
+        text_add(&p->text,
+                 "<p>No losses on held-out pictures: train.eval_every asks for them%s"
+                 ".</p>\n",
+                 is_autoencoder(p) ? "" : ", and the loss against t comes with them");
 }
 
 static enum status add_all_curves(struct page *p, struct error *err)
@@ -428,9 +444,9 @@ static enum status add_sheets(struct page *p, struct error *err)
 
     if (!n)
         return OK;
-    text_add(&p->text,
-             "<h2>Pictures</h2>\n<p>The same labels and the same noise at every step.</p>\n"
-             "<div class=\"row sheets\">\n");
+    text_add(&p->text, "<h2>Pictures</h2>\n<p>%s</p>\n<div class=\"row sheets\">\n",
+             is_autoencoder(p) ? "Pictures, and below them what becomes of them."
+                               : "The same labels and the same noise at every step.");
     for (int64_t k = 0; k < n && !st; k++)
         st = add_sheet(p, p->sheets[n > 1 ? k * (p->n_sheets - 1) / (n - 1) : 0], err);
     text_add(&p->text, "</div>\n");

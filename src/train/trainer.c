@@ -60,6 +60,16 @@ static enum status make_task(struct trainer *t, struct error *err)
     if ((st = experiment_task(t->r->experiment, t->state.model, &t->task, err)) ||
         (st = criterion_check(&t->criterion, io, err)))
         return st;
+    if (io->factor)
+        return autoencode_new(&t->autoencode,
+                              &(struct autoencode_setting){
+                                  .options = &t->r->experiment->autoencoder,
+                                  .net = t->state.model->network,
+                                  .rows = t->options.batch,
+                                  .accumulate = t->options.accumulate,
+                                  .seed = t->options.seed,
+                              },
+                              err);
     return t->options.variance > 0 ? mem_new((void **)&t->criterion.numbers, rows,
                                              VB_NUMBERS * sizeof(float), "variances", err)
                                    : OK;
@@ -111,6 +121,23 @@ static enum status read_limit(struct trainer *t, struct error *err)
                 text);
 }
 
+static enum status make_evaluation(struct trainer *t, struct error *err)
+{
+    struct experiment *e = t->r->experiment;
+
+    if (!t->autoencode)
+        return evaluation_new(&t->evaluation, e, t->state.model, t->graph, err);
+    return round_trip_new(&t->round_trip,
+                          &(struct round_trip_setting){
+                              .experiment = e,
+                              .trained = t->data,
+                              .net = t->state.model->network,
+                              .loss = t->autoencode,
+                              .graph = t->graph,
+                          },
+                          err);
+}
+
 static enum status set_up(struct trainer *t, const struct train_request *r, struct error *err)
 {
     struct experiment *e = r->experiment;
@@ -123,8 +150,7 @@ static enum status set_up(struct trainer *t, const struct train_request *r, stru
         (st = describe_config(t, err)) ||
         (st = experiment_model(e, t->data, &t->state.model, err)) || (st = check_labels(t, err)) ||
         (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
-        (st = graph_new(&t->graph, 0, r->threads, err)) ||
-        (st = evaluation_new(&t->evaluation, e, t->state.model, t->graph, err)))
+        (st = graph_new(&t->graph, 0, r->threads, err)) || (st = make_evaluation(t, err)))
         return st;
     if (t->state.model->network->io.classifies)
         t->options.sample_every = 0; /* it draws no pictures */
@@ -154,6 +180,8 @@ static void tear_down(struct trainer *t)
     free(t->criterion.numbers);
     log_close(&t->log);
     evaluation_free(t->evaluation);
+    round_trip_free(t->round_trip);
+    autoencode_free(t->autoencode);
     mem_block_free(t->state.average, n, sizeof(float));
     mem_block_free(t->state.m, n_trained, sizeof(float));
     mem_block_free(t->state.v, n_trained, sizeof(float));
@@ -191,6 +219,8 @@ static enum status plan_others(void *self, struct graph_stats *most, struct erro
     int64_t beside = 0;
     enum status st;
 
+    if (t->round_trip)
+        return round_trip_measure(t->round_trip, most, &beside, err);
     if (t->options.sample_every && (st = sheet_measure(most, &beside, &sheet, err)))
         return st;
     if (t->evaluation && (st = evaluation_measure(t->evaluation, t->state.model, &stats, err)))
@@ -296,8 +326,9 @@ static enum status draw_sheet(struct trainer *t, struct error *err)
     if (snprintf(path, sizeof path, "%s/samples-%08" PRId64 ".png", t->options.out,
                  t->state.model->step) >= (int)sizeof path)
         return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
-    if ((st = sheet_write(path, &sheet, err)) ||
-        (st = log_write_sheet(&t->log, t->state.model->step, path, err)))
+    st = t->round_trip ? round_trip_sheet(t->round_trip, path, sheet.values, sheet.count, err)
+                       : sheet_write(path, &sheet, err);
+    if (st || (st = log_write_sheet(&t->log, t->state.model->step, path, err)))
         return st;
     tell(t, TRAIN_SAMPLED, path);
     return OK;
@@ -309,7 +340,10 @@ static enum status evaluate(struct trainer *t, struct error *err)
     double loss = t->loss, mean_loss = t->mean_loss;
     enum status st;
 
-    if ((st = evaluation_run(t->evaluation, t->state.model, t->state.average, &row.losses, err)))
+    st = t->round_trip
+             ? round_trip_evaluate(t->round_trip, t->state.average, &row.losses, err)
+             : evaluation_run(t->evaluation, t->state.model, t->state.average, &row.losses, err);
+    if (st)
         return st;
     t->loss = row.losses.raw;
     t->mean_loss = row.losses.average;
@@ -331,7 +365,7 @@ static enum status after_step(struct trainer *t, struct error *err)
 {
     int64_t step = t->state.model->step;
     bool last = step == t->options.steps;
-    bool evaluates = t->evaluation && (due(step, t->options.eval_every) || last);
+    bool evaluates = t->options.eval_every && (due(step, t->options.eval_every) || last);
     enum status st;
 
     t->mean_loss += (t->loss - t->mean_loss) /
@@ -396,7 +430,7 @@ static enum status describe_judge(struct trainer *t, struct error *err)
     struct text words;
     char *about;
 
-    if (!m->network->io.clean || !t->evaluation)
+    if (!m->network->io.classifies || !m->network->io.clean || !t->evaluation)
         return OK;
     text_init(&words, NULL, 0);
     text_add(&words, "%s; %.2f %% of %" PRId64 " held-out pictures right", t->data->format->name,
@@ -429,7 +463,8 @@ static enum status open_log(struct trainer *t, struct error *err)
         .folder = t->options.out,
         .step = t->state.model->step,
         .config = t->config,
-        .eval = !t->evaluation                           ? LOG_EVAL_NONE
+        .eval = !t->options.eval_every                   ? LOG_EVAL_NONE
+                : t->autoencode                          ? LOG_EVAL_PSNR
                 : t->state.model->network->io.classifies ? LOG_EVAL_ACCURACY
                                                          : LOG_EVAL_LOSS,
         .tensorboard = t->options.tensorboard,

@@ -11,6 +11,7 @@
 #include "train/criterion.h"
 #include "train/evaluate.h"
 #include "train/log.h"
+#include "train/round_trip.h"
 #include "train/trainer.h"
 
 /* Seconds by part, for the log. */
@@ -27,7 +28,9 @@ struct trainer {
     struct flow_task task;
     struct flow_batch batch;
     struct criterion criterion;
-    const float *pixels; /* of the batch */
+    struct autoencode *autoencode; /* of an autoencoder, which has this in place of a criterion */
+    struct round_trip *round_trip; /* of an autoencoder, in place of an evaluation; or NULL */
+    const float *pixels;           /* of the batch */
     struct train_state state;
     char *config;
     float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */

@@ -45,6 +45,8 @@ struct tensor *trainer_record(struct trainer *t)
     struct tensor *y, *loss;
 
     graph_reset(g);
+    if (t->autoencode)
+        return autoencode_record(t->autoencode, g, t->batch.x);
     in.x = graph_input(g, shape, t->batch.x);
     in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.time);
     in.y = net->io.n_labels ? graph_input_i32(g, SHAPE(t->batch.rows), t->batch.label) : NULL;
@@ -69,6 +71,8 @@ static enum status draw_batch(struct trainer *t, struct error *err)
     if (!st)
         st = check_drawn(t, b.first_sample, err);
     criterion_draw(&t->criterion, &t->batch);
+    if (t->autoencode)
+        autoencode_draw(t->autoencode, (uint64_t)b.first_sample);
     t->pixels = b.pixels;
     t->parts.data += clock_seconds() - start;
     return st;

@@ -1,0 +1,221 @@
+/*
+ * autoencode.c - what an autoencoder is trained for, recorded
+ *
+ *     x --encode--> moments --sample--> z --+ noise--> decode --> y
+ *                      |                                          |
+ *                 KL, or the codebook's                 |x - y| + perceptual distance
+ *
+ *     loss = ( nll + kl KL + codebook H W C L_code ) / H W C,     nll = sum |x - y| exp(-s) + s
+ *
+ * Each part is a sum over the picture, so that a weight of the KL means what it means in published
+ * configurations (1e-6: reconstruction.c); the whole is divided by how many numbers a picture has,
+ * which no optimizer of Adam's kind notices, so that losses, gradient norms and the clipping of
+ * gradients mean the same at every size.  A codebook's loss is a mean already, and stands beside
+ * the mean (Esser et al. 2021).
+ *
+ * A Gaussian latent has noise of its own, but at a weight of 1e-6 hardly any.  A generator's
+ * latents are never quite those of a picture, so the decoder may be shown latents with noise on
+ * them, as large as a share of each channel's deviation in the batch: a fixed size could be
+ * outgrown by making latents larger.  architectures.md 3.2, 3.5.
+ *
+ * All noise is drawn on the host by the number of the sample, so that a resumed run is the uncut
+ * one.
+ */
+#include "train/autoencode.h"
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "ops/activation.h"
+#include "ops/basic.h"
+#include "ops/loss.h"
+#include "train/perceptual.h"
+#include "train/reconstruction.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+const struct option autoencoder_option_rows[] = {
+    {"pixels", "distance of pixels: l1 absolute differences, l2 squares", OPTION_CHOICE,
+     offsetof(struct autoencoder_options, pixels), "l1", .choice = pixel_distance_name},
+    {"kl", "weight of the divergence of Gaussian latents from the normal law", OPTION_REAL,
+     offsetof(struct autoencoder_options, kl), "1e-6", .lo = 0, .hi = 1e6},
+    {"codebook", "weight of what ties latents and codebook together", OPTION_REAL,
+     offsetof(struct autoencoder_options, codebook), "1", .lo = 0, .hi = 1e6},
+    {"noise", "noise on the latents that the decoder is shown, over their deviation", OPTION_REAL,
+     offsetof(struct autoencoder_options, noise), "0", .lo = 0, .hi = 10},
+    {"perceptual", "weight of the distance that a feature network sees; 0: none", OPTION_REAL,
+     offsetof(struct autoencoder_options, perceptual), "0", .lo = 0, .hi = 1e6},
+    {"features", "that network: a model with network = cnn, or the backbone of LPIPS", OPTION_TEXT,
+     offsetof(struct autoencoder_options, features), .value = "FILE"},
+    {"heads", "of LPIPS: the file of its linear layers", OPTION_TEXT,
+     offsetof(struct autoencoder_options, heads), .value = "FILE"},
+    {0},
+};
+
+/* Noise of a batch: of the posterior, and for the decoder. */
+enum { OF_POSTERIOR, FOR_DECODER, NOISES };
+
+struct autoencode {
+    const struct autoencoder_options *options;
+    const struct network *net;
+    uint64_t seed;
+    int64_t rows;
+    int64_t length;          /* numbers of a picture ...      */
+    struct shape latents;    /* ... and the shape of a batch's latents */
+    float *noise[NOISES];    /* [rows, ...]; NULL: not drawn  */
+    struct perceptual *eyes; /* or NULL                       */
+};
+
+/* ---- Setting up ---- */
+
+static enum status open_eyes(struct autoencode *a, struct error *err)
+{
+    const struct autoencoder_options *o = a->options;
+    const struct network_io *io = &a->net->io;
+    enum status st;
+
+    if (!(o->perceptual > 0))
+        return OK;
+    if (!o->features || !*o->features)
+        return fail(err, E_ARG,
+                    "autoencoder.perceptual: a weight of %g, and autoencoder.features names no "
+                    "network to look with",
+                    o->perceptual);
+    if ((st = perceptual_open(&a->eyes, o->features, o->heads, err)))
+        return st;
+    return perceptual_check(a->eyes, io->height, io->width, io->in_channels, err);
+}
+
+static enum status make_noise(struct autoencode *a, struct error *err)
+{
+    const bool wanted[NOISES] = {a->net->io.gaussian, a->options->noise > 0};
+    enum status st;
+
+    for (int k = 0; k < NOISES; k++)
+        if (wanted[k] && (st = mem_new((void **)&a->noise[k], (uint64_t)shape_count(a->latents),
+                                       sizeof(float), "noise of a batch", err)))
+            return st;
+    return OK;
+}
+
+enum status autoencode_new(struct autoencode **out, const struct autoencode_setting *setting,
+                           struct error *err)
+{
+    const struct network_io *io = &setting->net->io;
+    struct autoencode *a = NULL;
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_new((void **)&a, 1, sizeof *a, "an autoencoder's training", err)))
+        return st;
+    a->options = setting->options;
+    a->net = setting->net;
+    a->seed = setting->seed;
+    a->rows = setting->rows;
+    a->length = io->height * io->width * io->in_channels;
+    a->latents =
+        SHAPE(a->rows, io->height / io->factor, io->width / io->factor, io->latent_channels);
+    if ((st = open_eyes(a, err)) || (st = make_noise(a, err)))
+        autoencode_free(a);
+    else
+        *out = a;
+    return st;
+}
+
+void autoencode_free(struct autoencode *a)
+{
+    if (!a)
+        return;
+    for (int k = 0; k < NOISES; k++)
+        free(a->noise[k]);
+    perceptual_free(a->eyes);
+    free(a);
+}
+
+void autoencode_draw(struct autoencode *a, uint64_t first)
+{
+    int64_t each = shape_count(a->latents) / a->rows;
+
+    for (int k = 0; k < NOISES; k++) {
+        if (!a->noise[k])
+            continue;
+#pragma omp parallel for schedule(static)
+        for (int64_t i = 0; i < a->rows; i++) {
+            struct rng r = rng_stream_at(a->seed, RNG_LATENT, first + (uint64_t)i, (uint32_t)k);
+
+            rng_normals(&r, a->noise[k] + i * each, each);
+        }
+    }
+}
+
+/* ---- Recording ---- */
+
+/* z with noise on it, `share` of the deviation that each channel has in the batch. */
+static struct tensor *roughen(struct graph *g, struct tensor *z, struct tensor *noise, double share)
+{
+    int64_t N = z->shape.dim[0], C = shape_last(z->shape);
+    double each = (double)C / (double)shape_count(z->shape);
+    struct tensor *known = op_detach(g, z), *mean, *square, *deviation;
+
+    mean = op_affine(g, op_sum_rows(g, known), each, 0);
+    square = op_affine(g, op_sum_rows(g, op_mul(g, known, known)), each, 0);
+    square = op_clamp(g, op_sub(g, square, op_mul(g, mean, mean)), 1e-12, 1e12);
+    deviation = op_affine(g, op_power(g, square, 0.5), share, 0);
+    return op_gated_add(g, z, op_add_vec(g, op_fill(g, SHAPE(N, C), 0), deviation), noise);
+}
+
+/* The picture again, and in *prior what the latent costs, or NULL. */
+static struct tensor *rebuild(const struct autoencode *a, struct graph *g, struct tensor *x,
+                              struct tensor **prior)
+{
+    const struct autoencoder_options *o = a->options;
+    const struct network *net = a->net;
+    struct tensor *code = autoencoder_encode(g, net, x), *noise[NOISES] = {0}, *z;
+
+    for (int k = 0; k < NOISES; k++)
+        if (a->noise[k])
+            noise[k] = graph_input(g, a->latents, a->noise[k]);
+    z = autoencoder_latents(g, net, code, noise[OF_POSTERIOR]);
+    *prior = NULL;
+    if (net->io.codes && o->codebook > 0)
+        *prior = op_affine(g, autoencoder_code_loss(g, net, z), o->codebook * (double)a->length, 0);
+    if (net->io.gaussian && o->kl > 0)
+        *prior = op_affine(g, batch_mean(g, posterior_kl(g, code)), o->kl, 0);
+    if (noise[FOR_DECODER])
+        z = roughen(g, z, noise[FOR_DECODER], o->noise);
+    return autoencoder_decode(g, net, z);
+}
+
+/* Sums over a picture. */
+static struct tensor *errors_of(const struct autoencode *a, struct graph *g, struct tensor *x,
+                                struct tensor *y)
+{
+    struct tensor *pixels = pixel_loss(g, x, y, (enum pixel_distance)a->options->pixels);
+
+    if (!a->eyes)
+        return pixels;
+    return perceptual_loss(g, pixels, perceptual_distance(g, a->eyes, x, y), a->options->perceptual,
+                           a->length);
+}
+
+struct tensor *autoencode_distance(const struct autoencode *a, struct graph *g, struct tensor *x,
+                                   struct tensor *y)
+{
+    return op_affine(g, errors_of(a, g, x, y), 1 / (double)a->length, 0);
+}
+
+struct tensor *autoencode_record(struct autoencode *a, struct graph *g, const float *pictures)
+{
+    const struct network_io *io = &a->net->io;
+    struct tensor *x, *y, *loss, *prior;
+
+    x = graph_input(g, SHAPE(a->rows, io->height, io->width, io->in_channels), pictures);
+    y = rebuild(a, g, x, &prior);
+    loss = errors_of(a, g, x, y);
+    if (prior)
+        loss = op_add(g, loss, prior);
+    loss = op_affine(g, loss, 1 / (double)a->length, 0);
+    graph_backward(g, loss);
+    graph_keep(g, loss);
+    return loss;
+}

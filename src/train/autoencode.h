@@ -1,0 +1,52 @@
+/*
+ * autoencode.h - what an autoencoder is trained for, recorded
+ */
+#ifndef IMGEN_TRAIN_AUTOENCODE_H
+#define IMGEN_TRAIN_AUTOENCODE_H
+
+#include "base/option.h"
+#include "model/autoencoder.h"
+
+/* Section [autoencoder] of a configuration.  Weights are against sums over a picture's numbers, as
+ * published ones are (reconstruction.h). */
+struct autoencoder_options {
+    int pixels;        /* enum pixel_distance                                               */
+    double kl;         /* weight of the divergence of Gaussian latents                      */
+    double codebook;   /* weight of the codebook's loss, against a mean over the numbers    */
+    double noise;      /* deviation of noise on the decoder's latents, over theirs          */
+    double perceptual; /* weight of the perceptual distance; 0: none                        */
+    char *features;    /* perceptual_open's path ...                                        */
+    char *heads;       /* ... and heads                                                     */
+};
+extern const struct option autoencoder_option_rows[];
+
+/* What training has beside the network: other networks, noise, what learns with it. */
+struct autoencode;
+
+/* net is referred to and has both halves; batches are of `rows` pictures, of which `accumulate`
+ * make a step.  E_ARG for options that cannot be, files as perceptual_open, E_MEMORY.  Freed by
+ * autoencode_free (NULL is fine). */
+struct autoencode_setting {
+    const struct autoencoder_options *options; /* referred to */
+    const struct network *net;
+    int64_t rows, accumulate;
+    uint64_t seed;
+};
+enum status autoencode_new(struct autoencode **out, const struct autoencode_setting *setting,
+                           struct error *err);
+void autoencode_free(struct autoencode *a);
+
+/* Draw the noise of a batch whose first picture is sample number `first`: a function of the seed
+ * and each sample's number. */
+void autoencode_draw(struct autoencode *a, uint64_t first);
+
+/* Record the loss of pictures [rows, H, W, C], valid until the run, with all adjoints; the loss as
+ * it is told is kept: that of the autoencoder over the numbers of a picture, [1]. */
+struct tensor *autoencode_record(struct autoencode *a, struct graph *g, const float *pictures);
+
+/* Record how far y [N, H, W, C] is from x, over the numbers of a picture: the part of the loss that
+ * held-out pictures are told by. */
+struct tensor *autoencode_distance(const struct autoencode *a, struct graph *g, struct tensor *x,
+                                   struct tensor *y);
+
+#endif
