@@ -25,8 +25,7 @@ enum rng_purpose {
     RNG_TEST = 10,    /* tests and benchmarks                                     */
     RNG_EVAL = 11,    /* subsets and directions of a measure; index: which        */
     RNG_DROPOUT = 12, /* dropout in training; index: number of the sample drawn   */
-    RNG_LATENT = 13,  /* noise on latents; index: picture, or number of the sample drawn; place: 0
-                         of the posterior, 1 of what a decoder is hardened against         */
+    RNG_LATENT = 13,  /* latents drawn from an encoder's posterior; index: picture */
 };
 
 struct rng {

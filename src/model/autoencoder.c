@@ -25,6 +25,8 @@
 #include "ops/loss.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 
 static const double LOG_VARIANCE_LOW = -30, LOG_VARIANCE_HIGH = 20;
 
@@ -146,6 +148,26 @@ void latents_unscale(const struct network *net, float *z, int64_t n)
     }
 }
 
+enum status autoencoder_set(struct network *net, const char *name, const double *value, int64_t n,
+                            struct error *err)
+{
+    struct option_group group = {net->kind->name, net->kind->options,
+                                 (void *)(uintptr_t)net->config, NULL};
+    struct option_set set = {&group, 1};
+    char key[64], number[TEXT_REAL];
+    struct text list;
+    enum status st;
+
+    snprintf(key, sizeof key, "%s.%s", net->kind->name, name);
+    text_init(&list, NULL, 0);
+    for (int64_t i = 0; i < n; i++)
+        text_add(&list, "%s%s", i ? "," : "", text_from_real(number, value[i]));
+    st = list.cut ? fail(err, E_MEMORY, "no memory for the numbers of latents")
+                  : options_set(&set, key, list.data, err);
+    text_release(&list);
+    return st;
+}
+
 void latents_preview(const struct network *net, float *picture, const float *z, int64_t n)
 {
     int64_t C = net->io.latent_channels, K = net->io.out_channels;
@@ -168,6 +190,11 @@ void latents_preview(const struct network *net, float *picture, const float *z, 
 struct tensor *posterior_mean(struct graph *g, struct tensor *moments)
 {
     return op_slice(g, moments, 0, shape_last(moments->shape) / 2);
+}
+
+double posterior_held(double log_variance)
+{
+    return fmin(fmax(log_variance, LOG_VARIANCE_LOW), LOG_VARIANCE_HIGH);
 }
 
 struct tensor *posterior_log_variance(struct graph *g, struct tensor *moments)

@@ -63,6 +63,11 @@ enum status autoencoder_check_scaling(const char *kind, const struct network_io 
 void latents_scale(const struct network *net, float *z, int64_t n);
 void latents_unscale(const struct network *net, float *z, int64_t n);
 
+/* Make io.scale, io.shift or io.preview, as `name` says, these numbers: measured, not typed.  E_ARG
+ * where a configuration could not have them; the old ones then stay. */
+enum status autoencoder_set(struct network *net, const char *name, const double *value, int64_t n,
+                            struct error *err);
+
 /* What a latent looks like, without a decoder: of n scaled latents z [n, latent_channels] the
  * pictures' pixels [n, channels] at a factor-th of their size, about -1 .. 1 and not clamped,
  *
@@ -76,7 +81,9 @@ void latents_preview(const struct network *net, float *picture, const float *z, 
  */
 
 struct tensor *posterior_mean(struct graph *g, struct tensor *moments);
-/* Held to -30 .. 20, without slope beyond. */
+/* A log variance held to where its exponential is harmless, -30 .. 20; of many, without slope
+ * beyond. */
+double posterior_held(double log_variance);
 struct tensor *posterior_log_variance(struct graph *g, struct tensor *moments);
 /* mean + exp(log variance / 2) noise;  noise [N, ..., C]. */
 struct tensor *posterior_sample(struct graph *g, struct tensor *moments, struct tensor *noise);

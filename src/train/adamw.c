@@ -58,6 +58,13 @@ double gradient_norm(const float *g, int64_t n)
     return sqrt(total);
 }
 
+void gradient_add(float *total, const float *g, int64_t n, float scale, bool first)
+{
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        total[i] = (first ? 0 : total[i]) + scale * g[i];
+}
+
 /* The constants of a step as the loop wants them. */
 struct factors {
     float scale;      /* of the gradient                      */
@@ -117,7 +124,9 @@ void adamw_step(float *restrict p, float *restrict m, float *restrict v, float *
     for (int64_t at = 0; at < n; at += BLOCK) {
         int64_t count = n - at < BLOCK ? n - at : BLOCK;
 
-        block_step(p + at, m + at, v + at, average + at, g + at, count, &f);
+        float nobody[BLOCK];
+
+        block_step(p + at, m + at, v + at, average ? average + at : nobody, g + at, count, &f);
     }
 }
 

@@ -4,6 +4,7 @@
 #ifndef IMGEN_TRAIN_ADAMW_H
 #define IMGEN_TRAIN_ADAMW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* One step's constants.  Loshchilov and Hutter 2019. */
@@ -20,8 +21,12 @@ struct adamw {
 /* The euclidean norm of g[0..n-1]: partial sums of fixed blocks in double, added in order. */
 double gradient_norm(const float *g, int64_t n);
 
-/* p, m, v, average: [n], updated in place;  g: [n];  norm: gradient_norm(g, n).  One pass:
- *     g' = g min(1, clip / (norm + 1e-6));  m, v, p as in the paper;  average = d average + (1 - d)
+/* total[i] = scale g[i], or of a later batch of the step, which is not `first`, that much more. */
+void gradient_add(float *total, const float *g, int64_t n, float scale, bool first);
+
+/* p, m, v, average: [n], updated in place; average may be NULL, for none;  g: [n];  norm:
+ * gradient_norm(g, n).  One pass: g' = g min(1, clip / (norm + 1e-6));  m, v, p as in the paper;
+ * average = d average + (1 - d)
  * p */
 void adamw_step(float *p, float *m, float *v, float *average, const float *g, int64_t n,
                 double norm, const struct adamw *a);

@@ -18,6 +18,10 @@
  * them, as large as a share of each channel's deviation in the batch: a fixed size could be
  * outgrown by making latents larger.  architectures.md 3.2, 3.5.
  *
+ * With an opponent (opponent.c) all that looks at y looks at it cut off from the decoder, and what
+ * it says comes back as one gradient.  The scale s of the errors, where it is trained, learns from
+ * the errors as they were, since that gradient is not for it.
+ *
  * All noise is drawn on the host by the number of the sample, so that a resumed run is the uncut
  * one.
  */
@@ -31,7 +35,7 @@
 #include "train/perceptual.h"
 #include "train/reconstruction.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 const struct option autoencoder_option_rows[] = {
@@ -49,6 +53,22 @@ const struct option autoencoder_option_rows[] = {
      offsetof(struct autoencoder_options, features), .value = "FILE"},
     {"heads", "of LPIPS: the file of its linear layers", OPTION_TEXT,
      offsetof(struct autoencoder_options, heads), .value = "FILE"},
+    {"log_scale", "train the scale of the errors, too", OPTION_BOOL,
+     offsetof(struct autoencoder_options, log_scale), "false", .lo = 0},
+    {"discriminator", "weight of a discriminator's opinion; 0: there is none", OPTION_REAL,
+     offsetof(struct autoencoder_options, opponent.how.weight), "0", .lo = 0, .hi = 1e6},
+    {"discriminator_start", "steps before there is one", OPTION_INT,
+     offsetof(struct autoencoder_options, opponent.how.start), "0", .lo = 0, .hi = 1e12},
+    {"discriminator_limit", "of how much louder it is made where the distances shout", OPTION_REAL,
+     offsetof(struct autoencoder_options, opponent.how.limit), "10000", .lo = 1e-6, .hi = 1e9},
+    {"discriminator_width", "channels of its first layer", OPTION_INT,
+     offsetof(struct autoencoder_options, opponent.width), "64", .lo = 1, .hi = 4096},
+    {"discriminator_layers", "its layers that halve the picture", OPTION_INT,
+     offsetof(struct autoencoder_options, opponent.layers), "3", .lo = 1, .hi = PATCHGAN_LAYERS},
+    {"discriminator_rate", "its learning rate over the autoencoder's", OPTION_REAL,
+     offsetof(struct autoencoder_options, opponent.rate), "1", .lo = 0, .hi = 1000},
+    {"statistics", "pictures by which the finished latents are measured; 0: all", OPTION_INT,
+     offsetof(struct autoencoder_options, statistics), "4096", .lo = 0, .hi = 1e9},
     {0},
 };
 
@@ -64,6 +84,11 @@ struct autoencode {
     struct shape latents;    /* ... and the shape of a batch's latents */
     float *noise[NOISES];    /* [rows, ...]; NULL: not drawn  */
     struct perceptual *eyes; /* or NULL                       */
+
+    struct params *scale;             /* or NULL: of one number, the log scale of the errors */
+    struct companion scale_companion; /* its                                                 */
+    struct opponent *opponent;        /* or NULL                                             */
+    bool opposed;                     /* in the step that comes                              */
 };
 
 /* ---- Setting up ---- */
@@ -98,6 +123,41 @@ static enum status make_noise(struct autoencode *a, struct error *err)
     return OK;
 }
 
+static enum status make_scale(struct autoencode *a, int64_t batches, struct error *err)
+{
+    enum status st;
+
+    if (!a->options->log_scale)
+        return OK;
+    if ((st = params_new(&a->scale, err)))
+        return st;
+    params_add(scope_root(a->scale), "log_scale", SHAPE(1), (struct init){.kind = INIT_ZERO});
+    if ((st = params_alloc(a->scale, true, err)))
+        return st;
+    params_init(a->scale, a->seed);
+    return companion_init(&a->scale_companion, "scale", a->scale, batches, err);
+}
+
+static enum status make_opponent(struct autoencode *a, int64_t batches, struct error *err)
+{
+    const struct network_io *io = &a->net->io;
+    struct opponent_setting setting = {
+        .options = &a->options->opponent,
+        .height = io->height,
+        .width = io->width,
+        .channels = io->out_channels,
+        .batches = batches,
+        .seed = a->seed,
+    };
+    enum status st;
+
+    if (!(a->options->opponent.how.weight > 0))
+        return OK;
+    if ((st = opponent_new(&a->opponent, &setting, err)))
+        fail_under(err, "autoencoder.discriminator");
+    return st;
+}
+
 enum status autoencode_new(struct autoencode **out, const struct autoencode_setting *setting,
                            struct error *err)
 {
@@ -115,7 +175,9 @@ enum status autoencode_new(struct autoencode **out, const struct autoencode_sett
     a->length = io->height * io->width * io->in_channels;
     a->latents =
         SHAPE(a->rows, io->height / io->factor, io->width / io->factor, io->latent_channels);
-    if ((st = open_eyes(a, err)) || (st = make_noise(a, err)))
+    if ((st = open_eyes(a, err)) || (st = make_noise(a, err)) ||
+        (st = make_scale(a, setting->accumulate, err)) ||
+        (st = make_opponent(a, setting->accumulate, err)))
         autoencode_free(a);
     else
         *out = a;
@@ -129,6 +191,9 @@ void autoencode_free(struct autoencode *a)
     for (int k = 0; k < NOISES; k++)
         free(a->noise[k]);
     perceptual_free(a->eyes);
+    companion_release(&a->scale_companion);
+    params_free(a->scale);
+    opponent_free(a->opponent);
     free(a);
 }
 
@@ -204,18 +269,101 @@ struct tensor *autoencode_distance(const struct autoencode *a, struct graph *g, 
     return op_affine(g, errors_of(a, g, x, y), 1 / (double)a->length, 0);
 }
 
+/* The likelihood of the errors under their scale, which learns from what they were: an opponent's
+ * share of the decoder's gradient must not reach it. */
+static struct tensor *scaled(const struct autoencode *a, struct graph *g, struct tensor *errors,
+                             struct tensor **lesson)
+{
+    struct tensor *s;
+
+    *lesson = NULL;
+    if (!a->scale)
+        return errors;
+    s = nn_param(g, params_at(a->scale, 0));
+    *lesson = scaled_loss(g, op_detach(g, errors), s, a->length);
+    return scaled_loss(g, errors, op_detach(g, s), a->length);
+}
+
+void autoencode_begin(struct autoencode *a, int64_t step)
+{
+    a->opposed = a->opponent && opponent_begun(a->opponent, step);
+}
+
 struct tensor *autoencode_record(struct autoencode *a, struct graph *g, const float *pictures)
 {
     const struct network_io *io = &a->net->io;
-    struct tensor *x, *y, *loss, *prior;
+    double share = 1 / (double)a->length;
+    struct opponent_move m = {.share = share};
+    struct tensor *told, *prior, *lesson, *loss;
 
-    x = graph_input(g, SHAPE(a->rows, io->height, io->width, io->in_channels), pictures);
-    y = rebuild(a, g, x, &prior);
-    loss = errors_of(a, g, x, y);
-    if (prior)
-        loss = op_add(g, loss, prior);
-    loss = op_affine(g, loss, 1 / (double)a->length, 0);
-    graph_backward(g, loss);
-    graph_keep(g, loss);
-    return loss;
+    m.x = graph_input(g, SHAPE(a->rows, io->height, io->width, io->in_channels), pictures);
+    m.y = rebuild(a, g, m.x, &prior);
+    m.shown = a->opposed ? adversary_show(g, m.y) : m.y;
+    m.nll = scaled(a, g, errors_of(a, g, m.x, m.shown), &lesson);
+    told = op_affine(g, prior ? op_add(g, m.nll, prior) : m.nll, share, 0);
+    graph_keep(g, told);
+    if (a->opposed) {
+        m.last = autoencoder_last(g, a->net);
+        loss = opponent_record(a->opponent, g, &m);
+        loss = prior ? op_mix(g, loss, prior, 1, share) : loss;
+    } else {
+        loss = told;
+    }
+    graph_backward(g, lesson ? op_mix(g, loss, lesson, 1, share) : loss);
+    return told;
+}
+
+/* ---- What learns beside the network ---- */
+
+static int list_companions(struct autoencode *a, bool opponent,
+                           struct companion *out[AUTOENCODE_COMPANIONS])
+{
+    int n = 0;
+
+    if (a->scale)
+        out[n++] = &a->scale_companion;
+    if (opponent)
+        out[n++] = opponent_companion(a->opponent);
+    return n;
+}
+
+int autoencode_companions(struct autoencode *a, struct companion *out[AUTOENCODE_COMPANIONS])
+{
+    return list_companions(a, a->opponent != NULL, out);
+}
+
+void autoencode_ran(struct autoencode *a, struct graph *g, int64_t k, int64_t n)
+{
+    if (a->scale)
+        companion_add(&a->scale_companion, k, n);
+    if (a->opposed)
+        opponent_ran(a->opponent, g, k, n);
+}
+
+bool autoencode_measure(struct autoencode *a)
+{
+    struct companion *l[AUTOENCODE_COMPANIONS];
+    bool finite = true;
+
+    for (int n = list_companions(a, a->opposed, l), k = 0; k < n; k++)
+        finite &= isfinite(companion_measure(l[k])) != 0;
+    return finite;
+}
+
+void autoencode_step(struct autoencode *a, const struct adamw *how)
+{
+    struct adamw plain = *how;
+
+    plain.weight_decay = 0;
+    if (a->scale)
+        companion_step(&a->scale_companion, &plain);
+    if (a->opposed)
+        opponent_step(a->opponent, how);
+}
+
+bool autoencode_said(const struct autoencode *a, struct opponent_says *out)
+{
+    if (a->opposed)
+        *out = opponent_said(a->opponent);
+    return a->opposed;
 }

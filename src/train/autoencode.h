@@ -6,6 +6,7 @@
 
 #include "base/option.h"
 #include "model/autoencoder.h"
+#include "train/opponent.h"
 
 /* Section [autoencoder] of a configuration.  Weights are against sums over a picture's numbers, as
  * published ones are (reconstruction.h). */
@@ -17,6 +18,9 @@ struct autoencoder_options {
     double perceptual; /* weight of the perceptual distance; 0: none                        */
     char *features;    /* perceptual_open's path ...                                        */
     char *heads;       /* ... and heads                                                     */
+    bool log_scale;    /* train the scale of the errors                                     */
+    struct opponent_options opponent; /* how.weight 0: none                                  */
+    int64_t statistics; /* pictures over which the finished latents are measured; 0: all     */
 };
 extern const struct option autoencoder_option_rows[];
 
@@ -40,9 +44,26 @@ void autoencode_free(struct autoencode *a);
  * and each sample's number. */
 void autoencode_draw(struct autoencode *a, uint64_t first);
 
+/* The step that comes, counted from 0: it decides whether there is an opponent. */
+void autoencode_begin(struct autoencode *a, int64_t step);
+
 /* Record the loss of pictures [rows, H, W, C], valid until the run, with all adjoints; the loss as
- * it is told is kept: that of the autoencoder over the numbers of a picture, [1]. */
+ * it is told is kept: that of the autoencoder without what the opponent says, over the numbers of a
+ * picture, [1]. */
 struct tensor *autoencode_record(struct autoencode *a, struct graph *g, const float *pictures);
+/* After that tape has run, for batch k of n of a step. */
+void autoencode_ran(struct autoencode *a, struct graph *g, int64_t k, int64_t n);
+
+/* What learns beside the network: before the step, whether all its gradients are finite; and the
+ * step, with the network's own constants. */
+bool autoencode_measure(struct autoencode *a);
+void autoencode_step(struct autoencode *a, const struct adamw *how);
+/* All of it, for a checkpoint, whether it learns in this step or not: out[0 .. result - 1]. */
+enum { AUTOENCODE_COMPANIONS = 2 };
+int autoencode_companions(struct autoencode *a, struct companion *out[AUTOENCODE_COMPANIONS]);
+
+/* What the opponent said of the last batch; false while there is none. */
+bool autoencode_said(const struct autoencode *a, struct opponent_says *out);
 
 /* Record how far y [N, H, W, C] is from x, over the numbers of a picture: the part of the loss that
  * held-out pictures are told by. */

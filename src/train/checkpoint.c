@@ -21,21 +21,44 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PARTS = 4 };
+enum { OWN_PARTS = 4, COMPANION_PARTS = 3, PARTS = OWN_PARTS + COMPANION_PARTS * COMPANIONS_MAX };
+enum { PREFIX = 32 };
 enum { ENTRY_BYTES = 1600 }; /* of a tensor: its name, and its entry in the header being built */
 
 struct part {
-    const char *prefix;
+    struct params *params;
+    char prefix[PREFIX];
     enum params_part which;
     float *values;
 };
 
-static void parts_of(const struct train_state *s, struct part part[PARTS])
+static struct part part_of(struct params *params, const char *name, const char *end,
+                           enum params_part which, float *values)
 {
-    part[0] = (struct part){"model.", PARAMS_ALL, params_values(s->model->network->params)};
-    part[1] = (struct part){"ema.", PARAMS_ALL, s->average};
-    part[2] = (struct part){"adam_m.", PARAMS_TRAINED, s->m};
-    part[3] = (struct part){"adam_v.", PARAMS_TRAINED, s->v};
+    struct part p = {.params = params, .which = which, .values = values};
+
+    snprintf(p.prefix, sizeof p.prefix, "%s%s.", name, end);
+    return p;
+}
+
+/* Returns how many there are. */
+static int parts_of(const struct train_state *s, struct part part[PARTS])
+{
+    struct params *own = s->model->network->params;
+    int n = OWN_PARTS;
+
+    part[0] = part_of(own, "model", "", PARAMS_ALL, params_values(own));
+    part[1] = part_of(own, "ema", "", PARAMS_ALL, s->average);
+    part[2] = part_of(own, "adam", "_m", PARAMS_TRAINED, s->m);
+    part[3] = part_of(own, "adam", "_v", PARAMS_TRAINED, s->v);
+    for (int k = 0; k < s->n_companions; k++) {
+        const struct companion *l = s->companion[k];
+
+        part[n++] = part_of(l->params, l->name, "", PARAMS_ALL, params_values(l->params));
+        part[n++] = part_of(l->params, l->name, "_m", PARAMS_TRAINED, l->m);
+        part[n++] = part_of(l->params, l->name, "_v", PARAMS_TRAINED, l->v);
+    }
+    return n;
 }
 
 enum status checkpoint_path(char out[CHECKPOINT_PATH], const char *folder, int64_t step,
@@ -94,23 +117,23 @@ static enum status write_latest(const char *folder, const char *path, struct err
 enum status checkpoint_save(const struct train_state *s, const char *folder, int64_t keep,
                             struct error *err)
 {
-    struct params *params = s->model->network->params;
     struct save_tensor *rows = NULL;
     struct part part[PARTS];
     void *names[PARTS] = {0};
     char path[CHECKPOINT_PATH], *text = NULL;
-    int64_t n = 0, more;
+    int64_t n = 0, room = 0, more;
+    int parts = parts_of(s, part);
     enum status st;
 
-    parts_of(s, part);
+    for (int k = 0; k < parts; k++)
+        room += params_count(part[k].params);
     if ((st = checkpoint_path(path, folder, s->model->step, err)) ||
         (st = model_describe(s->model, &text, err)) ||
-        (st = mem_new((void **)&rows, (uint64_t)params_count(params) * PARTS, sizeof *rows,
-                      "a list of tensors", err)))
+        (st = mem_new((void **)&rows, (uint64_t)room, sizeof *rows, "a list of tensors", err)))
         goto out;
-    for (int k = 0; k < PARTS; k++, n += more)
-        if ((st = params_describe(params, part[k].prefix, part[k].which, part[k].values, rows + n,
-                                  &more, &names[k], err)))
+    for (int k = 0; k < parts; k++, n += more)
+        if ((st = params_describe(part[k].params, part[k].prefix, part[k].which, part[k].values,
+                                  rows + n, &more, &names[k], err)))
             goto out;
     st = safetensors_save(
         path, rows, n,
@@ -127,9 +150,9 @@ out:
     return st;
 }
 
-int64_t checkpoint_bytes(const struct train_state *s)
+/* The largest tensor that is turned into another order to be written. */
+static int64_t largest_turned(struct params *p)
 {
-    struct params *p = s->model->network->params;
     int64_t largest = 0;
 
     for (int64_t i = 0; i < params_count(p); i++) {
@@ -138,7 +161,21 @@ int64_t checkpoint_bytes(const struct train_state *s)
         if (!param_keeps_order(params_at(p, i)) && bytes > largest)
             largest = bytes;
     }
-    return largest + PARTS * params_count(p) * ENTRY_BYTES;
+    return largest;
+}
+
+int64_t checkpoint_bytes(const struct train_state *s)
+{
+    struct part part[PARTS];
+    int64_t largest = 0, entries = 0;
+
+    for (int n = parts_of(s, part), k = 0; k < n; k++) {
+        int64_t bytes = largest_turned(part[k].params);
+
+        largest = bytes > largest ? bytes : largest;
+        entries += params_count(part[k].params);
+    }
+    return largest + entries * ENTRY_BYTES;
 }
 
 /* Whether the checkpoint of that step opens.  Memory that is missing now says nothing about the
@@ -250,14 +287,13 @@ enum status checkpoint_load(struct train_state *s, const char *path, struct erro
 {
     struct safetensors *f = NULL;
     struct part part[PARTS];
+    int parts = parts_of(s, part);
     enum status st;
 
-    parts_of(s, part);
     if ((st = safetensors_open(&f, path, err)) || (st = read_step(s, f, path, err)))
         goto out;
-    for (int k = 0; k < PARTS && !st; k++)
-        st = params_load(s->model->network->params, f, part[k].prefix, part[k].which,
-                         part[k].values, err);
+    for (int k = 0; k < parts && !st; k++)
+        st = params_load(part[k].params, f, part[k].prefix, part[k].which, part[k].values, err);
     if (st)
         fail_under(err, "%s", path);
 out:

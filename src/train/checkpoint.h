@@ -3,20 +3,25 @@
  *
  *     FOLDER/checkpoint-00001000.safetensors
  *       metadata  "imgen": the model;  "imgen.train": the configuration, as JSON
- *       tensors   "model.*", "ema.*", "adam_m.*", "adam_v.*"
- *     FOLDER/latest       the name of the newest complete one
+ *       tensors   "model.*", "ema.*", "adam_m.*", "adam_v.*", and NAME.*, NAME_m.*, NAME_v.* of
+ * what learns beside the model FOLDER/latest       the name of the newest complete one
  */
 #ifndef IMGEN_TRAIN_CHECKPOINT_H
 #define IMGEN_TRAIN_CHECKPOINT_H
 
 #include "pipeline/model.h"
+#include "train/companion.h"
+
+enum { COMPANIONS_MAX = 2 };
 
 /* The arrays of a run, all of the network's flat layout: average [n_values], moments [n_trained];
  * owned by the trainer. */
 struct train_state {
     struct model *model; /* values, and the step */
     float *average, *m, *v;
-    const char *config; /* JSON text */
+    const char *config;                          /* JSON text */
+    struct companion *companion[COMPANIONS_MAX]; /* what learns beside it; referred to */
+    int n_companions;
 };
 
 enum { CHECKPOINT_PATH = 4096 };

@@ -24,7 +24,7 @@ struct footprint_block {
     const void *at;
     uint64_t bytes;
 };
-enum { FOOTPRINT_BLOCKS = 8 };
+enum { FOOTPRINT_BLOCKS = 16 };
 
 /* How to find out.  All of `set up` is done but for the graph's plans; nothing has run. */
 struct footprint_task {

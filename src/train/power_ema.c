@@ -20,6 +20,7 @@
  */
 #include "train/power_ema.h"
 
+#include "base/cholesky.h"
 #include "base/memory.h"
 
 #include <inttypes.h>
@@ -73,36 +74,6 @@ static enum status check(struct power_ema p, struct error *err)
     return OK;
 }
 
-/* a [n, n] symmetric and positive: Cholesky, in place; false when it is neither. */
-static bool factor(double *a, int n)
-{
-    for (int j = 0; j < n; j++)
-        for (int i = j; i < n; i++) {
-            double sum = a[i * n + j];
-
-            for (int k = 0; k < j; k++)
-                sum -= a[i * n + k] * a[j * n + k];
-            if (i == j && !(sum > 1e-14 * a[i * n + i]))
-                return false;
-            a[i * n + j] = i == j ? sqrt(sum) : sum / a[j * n + j];
-        }
-    return true;
-}
-
-static void solve(double *x, const double *a, int n)
-{
-    for (int i = 0; i < n; i++) {
-        for (int k = 0; k < i; k++)
-            x[i] -= a[i * n + k] * x[k];
-        x[i] /= a[i * n + i];
-    }
-    for (int i = n - 1; i >= 0; i--) {
-        for (int k = i + 1; k < n; k++)
-            x[i] -= a[k * n + i] * x[k];
-        x[i] /= a[i * n + i];
-    }
-}
-
 enum status power_ema_combine(double *weight, const struct power_ema *snapshot, int n,
                               struct power_ema want, struct error *err)
 {
@@ -122,8 +93,8 @@ enum status power_ema_combine(double *weight, const struct power_ema *snapshot, 
             a[i * n + j] = inner(snapshot[i], snapshot[j]);
         weight[i] = inner(snapshot[i], want);
     }
-    if (factor(a, n))
-        solve(weight, a, n);
+    if (cholesky_factor(a, n))
+        cholesky_solve(weight, a, n);
     else
         st = fail(err, E_ARG, "two of %d averages are the same, or too much alike", n);
     free(a);

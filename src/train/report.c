@@ -22,6 +22,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PATH_BYTES = 4096, SHEET_NAME = 48, SHEETS = 12, SHEET_BYTES = 32 << 20, SNAPSHOTS = 4 };
 
@@ -415,25 +416,50 @@ static enum status find_sheets(struct page *p, struct error *err)
     return st;
 }
 
-static enum status add_sheet(struct page *p, int64_t step, struct error *err)
+/* A PNG file of the folder, in the page. */
+static enum status add_picture(struct page *p, const char *name, const char *alt,
+                               const char *caption, struct error *err)
 {
-    char path[PATH_BYTES], name[SHEET_NAME];
+    char path[PATH_BYTES];
     uint8_t *png = NULL;
     uint64_t n = 0;
     enum status st;
 
-    sheet_name(name, step);
     if (snprintf(path, sizeof path, "%s/%s", p->folder, name) >= (int)sizeof path)
         return fail(err, E_ARG, "the name of a folder is longer than %d letters", PATH_BYTES);
     if ((st = file_read(&png, &n, path, SHEET_BYTES, err)))
         return st;
-    text_add(&p->text,
-             "<figure><img alt=\"pictures of step %" PRId64 "\" src=\"data:image/png;base64,",
-             step);
+    text_add(&p->text, "<figure><img alt=\"%s\" src=\"data:image/png;base64,", alt);
     text_add_base64(&p->text, png, n);
-    text_add(&p->text, "\"><figcaption>step %" PRId64 "</figcaption></figure>\n", step);
+    text_add(&p->text, "\"><figcaption>%s</figcaption></figure>\n", caption);
     free(png);
     return flush(p, err);
+}
+
+static enum status add_sheet(struct page *p, int64_t step, struct error *err)
+{
+    char name[SHEET_NAME], alt[SHEET_NAME], caption[SHEET_NAME];
+
+    sheet_name(name, step);
+    snprintf(alt, sizeof alt, "pictures of step %" PRId64, step);
+    snprintf(caption, sizeof caption, "step %" PRId64, step);
+    return add_picture(p, name, alt, caption, err);
+}
+
+/* How the latents of a finished autoencoder are spread. */
+static enum status add_latents(struct page *p, struct error *err)
+{
+    char path[PATH_BYTES];
+    enum status st;
+
+    if (snprintf(path, sizeof path, "%s/latents.png", p->folder) >= (int)sizeof path ||
+        access(path, R_OK))
+        return OK; /* it is not finished, or no autoencoder */
+    text_add(&p->text, "<h2>Latents</h2>\n");
+    if (!(st = add_picture(p, "latents.png", "means, deviations and histograms of the latents",
+                           "over the training set, by the averaged weights", err)))
+        text_add(&p->text, "\n");
+    return st;
 }
 
 /* The first, the last, and as many between them as a page takes. */
@@ -494,7 +520,7 @@ static enum status write_page(struct page *p, struct error *err)
     if ((st = file_writer_open(&p->file, path, err)))
         return st;
     add_head(p);
-    if ((st = add_all_curves(p, err)) || (st = add_sheets(p, err)))
+    if ((st = add_all_curves(p, err)) || (st = add_sheets(p, err)) || (st = add_latents(p, err)))
         return st;
     add_config(p);
     text_add(&p->text, "</body></html>\n");

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "ops/loss.h"
+#include "train/latent_law.h"
 #include "train/report.h"
 #include "train/sheet.h"
 
@@ -46,6 +47,22 @@ static enum status describe_config(struct trainer *t, struct error *err)
     return t->config ? OK : fail(err, E_MEMORY, "no memory to describe a run");
 }
 
+static enum status make_autoencode(struct trainer *t, struct error *err)
+{
+    const struct autoencode_setting setting = {
+        .options = &t->r->experiment->autoencoder,
+        .net = t->state.model->network,
+        .rows = t->options.batch,
+        .accumulate = t->options.accumulate,
+        .seed = t->options.seed,
+    };
+    enum status st = autoencode_new(&t->autoencode, &setting, err);
+
+    if (!st)
+        t->state.n_companions = autoencode_companions(t->autoencode, t->state.companion);
+    return st;
+}
+
 static enum status make_task(struct trainer *t, struct error *err)
 {
     const struct network_io *io = &t->state.model->network->io;
@@ -61,15 +78,7 @@ static enum status make_task(struct trainer *t, struct error *err)
         (st = criterion_check(&t->criterion, io, err)))
         return st;
     if (io->factor)
-        return autoencode_new(&t->autoencode,
-                              &(struct autoencode_setting){
-                                  .options = &t->r->experiment->autoencoder,
-                                  .net = t->state.model->network,
-                                  .rows = t->options.batch,
-                                  .accumulate = t->options.accumulate,
-                                  .seed = t->options.seed,
-                              },
-                              err);
+        return make_autoencode(t, err);
     return t->options.variance > 0 ? mem_new((void **)&t->criterion.numbers, rows,
                                              VB_NUMBERS * sizeof(float), "variances", err)
                                    : OK;
@@ -205,9 +214,14 @@ static struct sheet_request sheet_of(const struct trainer *t)
     };
 }
 
+/* Of an autoencoder the last step is the largest: then it has its opponent. */
 static void record_step(void *self)
 {
-    trainer_record(self);
+    struct trainer *t = self;
+
+    if (t->autoencode)
+        autoencode_begin(t->autoencode, t->options.steps - 1);
+    trainer_record(t);
 }
 
 /* Sheets and evaluations; what a sheet takes beside the graph goes into the footprint at once. */
@@ -232,6 +246,10 @@ static enum status plan_others(void *self, struct graph_stats *most, struct erro
     return OK;
 }
 
+enum { OWN_BLOCKS = 6 };
+_Static_assert(OWN_BLOCKS + COMPANIONS_MAX * COMPANION_BLOCKS <= FOOTPRINT_BLOCKS,
+               "memory would not be counted");
+
 static enum status plan_memory(struct trainer *t, struct error *err)
 {
     struct params *p = t->state.model->network->params;
@@ -255,6 +273,8 @@ static enum status plan_memory(struct trainer *t, struct error *err)
         .batch = t->options.batch,
     };
 
+    for (int k = 0; k < t->state.n_companions; k++)
+        companion_blocks(task.block + OWN_BLOCKS + k * COMPANION_BLOCKS, t->state.companion[k]);
     return footprint_find(&t->memory, &task, err);
 }
 
@@ -443,6 +463,22 @@ static enum status describe_judge(struct trainer *t, struct error *err)
     return OK;
 }
 
+/* What a generator must know of the finished autoencoder's latents. */
+static enum status settle_latents(struct trainer *t, struct error *err)
+{
+    const struct latent_survey survey = {
+        .net = t->state.model->network,
+        .set = t->data,
+        .graph = t->graph,
+        .limit = t->r->experiment->autoencoder.statistics,
+        .batch = t->options.batch,
+    };
+    enum status st =
+        latent_law_settle(&survey, t->state.model->network, t->state.average, t->options.out, err);
+
+    return st ? st : report_write(t->options.out, err);
+}
+
 static enum status finish(struct trainer *t, struct error *err)
 {
     char path[CHECKPOINT_PATH];
@@ -450,7 +486,7 @@ static enum status finish(struct trainer *t, struct error *err)
 
     if (snprintf(path, sizeof path, "%s/model.safetensors", t->options.out) >= (int)sizeof path)
         return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
-    if ((st = describe_judge(t, err)) ||
+    if ((st = describe_judge(t, err)) || (t->autoencode && (st = settle_latents(t, err))) ||
         (st = model_save(t->state.model, path, t->state.average, err)))
         return st;
     tell(t, TRAIN_DONE, path);

@@ -14,6 +14,8 @@
 #include "train/round_trip.h"
 #include "train/trainer.h"
 
+_Static_assert((int)COMPANIONS_MAX >= (int)AUTOENCODE_COMPANIONS, "a companion would not be saved");
+
 /* Seconds by part, for the log. */
 struct clock_parts {
     double data, network, update, start;

@@ -78,8 +78,8 @@ static enum status draw_batch(struct trainer *t, struct error *err)
     return st;
 }
 
-/* One batch: its loss is added to *loss, its gradients lie in the parameters' own array. */
-static enum status run_batch(struct trainer *t, double *loss, struct error *err)
+/* Batch k of a step: its loss is added to *loss, its gradients lie in the parameters' own array. */
+static enum status run_batch(struct trainer *t, int64_t k, double *loss, struct error *err)
 {
     struct tensor *value;
     double start;
@@ -93,21 +93,17 @@ static enum status run_batch(struct trainer *t, double *loss, struct error *err)
     if ((st = graph_run(t->graph, err)))
         return st;
     graph_read(t->graph, value, &one);
+    if (t->autoencode)
+        autoencode_ran(t->autoencode, t->graph, k, t->options.accumulate);
     *loss += (double)one / (double)t->options.accumulate;
     t->parts.network += clock_seconds() - start;
     return OK;
 }
 
-static void add_gradients(float *total, const float *g, int64_t n, float scale, bool first)
-{
-#pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < n; i++)
-        total[i] = (first ? 0 : total[i]) + scale * g[i];
-}
-
 static enum status check_finite(const struct trainer *t, struct error *err)
 {
-    if (isfinite(t->loss) && isfinite(t->gradient_norm))
+    if (isfinite(t->loss) && isfinite(t->gradient_norm) &&
+        (!t->autoencode || autoencode_measure(t->autoencode)))
         return OK;
     return fail(err, E_NOT_FINITE,
                 "step %" PRId64 ": the loss is %g and the gradient's norm %g; the weights of step "
@@ -151,11 +147,13 @@ enum status trainer_step(struct trainer *t, struct error *err)
     enum status st;
 
     t->loss = 0;
+    if (t->autoencode)
+        autoencode_begin(t->autoencode, t->state.model->step);
     for (int64_t k = 0; k < t->options.accumulate; k++) {
-        if ((st = run_batch(t, &t->loss, err)))
+        if ((st = run_batch(t, k, &t->loss, err)))
             return st;
         if (t->total)
-            add_gradients(t->total, params_grads(params), n, 1 / (float)t->options.accumulate, !k);
+            gradient_add(t->total, params_grads(params), n, 1 / (float)t->options.accumulate, !k);
     }
     start = clock_seconds();
     t->gradient_norm = gradient_norm(gradient, n);
@@ -164,6 +162,8 @@ enum status trainer_step(struct trainer *t, struct error *err)
     adamw_step(params_values(params), t->state.m, t->state.v, t->state.average, gradient, n,
                t->gradient_norm, &a);
     params_force_units(params);
+    if (t->autoencode)
+        autoencode_step(t->autoencode, &a);
     t->state.model->step++;
     t->parts.update += clock_seconds() - start;
     return OK;

@@ -23,7 +23,8 @@
 
 static const char config[] = "[data]\nformat = anchor-shapes\n"
                              "[train]\nbatch = 8\nwarmup = 2\nlearning_rate = 0.004\nema = 0.9\n"
-                             "log_every = 1\nsample_every = 0\neval_count = 20\n";
+                             "log_every = 1\nsample_every = 0\neval_count = 20\n"
+                             "[autoencoder]\nstatistics = 16\n";
 
 /* What `config` is completed to. */
 static const char vae[] = "[model]\nnetwork = vae\n"
@@ -96,6 +97,9 @@ static void learns(const char *kind, const char *const *more, double at_least)
                  s.psnr_last);
     assert_int_equal(model_load(&m, temp_path(path, folder, "model.safetensors"), NULL), OK);
     assert_true(m->network->io.factor > 0);
+    /* It was measured: a weight for each of 4 channels, and an offset. */
+    assert_int_equal(m->network->io.preview->n, 5);
+    assert_int_equal(m->network->io.scale->n, 4);
     model_free(m);
     temp_dir_remove(folder);
 }
@@ -103,14 +107,22 @@ static void learns(const char *kind, const char *const *more, double at_least)
 static void test_learns(void **state)
 {
     const char *const more[] = {"train.steps=100", "train.eval_every=10", NULL};
-    const char *const squares[] = {"train.steps=100", "train.eval_every=10",
-                                   "autoencoder.pixels=l2", "autoencoder.noise=0.1", NULL};
+    const char *const opposed[] = {"train.steps=100",
+                                   "train.eval_every=10",
+                                   "autoencoder.discriminator=0.1",
+                                   "autoencoder.discriminator_width=4",
+                                   "autoencoder.discriminator_layers=2",
+                                   NULL};
+    const char *const squares[] = {"train.steps=100",       "train.eval_every=10",
+                                   "autoencoder.pixels=l2", "autoencoder.log_scale=true",
+                                   "autoencoder.noise=0.1", NULL};
 
     (void)state;
     learns(vae, more, 5);
     learns(vae, squares, 5);
     learns(vq, more, 5);
     learns(tae, more, 5);
+    learns(vae, opposed, 4);
 }
 
 /* What is logged of held-out pictures is read again. */
@@ -185,10 +197,20 @@ static void test_resume(void **state)
 {
     const char *const more[] = {"train.steps=10", "autoencoder.noise=0.1", NULL};
     const char *const codes[] = {"train.steps=10", NULL};
+    const char *const opposed[] = {"train.steps=10",
+                                   "train.accumulate=2",
+                                   "autoencoder.log_scale=true",
+                                   "autoencoder.discriminator=0.5",
+                                   "autoencoder.discriminator_start=5",
+                                   "autoencoder.discriminator_width=4",
+                                   "autoencoder.discriminator_layers=2",
+                                   NULL};
 
     (void)state;
     goes_on(vae, more);
     goes_on(vq, codes);
+    goes_on(vae, opposed);
+    goes_on(tae, opposed);
 }
 
 /* ---- Refusals ---- */
@@ -208,6 +230,7 @@ static void test_refusals(void **state)
         {vae, "vae.halves=decoder", "halves"},
         {vae, "autoencoder.codebook=1", "no codebook"},
         {vae, "autoencoder.perceptual=1", "autoencoder.features"},
+        {vae, "autoencoder.discriminator=1", "too small for a patch discriminator"},
         {vq, "autoencoder.kl=1", "no Gaussian latents"},
         {vq, "autoencoder.noise=0.1", "autoencoder.noise"},
         {tae, "autoencoder.kl=1", "no Gaussian latents"},
