@@ -198,6 +198,26 @@ static void print_path(const struct imgen_model_info *m)
            strcmp(m->second, "none") ? m->second : "");
 }
 
+static void print_numbers(const char *name, const double *value, int n)
+{
+    printf("  %-14s ", name);
+    for (int i = 0; i < n; i++)
+        printf("%s%.4g", i == 0 ? "" : i % 8 == 0 ? ",\n                 " : ", ", value[i]);
+    printf("\n");
+}
+
+static void print_autoencoder(const struct imgen_model_info *m)
+{
+    printf("  latents        %d x %d x %d, for imgen encode and decode\n", m->width / m->factor,
+           m->height / m->factor, m->code_channels);
+    print_numbers("scale", m->latent_scale, m->n_latent_scale);
+    print_numbers("shift", m->latent_shift, m->n_latent_shift);
+    if (m->n_latent_preview)
+        printf("  preview        linear, %d x %d numbers\n", m->code_channels + 1, m->channels);
+    else
+        printf("  preview        none\n");
+}
+
 static void print_model(const struct imgen_model *model)
 {
     struct imgen_model_info m;
@@ -212,6 +232,10 @@ static void print_model(const struct imgen_model *model)
         printf("  trained on     ");
         print_plain(m.about);
         printf("\n");
+    }
+    if (m.factor) {
+        print_autoencoder(&m);
+        return;
     }
     if (!m.clean)
         print_path(&m);
@@ -275,6 +299,14 @@ static void print_file(const char *path, const struct imgen_file *file,
     }
 }
 
+static void numbers_json(struct json_out *j, const char *name, const double *value, int n)
+{
+    json_out_open(j, name, '[');
+    for (int i = 0; i < n; i++)
+        json_out_real(j, NULL, value[i]);
+    json_out_close(j);
+}
+
 static void model_json(struct json_out *j, const struct imgen_model *model)
 {
     struct imgen_model_info m;
@@ -297,6 +329,13 @@ static void model_json(struct json_out *j, const struct imgen_model *model)
     json_out_int(j, "steps", m.steps);
     json_out_bool(j, "guided", m.guided);
     json_out_real(j, "cfg_scale", m.cfg_scale);
+    if (m.factor) {
+        json_out_int(j, "factor", m.factor);
+        json_out_int(j, "latent_channels", m.code_channels);
+        numbers_json(j, "latent_scale", m.latent_scale, m.n_latent_scale);
+        numbers_json(j, "latent_shift", m.latent_shift, m.n_latent_shift);
+        numbers_json(j, "latent_preview", m.latent_preview, m.n_latent_preview);
+    }
     json_out_int(j, "n_labels", m.n_labels);
     json_out_open(j, "labels", '[');
     for (int i = 0; i < m.n_labels && imgen_model_label(model, i); i++)

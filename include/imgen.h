@@ -128,6 +128,13 @@ struct imgen_model_info {
     /* Layers of self-attention, counted from the input, of which guidance.perturbed takes
      * n_middle from `middle` on unless guidance.layers says otherwise; 0: there are none. */
     int n_attention, middle, n_middle;
+    /* Of an autoencoder: the side of a picture over that of its latent, 0 of all others; channels of
+     * the latent z; a generator sees (z - shift) scale, one number for all channels or one each; and
+     * the weights of each such channel in each picture channel, with offsets last, that show it
+     * without a decoder (none: their number is 0).  The numbers are the model's. */
+    int factor, code_channels;
+    int n_latent_scale, n_latent_shift, n_latent_preview;
+    const double *latent_scale, *latent_shift, *latent_preview;
 };
 IMGEN_API void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *out);
 

@@ -72,6 +72,16 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .middle = io->middle,
         .n_middle = io->n_middle,
     };
+    if (!io->factor)
+        return;
+    out->factor = (int)io->factor;
+    out->code_channels = (int)io->latent_channels;
+    out->n_latent_scale = io->scale->n;
+    out->n_latent_shift = io->shift->n;
+    out->n_latent_preview = io->preview->n;
+    out->latent_scale = io->scale->at;
+    out->latent_shift = io->shift->at;
+    out->latent_preview = io->preview->at;
 }
 
 const char *imgen_model_label(const struct imgen_model *model, int i)
