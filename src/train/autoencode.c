@@ -361,9 +361,7 @@ void autoencode_step(struct autoencode *a, const struct adamw *how)
         opponent_step(a->opponent, how);
 }
 
-bool autoencode_said(const struct autoencode *a, struct opponent_says *out)
+struct opponent_says autoencode_said(const struct autoencode *a)
 {
-    if (a->opposed)
-        *out = opponent_said(a->opponent);
-    return a->opposed;
+    return a->opposed ? opponent_said(a->opponent) : (struct opponent_says){0};
 }

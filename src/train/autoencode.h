@@ -62,8 +62,8 @@ void autoencode_step(struct autoencode *a, const struct adamw *how);
 enum { AUTOENCODE_COMPANIONS = 2 };
 int autoencode_companions(struct autoencode *a, struct companion *out[AUTOENCODE_COMPANIONS]);
 
-/* What the opponent said of the last batch; false while there is none. */
-bool autoencode_said(const struct autoencode *a, struct opponent_says *out);
+/* What the opponent said of the last batch. */
+struct opponent_says autoencode_said(const struct autoencode *a);
 
 /* Record how far y [N, H, W, C] is from x, over the numbers of a picture: the part of the loss that
  * held-out pictures are told by. */

@@ -49,6 +49,8 @@ static enum status take_row(struct history *h, const json_t *line, struct error 
     number(&r.network_s, line, "network_s");
     number(&r.update_s, line, "update_s");
     number(&r.other_s, line, "other_s");
+    r.opponent.is = number(&r.opponent.loss, line, "discriminator");
+    number(&r.opponent.ratio, line, "adversary_ratio");
     if ((st = mem_grow((void **)&h->rows, &h->row_room, h->n_rows + 1, sizeof r, err)))
         return st;
     h->rows[h->n_rows++] = r;

@@ -115,9 +115,12 @@ static enum status write_events(struct tfevents *to, const struct log_row *r, st
         {"speed/network_s", r->network_s},
         {"speed/update_s", r->update_s},
         {"speed/other_s", r->other_s},
+        {"adversary/discriminator", r->opponent.loss},
+        {"adversary/ratio", r->opponent.ratio},
     };
+    size_t n = sizeof scalars / sizeof *scalars - (r->opponent.is ? 0 : 2);
 
-    for (size_t i = 0; to && i < sizeof scalars / sizeof *scalars; i++)
+    for (size_t i = 0; to && i < n; i++)
         tfevents_scalar(to, r->step, scalars[i].tag, scalars[i].value);
     return to ? tfevents_flush(to, err) : OK;
 }
@@ -127,9 +130,13 @@ enum status log_write(struct train_log *log, const struct log_row *r, struct err
     fprintf(log->json,
             "{\"step\": %" PRId64 ", \"loss\": %.9g, \"gradient_norm\": %.6g, \"learning_rate\": "
             "%.6g, \"steps_per_s\": %.4g, \"data_s\": %.4g, \"network_s\": %.4g, \"update_s\": "
-            "%.4g, \"other_s\": %.4g}\n",
+            "%.4g, \"other_s\": %.4g",
             r->step, r->loss, r->gradient_norm, r->learning_rate, r->steps_per_s, r->data_s,
             r->network_s, r->update_s, r->other_s);
+    if (r->opponent.is)
+        fprintf(log->json, ", \"discriminator\": %.6g, \"adversary_ratio\": %.6g", r->opponent.loss,
+                r->opponent.ratio);
+    fputs("}\n", log->json);
     fprintf(log->csv, "%" PRId64 ",%.9g,%.6g,%.6g,%.4g,%.4g,%.4g,%.4g,%.4g\n", r->step, r->loss,
             r->gradient_norm, r->learning_rate, r->steps_per_s, r->data_s, r->network_s,
             r->update_s, r->other_s);

@@ -6,6 +6,7 @@
 
 #include "io/tfevents.h"
 #include "train/evaluate.h"
+#include "train/opponent.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ struct log_row {
     double learning_rate;
     double steps_per_s;
     double data_s, network_s, update_s, other_s; /* seconds a step, by part          */
+    struct opponent_says opponent; /* of the last batch, in an autoencoder's training */
 };
 
 /* A line of the losses on held-out pictures. */

@@ -96,7 +96,7 @@ void opponent_ran(struct opponent *o, struct graph *g, int64_t k, int64_t n)
     patchgan_update(o->d, g, &o->seen[FALSE_ONES]);
     graph_read(g, o->loss, &loss);
     graph_read(g, o->ratio, &ratio);
-    o->says = (struct opponent_says){(double)loss, (double)ratio};
+    o->says = (struct opponent_says){true, (double)loss, (double)ratio};
     companion_add(&o->companion, k, n);
 }
 

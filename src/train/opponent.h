@@ -47,6 +47,7 @@ void opponent_ran(struct opponent *o, struct graph *g, int64_t k, int64_t n);
 
 /* What the last batch said, for the log. */
 struct opponent_says {
+    bool is;      /* whether there was one                             */
     double loss;  /* the hinge loss: 1 knows nothing, 0 is never wrong */
     double ratio; /* adversary_join's                                  */
 };

@@ -271,7 +271,7 @@ static void add_drawing(struct page *p, const struct curves *c)
     text_add(&p->text, "</figure>\n");
 }
 
-enum { STEP, LOSS, NORM, RATE, SPEED, DATA_S, NETWORK_S, UPDATE_S, OTHER_S, ROW_COLUMNS };
+enum { STEP, LOSS, NORM, RATE, SPEED, DATA_S, NETWORK_S, UPDATE_S, OTHER_S, OPPONENT, ROW_COLUMNS };
 enum { EVAL_STEP, EVAL_RAW, EVAL_AVERAGE, EVAL_PSNR, EVAL_COLUMNS };
 
 /* A column of numbers for each thing that is drawn. */
@@ -286,9 +286,12 @@ static enum status columns_of(double **out, const struct history *h, struct erro
     c = *out;
     for (int64_t i = 0, n = h->n_rows; i < n; i++) {
         const struct log_row *r = &h->rows[i];
-        const double values[ROW_COLUMNS] = {(double)r->step,  r->loss,        r->gradient_norm,
-                                            r->learning_rate, r->steps_per_s, r->data_s,
-                                            r->network_s,     r->update_s,    r->other_s};
+        const double values[ROW_COLUMNS] = {
+            (double)r->step,  r->loss,
+            r->gradient_norm, r->learning_rate,
+            r->steps_per_s,   r->data_s,
+            r->network_s,     r->update_s,
+            r->other_s,       r->opponent.is ? r->opponent.loss : (double)NAN};
 
         for (int k = 0; k < ROW_COLUMNS; k++)
             c[k * n + i] = values[k];
@@ -311,6 +314,7 @@ static void add_curves(struct page *p, const double *c)
                                  {"held out", e, e + EVAL_RAW * m, m},
                                  {"averaged", e, e + EVAL_AVERAGE * m, m}};
     const struct curve norm = {NULL, c, c + NORM * n, n}, rate = {NULL, c, c + RATE * n, n};
+    const struct curve opponent = {NULL, c, c + OPPONENT * n, n};
     const struct curve decibels = {"averaged", e, e + EVAL_PSNR * m, m};
     const struct curve speed = {NULL, c, c + SPEED * n, n};
     const struct curve parts[] = {{"network", c, c + NETWORK_S * n, n},
@@ -323,6 +327,9 @@ static void add_curves(struct page *p, const double *c)
     if (m && p->h.evals[m - 1].losses.rebuilds)
         add_drawing(
             p, &(struct curves){"PSNR of held-out pictures, dB", "step", &decibels, 1, 0, false});
+    if (n && p->h.rows[n - 1].opponent.is)
+        add_drawing(p, &(struct curves){"Loss of the discriminator: 1 knows nothing", "step",
+                                        &opponent, 1, 0, true});
     add_drawing(p, &(struct curves){"Gradient norm, before clipping", "step", &norm, 1, 0, false});
     add_drawing(p, &(struct curves){"Learning rate", "step", &rate, 1, 0, true});
     add_drawing(p, &(struct curves){"Steps a second", "step", &speed, 1, 0, true});

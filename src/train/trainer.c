@@ -317,6 +317,7 @@ static enum status write_log(struct trainer *t, struct error *err)
         .network_s = t->parts.network / n,
         .update_s = t->parts.update / n,
         .other_s = (all - t->parts.data - t->parts.network - t->parts.update) / n,
+        .opponent = t->autoencode ? autoencode_said(t->autoencode) : (struct opponent_says){0},
     };
 
     t->parts = (struct clock_parts){.start = clock_seconds()};

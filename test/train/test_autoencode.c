@@ -128,8 +128,15 @@ static void test_learns(void **state)
 /* What is logged of held-out pictures is read again. */
 static void test_logged(void **state)
 {
-    const char *const more[] = {"train.steps=4", "train.eval_every=2", "train.sample_every=4",
-                                "train.sample_count=5", NULL};
+    const char *const more[] = {"train.steps=4",
+                                "train.eval_every=2",
+                                "train.sample_every=4",
+                                "train.sample_count=5",
+                                "autoencoder.discriminator=0.5",
+                                "autoencoder.discriminator_start=2",
+                                "autoencoder.discriminator_width=4",
+                                "autoencoder.discriminator_layers=2",
+                                NULL};
     char folder[TEMP_PATH], path[TEMP_PATH];
     struct seen s = {0};
     struct history h;
@@ -143,6 +150,11 @@ static void test_logged(void **state)
     assert_int_equal(h.unread, 0);
     assert_true(h.evals[1].losses.rebuilds);
     assert_true(fabs(h.evals[1].losses.psnr - s.psnr_last) < 1e-3);
+    assert_int_equal(h.n_rows, 4);
+    for (int k = 0; k < 4; k++) {
+        assert_true(h.rows[k].opponent.is == (k >= 2));
+        assert_true(k < 2 || (h.rows[k].opponent.loss > 0 && h.rows[k].opponent.ratio > 0));
+    }
     history_release(&h);
     /* Five originals, and below them five reconstructions. */
     assert_int_equal(image_read(&sheet, temp_path(path, folder, "samples-00000004.png"), NULL), OK);

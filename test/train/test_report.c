@@ -71,7 +71,7 @@ static void a_log_is_read(void **state)
 static void a_log_that_was_written_is_read(void **state)
 {
     struct log_options o = {.folder = folder, .config = "{\"model\": {}}", .eval = true};
-    struct log_row row = {10, 0.1, 2, 3e-4, 5, 1e-3, 2e-3, 3e-3, 4e-3};
+    struct log_row row = {10, 0.1, 2, 3e-4, 5, 1e-3, 2e-3, 3e-3, 4e-3, {0}};
     struct log_eval eval = {.step = 10, .losses = {.raw = 0.3, .average = 0.2}};
     char path[TEMP_PATH];
     struct train_log log;
