@@ -164,6 +164,7 @@ static struct source_wish wish(struct job *job, const char *word)
         .seed = o->seed,
         .label = o->label,
         .classifier = o->solver.classifier,
+        .autoencoder = o->solver.autoencoder,
         .guide = o->solver.guide.model,
         .solver = apply_solver,
         .scale = choose_scale,

@@ -45,7 +45,7 @@ enum {
 
 struct grid_options {
     bool help;
-    char *x, *y, *label, *seed, *cfg_scale, *steps, *sampling_method, *output;
+    char *x, *y, *label, *seed, *cfg_scale, *steps, *sampling_method, *output, *autoencoder;
     struct guide_flags guide;
     struct imgen_text_list numbers;
     int64_t count, zoom, threads;
@@ -69,6 +69,7 @@ static const struct imgen_option rows[] = {
     {"sampling_method", "solver; default: the model's", IMGEN_OPTION_TEXT,
      offsetof(struct grid_options, sampling_method), .value = "NAME"},
     GUIDE_ROWS(offsetof(struct grid_options, guide)),
+    AUTOENCODER_ROW(offsetof(struct grid_options, autoencoder)),
     NUMBER_ROW(offsetof(struct grid_options, numbers)),
     {"count", "pictures in each cell, of seed, seed + 1, ...", IMGEN_OPTION_INT,
      offsetof(struct grid_options, count), "1", .lo = 1, .hi = 64, .letter = 'n'},
@@ -536,6 +537,7 @@ static int run(struct grid *g, int n_words, char **words)
     if (!picture_name_ends(g->options->output))
         return command_misused(&command_grid, "--output: '%s' does not end in .png",
                                g->options->output);
+    g->models.autoencoder = g->options->autoencoder;
     if ((code = read_axes(g)) || (code = grid_models_open(&g->models, words[0])) ||
         (code = open_guide(g)) || (code = read_plain(g)) || (code = make_room(g)) ||
         (code = fill_cells(g)))

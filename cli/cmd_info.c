@@ -218,6 +218,17 @@ static void print_autoencoder(const struct imgen_model_info *m)
         printf("  preview        none\n");
 }
 
+/* Of a model that works on latents; without the autoencoder nobody knows the size of pictures. */
+static void print_latents(const struct imgen_model_info *m)
+{
+    printf("  latents        %d x %d, %d channels, of the autoencoder\n", m->latent_width,
+           m->latent_height, m->latent_channels);
+    printf("                 ");
+    print_plain(m->autoencoder ? m->autoencoder : "without a name");
+    printf("%s\n                 sha256 %s\n", m->height ? "" : ", which was not found",
+           m->autoencoder_hash);
+}
+
 static void print_model(const struct imgen_model *model)
 {
     struct imgen_model_info m;
@@ -226,8 +237,11 @@ static void print_model(const struct imgen_model *model)
     imgen_model_info(model, &m);
     printf("  network        %s, %s weights, %" PRId64 " steps of training\n", m.network,
            units_si(weights, (double)m.weights, ""), m.step);
-    printf("  pictures       %d x %d, %d channel%s\n", m.width, m.height, m.channels,
-           m.channels == 1 ? "" : "s");
+    if (m.height)
+        printf("  pictures       %d x %d, %d channel%s\n", m.width, m.height, m.channels,
+               m.channels == 1 ? "" : "s");
+    if (m.autoencoder_hash)
+        print_latents(&m);
     if (m.about) {
         printf("  trained on     ");
         print_plain(m.about);
@@ -319,6 +333,16 @@ static void model_json(struct json_out *j, const struct imgen_model *model)
     json_out_int(j, "height", m.height);
     json_out_int(j, "width", m.width);
     json_out_int(j, "channels", m.channels);
+    if (m.autoencoder_hash) {
+        json_out_open(j, "latents", '{');
+        json_out_int(j, "height", m.latent_height);
+        json_out_int(j, "width", m.latent_width);
+        json_out_int(j, "channels", m.latent_channels);
+        json_out_text(j, "autoencoder", m.autoencoder);
+        json_out_text(j, "hash", m.autoencoder_hash);
+        json_out_bool(j, "found", m.height > 0);
+        json_out_close(j);
+    }
     json_out_text(j, "about", m.about);
     json_out_text(j, "path", m.path);
     json_out_text(j, "prediction", m.classifies ? "label" : m.prediction);

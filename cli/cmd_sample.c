@@ -31,7 +31,7 @@ enum { PICTURES_MAX = 1000000, LABELS_MAX = 4096, SHEET_WIDTH = 768 };
 
 struct sample_options {
     bool help;
-    char *label, *labels, *seed, *output, *from;
+    char *label, *labels, *seed, *output, *from, *preview_autoencoder;
     int64_t batch_count, threads, preview, zoom;
     struct solver_flags solver;
     bool grid, quiet, verbose, json;
@@ -58,6 +58,9 @@ static const struct imgen_option rows[] = {
      offsetof(struct sample_options, zoom), "0", .lo = 0, .hi = 64},
     {"preview", "every N steps write NAME-preview.png: how the pictures would end; 0: never",
      IMGEN_OPTION_INT, offsetof(struct sample_options, preview), "0", .lo = 0, .hi = 1000},
+    {"preview_autoencoder",
+     "a tiny autoencoder to show previews of latents by; default: a pixel a latent",
+     IMGEN_OPTION_TEXT, offsetof(struct sample_options, preview_autoencoder), .value = "PATH"},
     {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,
      offsetof(struct sample_options, threads), "0", .lo = 0, .hi = 1024, .letter = 't'},
     {"json", "print the result as JSON", IMGEN_OPTION_BOOL, offsetof(struct sample_options, json),
@@ -100,7 +103,8 @@ static int failed(const struct imgen_error *err)
 static int open_models(struct job *job, const char *word)
 {
     const struct sample_options *o = job->options;
-    struct model_files files = {word, o->solver.classifier, o->solver.guide.model};
+    struct model_files files = {word, o->solver.classifier, o->solver.guide.model,
+                                o->solver.autoencoder};
     struct model_room room;
     struct imgen_error err;
     int code;
@@ -119,7 +123,8 @@ static int open_models(struct job *job, const char *word)
 static int check_models(struct job *job, const char *word)
 {
     const struct sample_options *o = job->options;
-    const struct model_files named = {word, o->solver.classifier, o->solver.guide.model};
+    const struct model_files named = {
+        .model = word, .classifier = o->solver.classifier, .guide = o->solver.guide.model};
 
     return recipe_models_check(&job->models, &command_sample, o->from, &job->recipe, &job->request,
                                &named, &job->progress);
@@ -279,13 +284,13 @@ static int fill_items(struct job *job)
 
 static void write_preview(struct job *job, const struct imgen_progress *p)
 {
-    int64_t n = p->count * p->height * p->width * p->channels;
+    int64_t n = p->count * p->preview_height * p->preview_width * p->preview_channels;
     struct imgen_sheet sheet = {
         .rows = 1,
         .columns = p->count,
-        .height = p->height,
-        .width = p->width,
-        .channels = p->channels,
+        .height = p->preview_height,
+        .width = p->preview_width,
+        .channels = p->preview_channels,
         .gap = 2,
         .zoom = 1,
         .ground = 255,
@@ -295,6 +300,8 @@ static void write_preview(struct job *job, const struct imgen_progress *p)
     char path[PICTURE_NAME];
     struct imgen_error err;
 
+    if (p->preview_height < job->models.info.height)
+        sheet.zoom = job->models.info.height / p->preview_height; /* as large as the pictures */
     for (int64_t i = 0; x && i < n; i++)
         x[i] = (float)p->preview[i];
     picture_name_marked(path, job->options->output, "preview");
@@ -311,8 +318,14 @@ static int on_progress(const struct imgen_progress *p, void *user)
     double took = seconds_now() - job->progress.began;
     char left[UNITS_ROOM], steps[24] = "";
 
-    if (job->options->preview && p->preview && p->step % job->options->preview == 0)
+    if (p->preview)
         write_preview(job, p);
+    if (p->decoded > 0) {
+        if (progress_due(&job->progress, p->decoded >= 1))
+            progress_say(&job->progress, "picture %" PRId64 "/%" PRId64 "   decoding %3.0f %%",
+                         p->first + p->count, p->n, 100 * p->decoded);
+        return !interrupt_asked();
+    }
     if (p->steps)
         snprintf(steps, sizeof steps, "/%d", p->steps);
     if (progress_due(&job->progress, p->done >= 1))
@@ -487,6 +500,9 @@ static int make_pictures(struct job *job)
     int code;
 
     say_request(job);
+    if (job->options->preview && !job->models.info.previews && !job->options->preview_autoencoder)
+        progress_note(&job->progress, "no previews: the autoencoder has no numbers to show latents "
+                                      "by; --preview-autoencoder names a tiny one that does");
     interrupt_watch("\nstopping; Ctrl-C again quits at once\n");
     if (imgen_sample(job->models.model, &job->request, job->pixels, &err)) {
         progress_end(&job->progress);
@@ -518,7 +534,8 @@ static int run(struct job *job, int n_words, char **words)
         return code;
     imgen_request_init(&job->request, job->models.model);
     job->request.threads = (int)o->threads;
-    job->request.wants_preview = o->preview > 0;
+    job->request.wants_preview = (int)o->preview;
+    job->request.preview_autoencoder = o->preview_autoencoder;
     job->request.progress = on_progress;
     job->request.user = job;
     job->request.classifier = job->models.classifier;

@@ -10,6 +10,8 @@
  */
 #include "grid_axis.h"
 
+#include "request_models.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -57,10 +59,13 @@ static int add_model(struct grid_models *m, const char *path)
 {
     struct imgen_model_info info;
     struct imgen_error err;
+    int code;
 
     if (imgen_model_open(&m->at[m->n], path, &err))
         return command_failed(&command_grid, &err);
-    imgen_model_info(m->at[m->n++], &info);
+    m->n++;
+    if ((code = request_autoencoder(m->at[m->n - 1], &info, &command_grid, m->autoencoder)))
+        return code;
     snprintf(m->name[m->n - 1], GRID_CAPTION, "%s", last_part(path));
     if (m->n > 1)
         return check_alike(m, &info, path);

@@ -22,7 +22,8 @@ struct grid_cell {
 
 /* The models that the cells name.  The first is the one on the command line. */
 struct grid_models {
-    const char *given; /* a model's file or a run's folder */
+    const char *given;       /* a model's file or a run's folder           */
+    const char *autoencoder; /* of models of latents: struct model_files   */
     struct imgen_model *at[GRID_MODELS + 1];
     struct imgen_model_info info;             /* of the first */
     struct imgen_model *guide;                /* of all, or NULL */

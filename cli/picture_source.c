@@ -262,7 +262,7 @@ static void describe_model(struct picture_source *s, const struct source_wish *w
 
 static int read_model(struct picture_source *s, const struct source_wish *w)
 {
-    const struct model_files files = {w->word, w->classifier, w->guide};
+    const struct model_files files = {w->word, w->classifier, w->guide, w->autoencoder};
     const struct imgen_model *of;
     struct imgen_model_info m, labels;
     struct imgen_error err;

@@ -23,6 +23,7 @@ struct source_wish {
     uint64_t seed;
     const char *label;              /* of a model: only this one; NULL: all in turn       */
     const char *classifier, *guide; /* to guide a model by, or NULL               */
+    const char *autoencoder;        /* of a model of latents: struct model_files  */
     /* Of a model: fills in the solver's part of the request; returns an exit code. */
     int (*solver)(struct imgen_request *r, void *user);
     double (*scale)(const struct request_models *models, int label, void *user);

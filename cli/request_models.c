@@ -6,13 +6,30 @@
  * pulls it, a second model in the place of the unguided prediction.  A recipe names all of them by
  * name and content, never by place, since the picture may have been moved together with them; so
  * they are looked for beside the picture, and a picture is made again by those very files or not
- * under that name.
+ * under that name.  A model of latents needs its autoencoder too, but names it by content itself.
  */
 #include "request_models.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+int request_autoencoder(struct imgen_model *model, struct imgen_model_info *info,
+                        const struct command *c, const char *path)
+{
+    struct imgen_error err;
+
+    imgen_model_info(model, info);
+    if (!path && info->height)
+        return EXIT_DONE;
+    if (imgen_model_use_autoencoder(model, path, &err)) {
+        if (!path && err.status == IMGEN_E_IO)
+            return command_broken(c, "%s: name it with --autoencoder", err.text);
+        return command_failed(c, &err);
+    }
+    imgen_model_info(model, info);
+    return EXIT_DONE;
+}
 
 int request_models_open(struct request_models *m, const struct command *c,
                         const struct model_files *files)
@@ -23,8 +40,7 @@ int request_models_open(struct request_models *m, const struct command *c,
         (files->classifier && imgen_model_open(&m->classifier, files->classifier, &err)) ||
         (files->guide && imgen_model_open(&m->guide, files->guide, &err)))
         return command_failed(c, &err);
-    imgen_model_info(m->model, &m->info);
-    return EXIT_DONE;
+    return request_autoencoder(m->model, &m->info, c, files->autoencoder);
 }
 
 void request_models_close(struct request_models *m)

@@ -14,14 +14,19 @@ struct request_models {
     struct imgen_model_info info;                   /* of the model */
 };
 
-/* The files, NULL where there is none; `model` must be told.  An exit code; close also after a
- * failure. */
+/* The files, NULL where there is none; `model` must be told, and `autoencoder` only where that of a
+ * model of latents is not found by itself.  An exit code; close also after a failure. */
 struct model_files {
-    const char *model, *classifier, *guide;
+    const char *model, *classifier, *guide, *autoencoder;
 };
 int request_models_open(struct request_models *m, const struct command *c,
                         const struct model_files *files);
 void request_models_close(struct request_models *m);
+
+/* Whoever makes pictures needs the autoencoder of a model of latents: `path`, or NULL for the one
+ * that is found.  info: filled in.  An exit code. */
+int request_autoencoder(struct imgen_model *model, struct imgen_model_info *info,
+                        const struct command *c, const char *path);
 
 /* Whose labels a request names: the model's, or, where it has none, its classifier's. */
 const struct imgen_model *request_models_labelled(const struct request_models *m);

@@ -14,7 +14,8 @@
 struct solver_flags {
     int64_t steps;
     double cfg_scale, shift, classifier_scale;
-    char *classifier; /* a file */
+    char *classifier;  /* a file           */
+    char *autoencoder; /* a file or folder */
     struct guide_flags {
         char *model; /* a file */
         int label;
@@ -44,6 +45,10 @@ const char *solver_flags_guide_label(int i);
     {"number", "of solver, schedule, guidance or SDE (imgen list numbers); may be given often", \
      IMGEN_OPTION_TEXTS, (at), .value = "SECTION.NAME=VALUE"}
 
+#define AUTOENCODER_ROW(at)                                                                    \
+    {"autoencoder", "of a model of latents, where it is not found by itself",                  \
+     IMGEN_OPTION_TEXT, (at), .value = "PATH"}
+
 /* The rows; at: where the member stands in the options. */
 #define SOLVER_ROWS(at)                                                                        \
     {"cfg_scale", "guidance: 0 none, 1 as trained, above 1 stronger; default: the model's",    \
@@ -55,6 +60,7 @@ const char *solver_flags_guide_label(int i);
      "how strongly: 0 not at all, 1 as its probabilities say; default 1", IMGEN_OPTION_REAL,   \
      (at) + offsetof(struct solver_flags, classifier_scale), .lo = 0, .hi = HUGE_VAL},         \
     GUIDE_ROWS((at) + offsetof(struct solver_flags, guide)),                                   \
+    AUTOENCODER_ROW((at) + offsetof(struct solver_flags, autoencoder)),                        \
     {"steps", "steps of the solver; default: the model's", IMGEN_OPTION_INT,                   \
      (at) + offsetof(struct solver_flags, steps), .lo = 1, .hi = 1000},                        \
     {"sampling_method", "solver; default: the model's", IMGEN_OPTION_CHOICE,                   \

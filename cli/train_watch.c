@@ -74,6 +74,13 @@ static void say_memory(struct train_watch *w, const struct imgen_train_event *e)
                       watch_recompute(more, e->recompute, e->segments));
 }
 
+static void say_encoding(struct train_watch *w, const struct imgen_train_event *e)
+{
+    if (progress_due(&w->progress, e->step == e->steps))
+        progress_say(&w->progress, "encoding picture %" PRId64 "/%" PRId64 "  %3.0f %%", e->step,
+                     e->steps, 100 * (double)e->step / (double)e->steps);
+}
+
 int train_watch_event(const struct imgen_train_event *e, void *user)
 {
     struct train_watch *w = user;
@@ -104,6 +111,12 @@ int train_watch_event(const struct imgen_train_event *e, void *user)
     case IMGEN_TRAIN_DONE:
         keep_path(w->model, e->path);
         w->peak_bytes = e->peak_bytes;
+        break;
+    case IMGEN_TRAIN_ENCODING:
+        say_encoding(w, e);
+        break;
+    case IMGEN_TRAIN_NOTE:
+        progress_note(&w->progress, "note: %s", e->path);
         break;
     }
     return !interrupt_asked();

@@ -108,11 +108,23 @@ IMGEN_API enum imgen_status imgen_model_open(struct imgen_model **out, const cha
                                              struct imgen_error *err);
 IMGEN_API void imgen_model_close(struct imgen_model *model); /* NULL is fine */
 
+/* Of a model that works on latents: use this autoencoder, a file or folder of the very content that
+ * the model names; NULL: look for it again.  Opening looks for it under the name that the model
+ * knows, as seen from the model's folder, and among the files in that folder; where it finds none,
+ * asking for pictures fails, and says where it looked.  Not beside other calls on this model.
+ * E_FORMAT: another autoencoder, or none; E_IO: there is none; E_ARG: the model makes pixels. */
+IMGEN_API enum imgen_status imgen_model_use_autoencoder(struct imgen_model *model, const char *path,
+                                                        struct imgen_error *err);
+
 /* Texts belong to the model. */
 struct imgen_model_info {
-    int height, width, channels;
-    int n_labels;    /* labels a request can name; 0: unconditional             */
-    int guided;      /* 1: has a null label, so that any guidance scale works    */
+    int height, width, channels; /* of its pictures; of latents whose autoencoder is missing: 0 */
+    int latent_height, latent_width, latent_channels; /* what its network works on; 0: on pixels */
+    const char *autoencoder;      /* of latents: where it was found, else its name; or NULL       */
+    const char *autoencoder_hash; /* of latents, else NULL: SHA-256                              */
+    int previews; /* 1: pictures can be previewed without another autoencoder                     */
+    int n_labels; /* labels a request can name; 0: unconditional             */
+    int guided;   /* 1: has a null label, so that any guidance scale works    */
     int classifies;  /* 1: tells labels from pictures, and makes none            */
     int clean;       /* 1: from pictures without noise: for measures, not to guide by */
     int null_label;  /* the number that means "no request", or -1                */
@@ -165,8 +177,12 @@ struct imgen_progress {
     int step, steps;      /* of this batch; steps 0 when the solver chooses        */
     double t, done;       /* time reached; share of all the work, in (0, 1]        */
     int height, width, channels;
-    const double *state;   /* [count, height, width, channels] at t                */
-    const double *preview; /* the same: the pictures as they would end from here; or NULL */
+    const double *state;   /* [count, height, width, channels] at t: pixels, or latents; NULL while
+                              latents are decoded                                           */
+    const double *preview; /* [count, preview_height, preview_width, preview_channels]: the pictures
+                              as they would end from here; or NULL                         */
+    int preview_height, preview_width, preview_channels;
+    double decoded; /* share of the batch whose latents are pictures; 0 while it is solved */
 };
 /* Return 0 to stop: the call then fails with IMGEN_E_CANCELLED. */
 typedef int imgen_progress_callback(const struct imgen_progress *p, void *user);
@@ -194,7 +210,10 @@ struct imgen_request {
     const char *guide_label; /* what it is asked for: "none" (or guidance.negative), or "same", a
                                 weaker version of the model under the picture's own label */
     int threads;             /* 0: one per processor                    */
-    int wants_preview;
+    int wants_preview;       /* a preview each so many steps; 0: none */
+    const char *preview_autoencoder; /* a tiny autoencoder for previews of latents, or NULL: a pixel
+                                        a latent, by numbers of the model's own autoencoder, or no
+                                        previews where it has none */
     imgen_progress_callback *progress; /* may be NULL */
     void *user;
 };
@@ -287,6 +306,8 @@ enum imgen_train_event_kind {
     IMGEN_TRAIN_DONE,      /* path: the model                            */
     IMGEN_TRAIN_EVALUATED, /* loss: on held-out pictures; mean_loss: the same with the averaged
                               weights */
+    IMGEN_TRAIN_ENCODING,  /* before all others: of `steps` pictures, latents of `step` are there */
+    IMGEN_TRAIN_NOTE,      /* path: a sentence, about something that is not as asked */
 };
 
 struct imgen_train_event {

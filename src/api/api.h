@@ -13,7 +13,8 @@
 struct imgen_model {
     struct model *model;
     char *path;
-    char hash[65]; /* empty until asked for */
+    char hash[65];        /* empty until asked for                          */
+    struct error missing; /* of latents: why their autoencoder was not found */
 };
 
 struct imgen_data {

@@ -2,18 +2,59 @@
  * model.c - models and sampling for users of the library
  *
  * An open model is read-only: each call of imgen_sample brings its own tape and memory, so calls
- * may run side by side on one model.
+ * may run side by side on one model.  The autoencoder of a latent one is looked for when it is
+ * opened, and opened for each call; that it is missing is no reason not to look inside the model,
+ * and is told when pictures are asked for.
  */
 #include "api/api.h"
 
 #include "base/memory.h"
 #include "pipeline/generate.h"
+#include "pipeline/latent_decoder.h"
 #include "pipeline/match.h"
 #include "pipeline/picture.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Where it stands, NULL: any name without a slash. */
+static enum status folder_of(char **out, const char *path, struct error *err)
+{
+    enum status st = mem_text(out, path, err);
+    char *slash = st ? NULL : strrchr(*out, '/');
+
+    if (slash)
+        slash[slash == *out] = 0;
+    else if (!st)
+        strcpy(*out, *path ? "." : "");
+    return st;
+}
+
+static enum status find_autoencoder(struct imgen_model *m, const char *named, struct error *err)
+{
+    char *folder;
+    enum status st;
+
+    if ((st = folder_of(&folder, m->path, err)))
+        return st;
+    st = autoencoder_find(m->model->space, folder, named, err);
+    free(folder);
+    return st;
+}
+
+/* What is missing may still be named. */
+static enum status look_for_autoencoder(struct imgen_model *m, struct error *err)
+{
+    enum status st;
+
+    if (!m->model->space)
+        return OK;
+    st = find_autoencoder(m, NULL, &m->missing);
+    if (st == E_MEMORY)
+        return fail(err, st, "%s", m->missing.text);
+    return OK;
+}
 
 enum imgen_status imgen_model_open(struct imgen_model **out, const char *path,
                                    struct imgen_error *err)
@@ -24,7 +65,8 @@ enum imgen_status imgen_model_open(struct imgen_model **out, const char *path,
 
     *out = NULL;
     if ((st = mem_new((void **)&m, 1, sizeof *m, "a model", &e)) ||
-        (st = mem_text(&m->path, path, &e)) || (st = model_load(&m->model, path, &e)))
+        (st = mem_text(&m->path, path, &e)) || (st = model_load(&m->model, path, &e)) ||
+        (st = look_for_autoencoder(m, &e)))
         imgen_model_close(m);
     else
         *out = m;
@@ -40,15 +82,39 @@ void imgen_model_close(struct imgen_model *model)
     free(model);
 }
 
+enum imgen_status imgen_model_use_autoencoder(struct imgen_model *model, const char *path,
+                                              struct imgen_error *err)
+{
+    struct error e = {0};
+    enum status st;
+
+    if (!model->model->space)
+        st = path ? fail(&e, E_ARG, "%s: makes pixels, and needs no autoencoder", model->path) : OK;
+    else
+        st = find_autoencoder(model, path, &e);
+    model->missing = e;
+    if (st)
+        fail_under(&e, "%s", model->path);
+    return api_status(err, &e, st);
+}
+
 void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *out)
 {
     const struct model *m = model->model;
     const struct network_io *io = &m->network->io;
+    const struct latent_space *s = m->space;
+    const struct view_shape shape = view_shape(m, false);
 
     *out = (struct imgen_model_info){
-        .height = (int)io->height,
-        .width = (int)io->width,
-        .channels = (int)io->in_channels,
+        .height = (int)shape.height,
+        .width = (int)shape.width,
+        .channels = (int)shape.channels,
+        .latent_height = s ? (int)io->height : 0,
+        .latent_width = s ? (int)io->width : 0,
+        .latent_channels = s ? (int)io->in_channels : 0,
+        .autoencoder = s ? s->found ? s->found : s->file : NULL,
+        .autoencoder_hash = s ? s->hash : NULL,
+        .previews = !s || s->previews,
         .n_labels = (int)io->n_classes,
         .guided = io->null_label >= 0,
         .classifies = io->classifies,
@@ -148,6 +214,15 @@ struct relay {
     const struct network_io *io;
 };
 
+/* A latent model without its autoencoder makes nothing. */
+static enum status check_found(const struct imgen_model *m, struct error *err)
+{
+    if (!m->model->space || m->model->space->found)
+        return OK;
+    return fail(err, m->missing.status ? m->missing.status : E_IO, "%s: %s", m->path,
+                m->missing.text);
+}
+
 static bool relay(const struct generate_progress *p, void *user)
 {
     const struct relay *to = user;
@@ -163,7 +238,11 @@ static bool relay(const struct generate_progress *p, void *user)
         .width = (int)to->io->width,
         .channels = (int)to->io->in_channels,
         .state = p->x,
-        .preview = p->data,
+        .preview = p->preview,
+        .preview_height = (int)p->shape.height,
+        .preview_width = (int)p->shape.width,
+        .preview_channels = (int)p->shape.channels,
+        .decoded = p->decoded,
     };
 
     return to->r->progress(&out, to->r->user) != 0;
@@ -250,14 +329,16 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
         .n_numbers = r->n_numbers,
         .n = r->n_items,
         .threads = api_threads(r->threads),
-        .wants_preview = r->wants_preview,
+        .preview_every = r->wants_preview > 0 ? r->wants_preview : 0,
+        .preview_autoencoder = r->preview_autoencoder,
         .progress = r->progress ? relay : NULL,
         .user = &to,
     };
     enum status st;
 
-    if (!(st = settings_of(r, &g.settings, err)) && !(st = precision_of(r, &g.precision, err)) &&
-        !(st = guide_of(model, r, &g, err)) && !(st = items_of(r, &items, err))) {
+    if (!(st = check_found(model, err)) && !(st = settings_of(r, &g.settings, err)) &&
+        !(st = precision_of(r, &g.precision, err)) && !(st = guide_of(model, r, &g, err)) &&
+        !(st = items_of(r, &items, err))) {
         g.items = items;
         st = generate(pixels, &g, NULL, err);
     }
@@ -277,16 +358,16 @@ enum imgen_status imgen_sample_floats(const struct imgen_model *model,
 enum imgen_status imgen_sample(const struct imgen_model *model, const struct imgen_request *r,
                                uint8_t *pixels, struct imgen_error *err)
 {
-    const struct network_io *io = &model->model->network->io;
-    int64_t n = r->n_items > 0 ? r->n_items : 0, rows = n * io->height;
+    const struct view_shape shape = view_shape(model->model, false);
+    int64_t n = r->n_items > 0 ? r->n_items : 0, numbers;
     struct error e = {0};
     float *x = NULL;
     enum status st;
 
-    if (!(st = mem_new((void **)&x, (uint64_t)(rows * io->width * io->in_channels), sizeof *x,
-                       "pictures", &e)) &&
+    numbers = n * shape.height * shape.width * shape.channels;
+    if (!(st = mem_new((void **)&x, (uint64_t)numbers, sizeof *x, "pictures", &e)) &&
         !(st = sample_floats(model, r, x, &e)))
-        st = picture_levels(pixels, x, rows * io->width * io->in_channels, &e);
+        st = picture_levels(pixels, x, numbers, &e);
     free(x);
     return api_status(err, &e, st);
 }

@@ -193,3 +193,13 @@ const struct latents_info *latents_info(const struct dataset *d)
 {
     return d->format == &dataset_latents ? &((const struct latents *)d->impl)->info : NULL;
 }
+
+void latents_normalise_as(struct dataset *d, const double *mean, const double *deviation)
+{
+    struct latents *l = d->impl;
+    size_t bytes = (size_t)d->channels * sizeof *mean;
+
+    MUST(d->format == &dataset_latents, "a set of format %s holds no latents", d->format->name);
+    memcpy(l->index.mean, mean, bytes);
+    memcpy(l->index.deviation, deviation, bytes);
+}

@@ -55,4 +55,9 @@ struct latents_info {
 /* NULL for sets of other formats.  The set's. */
 const struct latents_info *latents_info(const struct dataset *d);
 
+/* From here on hand out (z - mean) / deviation with these numbers, [channels], in the place of the
+ * set's own: of latents held out, those of the training set.  d is of format "latents" and nobody
+ * reads it yet. */
+void latents_normalise_as(struct dataset *d, const double *mean, const double *deviation);
+
 #endif

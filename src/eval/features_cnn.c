@@ -34,6 +34,11 @@ static enum status cnn_open(struct features *f, const struct safetensors *file,
                     "%s: a %s is no feature network; imgen train makes one with "
                     "model.network = cnn",
                     f->path, m->network->kind->name);
+    if (m->space)
+        return fail(err, E_ARG,
+                    "%s: a cnn of latents, and it is pictures that are compared: train one on the "
+                    "pictures themselves",
+                    f->path);
     if (how->resize || how->pooling)
         return fail(err, E_ARG,
                     "%s: a cnn takes pictures as they are and pools in one way: there is no %s to "

@@ -4,6 +4,9 @@
  * Items are cut into batches, each batch is one run of the solver.  Nothing of a picture may depend
  * on the cut: its noise is keyed by its own seed, the ops promise that a row's bits do not depend
  * on its neighbours, and a solver that chooses its own steps gets one picture at a time.
+ *
+ * A model of latents differs at the end alone: what its solver left is decoded (viewer.c), batch by
+ * batch.  On the way its numbers are no pixels and have no range, so nothing is clipped.
  */
 #include "pipeline/generate.h"
 
@@ -11,6 +14,7 @@
 #include "base/rng.h"
 #include "pipeline/guide.h"
 #include "pipeline/predictor.h"
+#include "pipeline/viewer.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -30,7 +34,25 @@ struct run {
     struct sampling_request sampling;
     double times[STEPS_MAX + 1];
     int64_t length, first, count, evaluations;
+    struct viewer viewer;
 };
+
+static enum status check_latents(const struct generate_request *r, struct error *err)
+{
+    const struct latent_space *s = r->model->space;
+
+    if (!s)
+        return OK;
+    if (!s->found)
+        return fail(err, E_ARG,
+                    "the model makes latents of the autoencoder with sha256 %s, which was not "
+                    "found: there is nothing to decode them with",
+                    s->hash);
+    if (r->settings.clip == CLIP_ON)
+        return fail(err, E_ARG,
+                    "clip: the model works on latents, which have no range to be kept in");
+    return OK;
+}
 
 static enum status check_model(const struct generate_request *r, struct error *err)
 {
@@ -53,6 +75,8 @@ static enum status check_model(const struct generate_request *r, struct error *e
                     net->kind->name);
     if (r->settings.heads == HEADS_SECOND && !r->model->options.second)
         return fail(err, E_ARG, "heads: the model makes one prediction, there is no second");
+    if ((st = check_latents(r, err)))
+        return st;
     if ((st = sampler_check(sampler_at(r->settings.sampler), &r->model->path,
                             model_has_variance(r->model), err)))
         return st;
@@ -95,7 +119,13 @@ static enum status read_settings(struct run *run, struct error *err)
     if (!strcmp(s->grid.kind->is.name, "shift") &&
         (st = grid_set(&s->grid, "shift", r->settings.shift, err)))
         return st;
-    return settings_assign(s, NULL, r->numbers, r->n_numbers, err);
+    if ((st = settings_assign(s, NULL, r->numbers, r->n_numbers, err)))
+        return st;
+    if (r->model->space && s->guidance.threshold > 0)
+        return fail(err, E_ARG,
+                    "guidance.threshold: the model works on latents, which have no range to be "
+                    "brought back to");
+    return OK;
 }
 
 /* Of perturbed attention: the layers that were named, or those in the middle. */
@@ -158,14 +188,14 @@ static void choose_heads(struct field *f, const struct model *m, enum use_heads 
         f->predicts = f->second_predicts;
 }
 
-/* As asked, and kept in range: pictures are -1 to 1. */
-static struct guidance_how guided_how(const struct settings *s, enum prediction predicts,
-                                      enum clip_when when)
+/* As asked, and kept in range: pictures are -1 to 1, and latents anything. */
+static struct guidance_how guided_how(const struct run *run, enum prediction predicts)
 {
-    struct guidance_how how = s->guidance;
+    struct guidance_how how = run->settings.guidance;
     bool amplified = predicts == PREDICT_NOISE || predicts == PREDICT_SCORE;
+    int when = run->r->settings.clip;
 
-    how.clip = when == CLIP_ON || (when == CLIP_AUTO && amplified) ? 1 : 0;
+    how.clip = when == CLIP_ON || (when == CLIP_AUTO && amplified && !run->r->model->space) ? 1 : 0;
     return how;
 }
 
@@ -213,8 +243,9 @@ static enum status make_times(struct run *run, struct error *err)
 
 static bool report(void *self, const struct sampling_progress *p)
 {
-    const struct run *run = self;
+    struct run *run = self;
     const struct generate_request *r = run->r;
+    bool due = p->data && p->step % r->preview_every == 0;
     struct generate_progress out = {
         .first = run->first,
         .count = run->count,
@@ -225,9 +256,32 @@ static bool report(void *self, const struct sampling_progress *p)
         .t = p->t,
         .x = p->x,
         .data = p->data,
+        .preview = due ? viewer_preview(&run->viewer, p->data, run->count) : NULL,
+        .shape = run->viewer.previews,
     };
 
     return r->progress(&out, r->user);
+}
+
+/* While the batch is decoded: its solver is done. */
+static bool report_decoding(int64_t done, int64_t n, void *self)
+{
+    const struct run *run = self;
+    const struct generate_request *r = run->r;
+    bool adaptive = run->sampling.sampler->adaptive;
+    const struct generate_progress out = {
+        .first = run->first,
+        .count = run->count,
+        .n = r->n,
+        .step = adaptive ? 0 : run->sampling.steps,
+        .steps = adaptive ? 0 : run->sampling.steps,
+        .done = (double)(run->first + run->count) / (double)r->n,
+        .t = run->times[run->sampling.steps],
+        .shape = run->viewer.previews,
+        .decoded = (double)done / (double)n,
+    };
+
+    return !r->progress || r->progress(&out, r->user);
 }
 
 /* w counts only where there is something to guide.  An unguided picture of the label that is guided
@@ -279,8 +333,7 @@ static enum status head_init(struct asked *a, int i, const struct run *run, stru
                              struct error *err)
 {
     const struct generate_request *r = run->r;
-    struct guidance_how how =
-        guided_how(&run->settings, a->field.predicts, (enum clip_when)r->settings.clip);
+    struct guidance_how how = guided_how(run, a->field.predicts);
     enum status st;
 
     if (r->guide)
@@ -366,9 +419,8 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     run->sampling.draw_self = run;
     if ((st = sampling_run(x, &run->sampling, &count, err)))
         goto out;
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (float)x[i];
     run->evaluations += (asked.net.evaluations + asked.pair.net.evaluations) * run->count;
+    st = viewer_pictures(&run->viewer, out, x, run->count, report_decoding, run, err);
 out:
     asked_release(&asked);
     free(x);
@@ -428,10 +480,12 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     run->sampling.sampler = run->settings.sampler;
     memcpy(run->sampling.values, run->settings.sampler_values, sizeof run->sampling.values);
     run->sampling.times = run->times;
-    run->sampling.wants_preview = r->wants_preview;
+    run->sampling.wants_preview = r->preview_every > 0;
     run->sampling.progress = r->progress ? report : NULL;
     run->sampling.self = run;
     if ((st = make_times(run, err)) ||
+        (st = viewer_init(&run->viewer, r->model, r->preview_autoencoder, r->rough,
+                          r->preview_every && r->progress ? batch : 0, r->threads, err)) ||
         (!r->graph && (st = graph_of(&run->own, r, r->model, r->precision, err))) ||
         (r->guide && (st = graph_of(&run->of_guide, r, r->guide, r->precision, err))) ||
         (r->classifier && (st = graph_new(&run->of_classifier, GRAPH_FROZEN, r->threads, err))))
@@ -439,7 +493,7 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     run->graph = r->graph ? r->graph : run->own;
     for (; run->first < r->n && !st; run->first += batch) {
         run->count = r->n - run->first < batch ? r->n - run->first : batch;
-        st = run_batch(run, out + run->first * run->length, err);
+        st = run_batch(run, out + run->first * view_length(&run->viewer.shape), err);
     }
     if (evaluations)
         *evaluations = run->evaluations;
@@ -447,8 +501,24 @@ out:
     graph_free(run->own);
     graph_free(run->of_guide);
     graph_free(run->of_classifier);
+    viewer_release(&run->viewer);
     free(run->identity);
     free(run);
+    return st;
+}
+
+/* What becomes of n results of a solver, on top. */
+static enum status measure_viewer(int64_t *beside, const struct generate_request *r, int64_t n,
+                                  struct error *err)
+{
+    struct viewer v;
+    int64_t bytes = 0;
+    enum status st;
+
+    if (!(st = viewer_init(&v, r->model, NULL, r->rough, 0, r->threads, err)))
+        st = viewer_bytes(&v, &bytes, n, err);
+    *beside += bytes;
+    viewer_release(&v);
     return st;
 }
 
@@ -478,9 +548,10 @@ enum status generate_measure(struct graph_stats *most, int64_t *beside,
             most->scratch_bytes = stats.scratch_bytes;
     }
     /* Both branches of the network's input and output as floats; x, its predictions, and what a
-     * solver and guidance hold, as doubles. */
+     * solver and guidance hold, as doubles.  While a batch is decoded most of those are gone, but
+     * the system may not have them back. */
     *beside = first * length *
               (int64_t)(4 * sizeof(float) +
                         (size_t)(sampler_at(r->settings.sampler)->work + 4) * sizeof(double));
-    return st;
+    return st ? st : measure_viewer(beside, r, first, err);
 }

@@ -7,6 +7,7 @@
 #include "graph/graph.h"
 #include "pipeline/pair.h"
 #include "pipeline/settings.h"
+#include "pipeline/viewer.h"
 
 /* One picture.  It is a function of these three, the model and the settings alone: not of its place
  * in the list, of its neighbours, of the batch size or of the number of threads. */
@@ -23,9 +24,12 @@ struct generate_progress {
     int step, steps;      /* of this batch; steps 0: adaptive solver     */
     double done;          /* share of everything, in (0, 1]              */
     double t;
-    const double *x; /* [count, H, W, C]: the state at t            */
-    const double
-        *data; /* the same: what the finished pictures would be by now; NULL unless asked */
+    const double *x;       /* [count, H, W, C]: the state at t            */
+    const double *data;    /* the same: what its end would be by now; NULL unless asked */
+    const double *preview; /* [count] of that as pictures of `shape`: data itself, or what latents
+                             look like; NULL unless asked, and where there is no telling */
+    struct view_shape shape;
+    double decoded; /* share of the batch whose latents are pictures; 0 while the solver runs */
 };
 typedef bool generate_callback(const struct generate_progress *p, void *user);
 
@@ -47,15 +51,19 @@ struct generate_request {
     int threads;
     struct graph *graph; /* to run on, where its memory and plans serve others too; NULL: its own,
                             frozen, with threads as above */
-    bool wants_preview;
+    int preview_every;   /* steps between previews; 0: none                                  */
+    const char *preview_autoencoder; /* of latents: a tiny one for previews; NULL: linear ones */
+    bool rough; /* of latents: pictures are linear previews, and nothing is decoded          */
     generate_callback *progress; /* may be NULL */
     void *user;
 };
 
-/* out: [n, H, W, C], in the network's range.  E_ARG for a model that makes no pictures, a
- * classifier or guide that does not fit it (classifier_check, pair_check), labels, scales or steps
- * out of range and for guidance that the network was not trained for or has no attention for; else
- * as sampling_run. evaluations, which may be NULL, counts those of both models. */
+/* out: [n] pictures of view_shape, -1 black to 1 white, not clamped.  E_ARG for a model that
+ * makes no pictures, for latents whose autoencoder was not found, has no previews where rough ones
+ * are asked for, or that are to be clipped as pixels are, for a classifier or guide that does not
+ * fit it (classifier_check, pair_check), labels, scales or steps out of range and for guidance that
+ * the network was not trained for or has no attention for; else as sampling_run. evaluations, which
+ * may be NULL, counts those of both models. */
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err);
 

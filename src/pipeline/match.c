@@ -4,7 +4,8 @@
  * A classifier that guides, and a second generator that takes the unguided branch, both look at the
  * state of a solver that runs for another model.  What the state is at a time follows from the
  * path, so the paths must be equal to the last number; a label is a row of a table, so the tables
- * must say the same.  What the models predict, and how they read time, may differ.
+ * must say the same; and numbers that are pixels to one of them are not latents to the other.  What
+ * the models predict, and how they read time, may differ.
  */
 #include "pipeline/match.h"
 
@@ -58,7 +59,8 @@ enum status models_match(const struct model *other, const char *who, const struc
     const struct network_io *c = &other->network->io, *g = &generator->network->io;
     enum status st;
 
-    if ((st = check_pictures(c, who, g, err)) ||
+    if ((st = latent_spaces_match(other->space, who, generator->space, err)) ||
+        (st = check_pictures(c, who, g, err)) ||
         (st = check_path(&other->path, who, &generator->path, err)))
         return st;
     return check_labels(other, who, generator, err);

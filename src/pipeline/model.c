@@ -187,6 +187,7 @@ void model_free(struct model *m)
         free(m->labels[i]);
     free(m->labels);
     free(m->about);
+    latent_space_free(m->space);
     network_free(m->network);
     safetensors_close(m->file);
     free(m);
@@ -284,6 +285,20 @@ static int add_labels(json_t *root, const struct model *m)
     return json_object_set_new(root, "labels", list);
 }
 
+static enum status add_space(json_t *root, const struct model *m, struct error *err)
+{
+    json_t *space;
+    enum status st;
+
+    if (!m->space)
+        return OK;
+    if ((st = latent_space_to_json(m->space, &space, err)))
+        return st;
+    return json_object_set_new(root, "autoencoder", space)
+               ? fail(err, E_MEMORY, "no memory to describe a model")
+               : OK;
+}
+
 enum status model_describe(const struct model *m, char **out, struct error *err)
 {
     struct option_group group[SECTIONS];
@@ -299,7 +314,7 @@ enum status model_describe(const struct model *m, char **out, struct error *err)
         (m->about && json_object_set_new(root, "about", json_string(m->about))) ||
         add_labels(root, m))
         st = fail(err, E_MEMORY, "no memory to describe a model");
-    else
+    else if (!(st = add_space(root, m, err)))
         st = config_dump(out, root, err);
     json_decref(root);
     return st;
@@ -352,9 +367,21 @@ static enum status read_labels(struct model *m, const json_t *root, struct error
     return OK;
 }
 
+static enum status read_space(struct model *m, const json_t *root, struct error *err)
+{
+    json_t *space;
+    enum status st;
+
+    if ((st = config_object(&space, root, "autoencoder", err)) || !space)
+        return st;
+    if ((st = latent_space_from_json(&m->space, space, m->network->io.in_channels, err)))
+        fail_under(err, "autoencoder");
+    return st;
+}
+
 static bool is_section(const char *key)
 {
-    static const char *const others[] = {"format", "step", "about", "labels"};
+    static const char *const others[] = {"format", "step", "about", "labels", "autoencoder"};
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (!strcmp(key, others[i]))
@@ -413,7 +440,7 @@ static enum status read_model(struct model **out, json_t *root, struct error *er
     (*out)->sample = sample;
     (*out)->step = step;
     if ((about && (st = mem_text(&(*out)->about, about, err))) ||
-        (st = read_labels(*out, root, err))) {
+        (st = read_labels(*out, root, err)) || (st = read_space(*out, root, err))) {
         model_free(*out);
         *out = NULL;
     }

@@ -3,14 +3,15 @@
  *
  *     NAME.safetensors
  *       metadata  "imgen": JSON {version, model, path, precondition, network sections, sample,
- *       labels, step} tensors   the network's parameters (the averaged ones), under their public
- * names
+ *       labels, step, autoencoder} tensors   the network's parameters (the averaged ones), under
+ * their public names
  */
 #ifndef IMGEN_PIPELINE_MODEL_H
 #define IMGEN_PIPELINE_MODEL_H
 
 #include "diffusion/precondition.h"
 #include "model/network.h"
+#include "pipeline/latent_space.h"
 #include "sampler/sampler.h"
 
 /* How a person would sample from it unless told otherwise; also the options of the request. */
@@ -73,10 +74,11 @@ struct model {
     struct path path;
     struct precondition precondition;
     struct sample_defaults sample;
-    char **labels;            /* [network->io.n_classes], heap, or NULL when unlabelled */
-    int64_t step;             /* training steps behind it                               */
-    char *about;              /* free text: the data set, say; heap or NULL             */
-    struct safetensors *file; /* where the parameters lie, or NULL: in memory of their own */
+    char **labels;              /* [network->io.n_classes], heap, or NULL when unlabelled */
+    int64_t step;               /* training steps behind it                               */
+    char *about;                /* free text: the data set, say; heap or NULL             */
+    struct latent_space *space; /* of a network that works on latents, owned; NULL: on pixels */
+    struct safetensors *file;   /* where the parameters lie, or NULL: in memory of their own */
 };
 
 /* Build a model whose parameters are declared and have no memory yet (params_alloc).  config: the

@@ -278,6 +278,8 @@ static enum status read_step(struct train_state *s, const struct safetensors *f,
     if (other->network->kind != s->model->network->kind)
         st = fail(err, E_FORMAT, "%s: holds a %s, not a %s", path, other->network->kind->name,
                   s->model->network->kind->name);
+    else if ((st = latent_spaces_match(other->space, "checkpoint", s->model->space, err)))
+        fail_under(err, "%s", path);
     s->model->step = other->step;
     model_free(other);
     return st;

@@ -139,19 +139,17 @@ static enum status check_labels(const struct evaluation *v, const struct network
 }
 
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
-                           const struct model *m, struct graph *g, struct error *err)
+                           const struct model *m, const struct dataset *d, struct graph *g,
+                           struct error *err)
 {
     const struct network_io *io = &m->network->io;
     int64_t pixels = io->height * io->width, rows = e->train.eval_count;
     int64_t row = io->classifies ? io->n_classes : pixels * io->out_channels;
     struct evaluation *v = NULL;
-    struct dataset *d = NULL;
     enum status st;
 
     *out = NULL;
-    if (!e->train.eval_every)
-        return OK;
-    if ((st = evaluation_data(e, &d, err)) || (st = check_set(d, m, err)) ||
+    if ((st = check_set(d, m, err)) ||
         (st = mem_new((void **)&v, 1, sizeof *v, "an evaluation", err)))
         goto out;
     v->g = g;
@@ -167,7 +165,6 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
     v = NULL;
 out:
     evaluation_free(v);
-    dataset_close(d);
     return st;
 }
 

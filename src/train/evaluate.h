@@ -35,12 +35,11 @@ enum { EVAL_SEED = 0x6576616c };
  * of another seed.  E_ARG when a finite set names none. */
 enum status evaluation_data(const struct experiment *e, struct dataset **out, struct error *err);
 
-/* Draw train.eval_count pictures: from the set data.eval_path names, or, of an endless set,
- * pictures of another seed.  E_ARG when a finite set names none.  *out is NULL when
- * train.eval_every is 0.  It runs on g, the caller's, as many pictures at once as a training step
- * has: what a step fits in, it fits in too. */
+/* Draw train.eval_count pictures of d, which is not read afterwards.  It runs on g, the caller's,
+ * as many pictures at once as a training step has: what a step fits in, it fits in too. */
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
-                           const struct model *m, struct graph *g, struct error *err);
+                           const struct model *m, const struct dataset *d, struct graph *g,
+                           struct error *err);
 void evaluation_free(struct evaluation *v);
 
 /* What its largest batch takes: planned, not run. */

@@ -24,6 +24,7 @@ struct data_options {
     int format; /* number, see dataset_format_at       */
     char *path, *labels;
     char *eval_path, *eval_labels; /* held-out pictures     */
+    char *autoencoder, *cache;     /* of latents: see train/latent_data.h */
     int64_t size, channels, limit;
     struct int_list background; /* one or three values 0..255 */
     uint64_t seed;
@@ -53,6 +54,7 @@ struct train_options {
     char *out;
     bool tensorboard;
     int64_t log_every, save_every, keep, sample_every, sample_count, eval_every, eval_count;
+    bool sample_preview; /* sheets of latents by their linear preview, not decoded */
 };
 extern const struct option train_option_rows[];
 

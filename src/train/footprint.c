@@ -11,7 +11,8 @@
  *           + arena and scratch                                     (planned)
  *           + what a sheet or a checkpoint takes for a while        (formulas)
  *
- * Sheets and evaluations run on the training's own graph, in its arena, so that they add nothing;
+ * Sheets and evaluations run on the training's own graph, in its arena, so that they add little (a
+ * decoder of latents is the exception: it has a graph of its own, for as long as a sheet takes);
  * their plans are made here too, for theirs may be the longest.
  *
  * A limit is met by computing more again (graph_set_recompute), at the lowest level that fits,
@@ -34,21 +35,23 @@ static enum status measure(struct footprint *out, const struct footprint_task *t
                            struct error *err)
 {
     struct graph_stats step, others = {0};
-    int64_t missing = 0, now;
+    int64_t missing = 0, beside = 0, now;
     enum status st;
 
-    *out = (struct footprint){.program = t->program, .beside = t->beside, .level = level};
+    *out = (struct footprint){.program = t->program, .level = level};
     graph_set_recompute(t->graph, level);
     t->record(t->self);
     out->segments = graph_segments(t->graph);
     if (out->level > RECOMPUTE_CHEAP + out->segments)
         out->level = RECOMPUTE_CHEAP + out->segments;
-    if ((st = graph_measure(t->graph, &step, err)) || (st = t->others(t->self, &others, err)))
+    if ((st = graph_measure(t->graph, &step, err)) ||
+        (st = t->others(t->self, &others, &beside, err)))
         return st;
     for (int i = 0; i < FOOTPRINT_BLOCKS; i++) {
         out->state += (int64_t)t->block[i].bytes;
         missing += mem_block_missing(t->block[i].at, t->block[i].bytes, 1);
     }
+    out->beside = more(t->beside, beside);
     now = mem_resident();
     out->values = more(step.arena_bytes, others.arena_bytes);
     out->scratch = more(step.scratch_bytes, others.scratch_bytes);

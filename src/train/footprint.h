@@ -30,13 +30,13 @@ enum { FOOTPRINT_BLOCKS = 16 };
 struct footprint_task {
     struct graph *graph;
     void (*record)(void *self); /* the tape of a step, onto the graph   */
-    /* Plan whatever else the run will do on this graph: the most values and scratch of all of it.
-     */
-    enum status (*others)(void *self, struct graph_stats *most, struct error *err);
+    /* Plan whatever else the run will do on this graph: the most values and scratch of all of it,
+     * and the most bytes that it needs besides. */
+    enum status (*others)(void *self, struct graph_stats *most, int64_t *beside, struct error *err);
     void *self;
     struct footprint_block block[FOOTPRINT_BLOCKS]; /* the state; unused ones are zero */
     int64_t program;                                /* mem_resident before setting up  */
-    int64_t beside;
+    int64_t beside;                                 /* of whatever runs not on the graph */
     int level;     /* of graph_set_recompute, at least                       */
     int64_t limit; /* bytes, or 0: none                                      */
     int64_t batch; /* for the advice in the refusal                          */

@@ -29,12 +29,12 @@ static void fill_items(struct generate_item *items, int64_t count, const struct 
 
 static struct sheet lay_out(const struct sheet_request *r)
 {
-    const struct network_io *io = &r->model->network->io;
+    const struct view_shape shape = view_shape(r->model, r->rough);
     struct sheet s = {
         .rows = 1,
-        .height = io->height,
-        .width = io->width,
-        .channels = io->in_channels,
+        .height = shape.height,
+        .width = shape.width,
+        .channels = shape.channels,
         .gap = SHEET_GAP,
         .ground = 255,
     };
@@ -43,7 +43,7 @@ static struct sheet lay_out(const struct sheet_request *r)
         if (r->count % k == 0)
             s.rows = k;
     s.columns = r->count / s.rows;
-    s.zoom = SHEET_WIDTH / (s.columns * io->width);
+    s.zoom = SHEET_WIDTH / (s.columns * s.width);
     s.zoom = s.zoom < 1 ? 1 : s.zoom;
     return s;
 }
@@ -63,13 +63,14 @@ static enum status fill_request(struct generate_request *out, struct generate_it
         .n = r->count,
         .batch = r->batch > 1 ? r->batch : 1,
         .graph = r->graph,
+        .threads = r->threads,
+        .rough = r->rough,
     };
     return OK;
 }
 
 enum status sheet_write(const char *path, const struct sheet_request *r, struct error *err)
 {
-    const struct network_io *io = &r->model->network->io;
     struct params *params = r->model->network->params;
     struct sheet layout = lay_out(r);
     struct generate_item *items = NULL;
@@ -78,12 +79,12 @@ enum status sheet_write(const char *path, const struct sheet_request *r, struct 
     float *pixels = NULL;
     enum status st;
 
-    if (io->in_channels != 1 && io->in_channels != 3)
+    if (layout.channels != 1 && layout.channels != 3)
         return fail(err, E_UNSUPPORTED, "a sheet of pictures with %d channels",
-                    (int)io->in_channels);
+                    (int)layout.channels);
     if ((st = fill_request(&all, &items, r, err)) ||
         (st = mem_new((void **)&pixels,
-                      (uint64_t)(r->count * io->height * io->width * io->in_channels),
+                      (uint64_t)(r->count * layout.height * layout.width * layout.channels),
                       sizeof *pixels, "pictures", err)))
         goto out;
     params_use(params, r->values);
@@ -101,7 +102,7 @@ out:
 enum status sheet_measure(struct graph_stats *most, int64_t *beside, const struct sheet_request *r,
                           struct error *err)
 {
-    const struct network_io *io = &r->model->network->io;
+    const struct view_shape shape = view_shape(r->model, r->rough);
     struct generate_item *items = NULL;
     struct generate_request all;
     enum status st;
@@ -111,7 +112,7 @@ enum status sheet_measure(struct graph_stats *most, int64_t *beside, const struc
     params_use(r->model->network->params, r->values);
     st = generate_measure(most, beside, &all, err);
     params_use(r->model->network->params, NULL);
-    *beside += r->count * io->height * io->width * io->in_channels * (int64_t)sizeof(float);
+    *beside += r->count * shape.height * shape.width * shape.channels * (int64_t)sizeof(float);
 out:
     free(items);
     return st;

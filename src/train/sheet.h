@@ -15,6 +15,8 @@ struct sheet_request {
     int64_t count; /* pictures, in as square a grid as count allows              */
     int64_t batch; /* at most so many at once                                    */
     struct graph *graph;
+    int threads; /* of what decodes latents                                  */
+    bool rough;  /* latents by their linear preview                          */
 };
 
 /* Write the pictures as one PNG: labels in turn, seeds 0, 1, ..., so that sheets of different steps

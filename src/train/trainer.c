@@ -130,24 +130,9 @@ static enum status read_limit(struct trainer *t, struct error *err)
                 text);
 }
 
-static enum status make_evaluation(struct trainer *t, struct error *err)
-{
-    struct experiment *e = t->r->experiment;
-
-    if (!t->autoencode)
-        return evaluation_new(&t->evaluation, e, t->state.model, t->graph, err);
-    return round_trip_new(&t->round_trip,
-                          &(struct round_trip_setting){
-                              .experiment = e,
-                              .trained = t->data,
-                              .net = t->state.model->network,
-                              .loss = t->autoencode,
-                              .graph = t->graph,
-                          },
-                          err);
-}
-
-static enum status set_up(struct trainer *t, const struct train_request *r, struct error *err)
+/* writes: latents that are missing are made. */
+static enum status set_up(struct trainer *t, const struct train_request *r, bool writes,
+                          struct error *err)
 {
     struct experiment *e = r->experiment;
     enum status st;
@@ -155,14 +140,12 @@ static enum status set_up(struct trainer *t, const struct train_request *r, stru
     t->r = r;
     t->options = e->train;
     t->program_bytes = mem_resident();
-    if ((st = read_limit(t, err)) || (st = experiment_data(e, &t->data, err)) ||
-        (st = describe_config(t, err)) ||
-        (st = experiment_model(e, t->data, &t->state.model, err)) || (st = check_labels(t, err)) ||
-        (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
-        (st = graph_new(&t->graph, 0, r->threads, err)) || (st = make_evaluation(t, err)))
+    if ((st = read_limit(t, err)) || (st = trainer_open_data(t, writes, err)) ||
+        (st = describe_config(t, err)) || (st = trainer_make_model(t, err)) ||
+        (st = check_labels(t, err)) || (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
+        (st = graph_new(&t->graph, 0, r->threads, err)) ||
+        (st = trainer_make_evaluation(t, writes, err)) || (st = trainer_choose_sheets(t, err)))
         return st;
-    if (t->state.model->network->io.classifies)
-        t->options.sample_every = 0; /* it draws no pictures */
     t->state.config = t->config;
     graph_set_precision(t->graph, (enum precision)e->train.precision);
     return OK;
@@ -172,8 +155,8 @@ static enum status start_loader(struct trainer *t, struct error *err)
 {
     int64_t per_step = t->options.batch * t->options.accumulate;
 
-    return loader_new(&t->loader, t->data, t->options.batch, t->options.seed,
-                      t->state.model->step * per_step, t->options.flip && t->data->flips, err);
+    return loader_new(&t->loader, t->data.set, t->options.batch, t->options.seed,
+                      t->state.model->step * per_step, t->options.flip && t->data.set->flips, err);
 }
 
 static void tear_down(struct trainer *t)
@@ -183,7 +166,7 @@ static void tear_down(struct trainer *t)
     uint64_t n_trained = params ? (uint64_t)params_n_trained(params) : 0;
 
     loader_free(t->loader);
-    dataset_close(t->data);
+    training_data_release(&t->data);
     graph_free(t->graph);
     flow_batch_release(&t->batch);
     free(t->criterion.numbers);
@@ -211,6 +194,8 @@ static struct sheet_request sheet_of(const struct trainer *t)
         .count = t->options.sample_count,
         .batch = t->options.batch / 2,
         .graph = t->graph,
+        .threads = t->r->threads,
+        .rough = t->options.sample_preview,
     };
 }
 
@@ -224,18 +209,18 @@ static void record_step(void *self)
     trainer_record(t);
 }
 
-/* Sheets and evaluations; what a sheet takes beside the graph goes into the footprint at once. */
-static enum status plan_others(void *self, struct graph_stats *most, struct error *err)
+/* Sheets and evaluations, and what a sheet takes beside the graph. */
+static enum status plan_others(void *self, struct graph_stats *most, int64_t *beside,
+                               struct error *err)
 {
     struct trainer *t = self;
     struct sheet_request sheet = sheet_of(t);
     struct graph_stats stats = {0};
-    int64_t beside = 0;
     enum status st;
 
     if (t->round_trip)
-        return round_trip_measure(t->round_trip, most, &beside, err);
-    if (t->options.sample_every && (st = sheet_measure(most, &beside, &sheet, err)))
+        return round_trip_measure(t->round_trip, most, beside, err);
+    if (t->options.sample_every && (st = sheet_measure(most, beside, &sheet, err)))
         return st;
     if (t->evaluation && (st = evaluation_measure(t->evaluation, t->state.model, &stats, err)))
         return st;
@@ -454,8 +439,8 @@ static enum status describe_judge(struct trainer *t, struct error *err)
     if (!m->network->io.classifies || !m->network->io.clean || !t->evaluation)
         return OK;
     text_init(&words, NULL, 0);
-    text_add(&words, "%s; %.2f %% of %" PRId64 " held-out pictures right", t->data->format->name,
-             100 * t->right, t->options.eval_count);
+    text_add(&words, "%s; %.2f %% of %" PRId64 " held-out pictures right",
+             t->data.set->format->name, 100 * t->right, t->options.eval_count);
     about = text_take(&words);
     if (!about)
         return fail(err, E_MEMORY, "no memory to describe a model");
@@ -469,7 +454,7 @@ static enum status settle_latents(struct trainer *t, struct error *err)
 {
     const struct latent_survey survey = {
         .net = t->state.model->network,
-        .set = t->data,
+        .set = t->data.set,
         .graph = t->graph,
         .limit = t->r->experiment->autoencoder.statistics,
         .batch = t->options.batch,
@@ -518,13 +503,16 @@ static enum status run_steps(struct trainer *t, struct error *err)
 
     /* Nothing is written before it is known that the run fits. */
     if ((st = resume_or_refuse(t, path, &from, err)) || (st = start_loader(t, err)) ||
-        (st = plan_memory(t, err)) || (st = make_folder(t->options.out, err)))
+        (st = plan_memory(t, err)) || (st = make_folder(t->options.out, err)) ||
+        (st = trainer_name_autoencoder(t, err)))
         return st;
     checkpoint_clean(t->options.out);
     if ((st = open_log(t, err)))
         return st;
     t->began = t->parts.start = clock_seconds();
     tell(t, TRAIN_STARTED, from);
+    if (t->note)
+        tell(t, TRAIN_NOTE, t->note);
     while (t->state.model->step < t->options.steps)
         if ((st = trainer_step(t, err)) || (st = after_step(t, err)))
             return st;
@@ -540,7 +528,7 @@ enum status train_run(const struct train_request *r, struct error *err)
     if ((st = mem_new((void **)&t, 1, sizeof *t, "a trainer", err)))
         return st;
     omp_set_num_threads(r->threads);
-    if (!(st = set_up(t, r, err)))
+    if (!(st = set_up(t, r, true, err)))
         st = run_steps(t, err);
     tear_down(t);
     omp_set_num_threads(before);
@@ -582,13 +570,13 @@ enum status train_measure(const struct train_request *r, struct train_plan *out,
     if ((st = mem_new((void **)&t, 1, sizeof *t, "a trainer", err)))
         return st;
     omp_set_num_threads(r->threads);
-    if ((st = set_up(t, r, err)) || (st = start_loader(t, err)) || (st = plan_memory(t, err)) ||
-        (st = probe(t, out, err)))
+    if ((st = set_up(t, r, false, err)) || (st = start_loader(t, err)) ||
+        (st = plan_memory(t, err)) || (st = probe(t, out, err)))
         goto out;
     out->weights = params_weights(t->state.model->network->params);
     out->memory = t->memory;
     out->total_seconds = out->step_seconds * (double)t->options.steps;
-    out->pictures = t->data->count;
+    out->pictures = t->data.set->count;
 out:
     tear_down(t);
     omp_set_num_threads(before);

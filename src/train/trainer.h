@@ -15,6 +15,8 @@ enum train_event_kind {
     TRAIN_SAMPLED,   /* path: a sheet of pictures                          */
     TRAIN_DONE,      /* path: the model                                    */
     TRAIN_EVALUATED, /* loss: on held-out pictures, mean_loss: with the averaged weights */
+    TRAIN_ENCODING,  /* before all others: of `steps` pictures, latents of `step` are there */
+    TRAIN_NOTE,      /* path: a sentence, about something that is not as asked */
 };
 
 /* What the callback sees; valid during the call. */
@@ -31,8 +33,8 @@ struct train_event {
     int64_t peak_bytes;                  /* TRAIN_DONE: the most the process ever had       */
 };
 
-/* Return false to stop: the step is finished, a checkpoint is written, and train_run fails with
- * E_CANCELLED. */
+/* Return false to stop: the step is finished, a checkpoint is written (or, of latents, those that
+ * are there are kept), and train_run fails with E_CANCELLED. */
 typedef bool train_callback(const struct train_event *e, void *user);
 
 struct train_request {

@@ -10,6 +10,7 @@
 #include "train/checkpoint.h"
 #include "train/criterion.h"
 #include "train/evaluate.h"
+#include "train/latent_data.h"
 #include "train/log.h"
 #include "train/round_trip.h"
 #include "train/trainer.h"
@@ -24,7 +25,7 @@ struct clock_parts {
 struct trainer {
     const struct train_request *r;
     struct train_options options;
-    struct dataset *data;
+    struct training_data data; /* its space is the model's from when there is one */
     struct loader *loader;
     struct graph *graph;
     struct flow_task task;
@@ -38,6 +39,7 @@ struct trainer {
     float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
     struct train_log log;
     struct evaluation *evaluation; /* or NULL */
+    const char *note;              /* what a person should know, or NULL */
     struct footprint memory;
     int64_t program_bytes, memory_limit;
     struct clock_parts parts;
@@ -47,6 +49,16 @@ struct trainer {
     int64_t logged_steps, first_step;
     double began;
 };
+
+/* trainer_data.c, in this order.  writes: latents of the pictures that are not there yet are made.
+ * Open the data; build the model, and what its numbers mean; the evaluation of held-out pictures,
+ * if any; whether sheets are drawn. */
+enum status trainer_open_data(struct trainer *t, bool writes, struct error *err);
+enum status trainer_make_model(struct trainer *t, struct error *err);
+enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error *err);
+enum status trainer_choose_sheets(struct trainer *t, struct error *err);
+/* The autoencoder under the name by which a model in the run's folder, which is there, sees it. */
+enum status trainer_name_autoencoder(struct trainer *t, struct error *err);
 
 /* trainer_step.c.  Record the loss of the batch, whatever it holds, and its adjoints. */
 struct tensor *trainer_record(struct trainer *t);

@@ -6,6 +6,8 @@
  * looks), and a failure that is survived is not seen in the pictures.
  */
 #include "pipeline/generate.h"
+
+#include "pipeline/latent_decoder.h"
 #include "support/failing.h"
 #include "support/temp.h"
 
@@ -14,6 +16,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { SIDE = 16, LENGTH = SIDE * SIDE * 3, ITEMS = 3 };
@@ -32,10 +35,28 @@ static const char judge[] = ABOUT "\"model\":{\"network\":\"classifier\"},\"clas
                                   "\"size\":16,\"classes\":2,\"width\":8,\"mult\":[1.0,2.0],"
                                   "\"blocks\":1,\"attention\":[2],\"groups\":4}}";
 
+static const char vae[] = "{\"format\":1,\"labels\":[],\"path\":{},\"sample\":{},"
+                          "\"model\":{\"network\":\"vae\"},\"vae\":{\"size\":16,\"width\":8,"
+                          "\"mult\":[1.0,2.0],\"blocks\":1,\"groups\":4,\"latent_channels\":1,"
+                          "\"preview\":[1.0,1.0,1.0,0.0,0.0,0.0]}}";
+/* Of latents, by the autoencoder whose hash goes in. */
+static const char latents[] = ABOUT "\"model\":{\"network\":\"dit\"},\"dit\":{\"size\":8,"
+                                    "\"channels\":1,\"classes\":2,\"patch\":4,\"width\":16,"
+                                    "\"depth\":1,\"heads\":2},\"autoencoder\":{\"hash\":\"%s\","
+                                    "\"file\":\"judge.safetensors\",\"mean\":[0.5],"
+                                    "\"deviation\":[2.0]}}";
+
 static char folder[TEMP_PATH], path[TEMP_PATH], judge_path[TEMP_PATH];
 static bool guided; /* by the classifier at judge_path                                      */
 static bool paired; /* with the generator at judge_path, and with its own attention perturbed */
 static float pictures[ITEMS * LENGTH];
+
+static bool look_on(const struct generate_progress *p, void *user)
+{
+    (void)p;
+    (void)user;
+    return true;
+}
 
 static enum status go(float *out, struct error *err)
 {
@@ -48,8 +69,12 @@ static enum status go(float *out, struct error *err)
     assert_true(!st == !!m);
     if (!st && (guided || paired))
         st = model_load(&by, judge_path, err);
+    if (!st && m->space)
+        st = autoencoder_find(m->space, folder, NULL, err);
     if (!st) {
         r.model = m;
+        r.progress = m->space ? look_on : NULL;
+        r.preview_every = m->space ? 1 : 0;
         r.classifier = guided ? by : NULL;
         r.classifier_scale = 2;
         r.guide = paired ? by : NULL;
@@ -141,6 +166,22 @@ static void beside_a_second_model(void **state)
     paired = false;
 }
 
+/* A preview that cannot be had is not missed; a decoder is. */
+static void decoded_from_latents(void **state)
+{
+    char text[1024], hash[HASH_TEXT];
+
+    (void)state;
+    save_as(judge_path, vae);
+    assert_int_equal(hash_file(hash, judge_path, NULL), OK);
+    snprintf(text, sizeof text, latents, hash);
+    save(text);
+    fail_each(FAILING_OWN, E_MEMORY);
+    fail_each(FAILING_JSON, E_MEMORY);
+    fail_each(FAILING_OPEN, E_IO);
+    fail_each(FAILING_READ, E_IO);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -163,6 +204,7 @@ int main(void)
         cmocka_unit_test(from_file_to_pictures),
         cmocka_unit_test(guided_by_a_classifier),
         cmocka_unit_test(beside_a_second_model),
+        cmocka_unit_test(decoded_from_latents),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,53 @@
+/*
+ * latent_decoder.h - the one place where latents become pictures
+ *
+ * Whoever samples a latent model gets pictures and need not know: viewer.c asks here.
+ */
+#ifndef IMGEN_PIPELINE_LATENT_DECODER_H
+#define IMGEN_PIPELINE_LATENT_DECODER_H
+
+#include "pipeline/codec.h"
+#include "pipeline/latent_space.h"
+
+/* Find the autoencoder, and with it s->found and what follows there: `named`, or, where that is
+ * NULL, s->file as seen from `folder` (NULL: the current one), that file's last name in the folder,
+ * and whatever autoencoder stands there in a .safetensors file.  Only one of the hash counts.  E_IO
+ * saying which hash was looked for, and where; E_FORMAT when a named one is none, or another, with
+ * both hashes; E_MEMORY.  A failure leaves nothing found. */
+enum status autoencoder_find(struct latent_space *s, const char *folder, const char *named,
+                             struct error *err);
+
+struct latent_decoder;
+
+struct latent_decoder_how {
+    int64_t height, width; /* of the latents                                              */
+    /* A tiny autoencoder of the same latents, as generators see them (scaled by the large one's own
+     * numbers), for previews; NULL: those are linear. */
+    const char *tiny;
+    int threads;
+};
+
+/* s was found, and must outlive it.  E_ARG: the tiny one has latents or pictures of other channels;
+ * what codec_open says. */
+enum status latent_decoder_open(struct latent_decoder **out, const struct latent_space *s,
+                                const struct latent_decoder_how *how, struct error *err);
+void latent_decoder_close(struct latent_decoder *d); /* NULL is fine */
+
+/* x, n latents as the model's solver left them, to pictures [n, factor height, factor width,
+ * picture_channels], not clamped.  A picture's bits are a function of its own latent, the space and
+ * the autoencoder.  progress: told now and then that `done` of `n` parts are decoded; false stops
+ * with E_CANCELLED. */
+typedef bool latent_progress(int64_t done, int64_t n, void *user);
+enum status latent_decode(struct latent_decoder *d, float *pictures, const double *x, int64_t n,
+                          latent_progress *progress, void *user, struct error *err);
+/* What that takes besides x and pictures, in bytes. */
+enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64_t n,
+                                 struct error *err);
+
+/* Rough pictures: by the tiny autoencoder, or by the large one's linear numbers, a pixel a latent.
+ * The side of such a picture over the latent's; 0: there are no numbers, and no previews. */
+int64_t latent_preview_factor(const struct latent_decoder *d);
+enum status latent_preview(struct latent_decoder *d, float *pictures, const double *x, int64_t n,
+                           struct error *err);
+
+#endif

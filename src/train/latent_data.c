@@ -1,0 +1,322 @@
+/*
+ * latent_data.c - what a run learns from: pictures, or latents of them
+ *
+ * A latent model is trained on what an autoencoder made of the pictures, once.  Whoever has a cache
+ * of latents names it; whoever has pictures names an autoencoder and a folder, and the cache is
+ * made there before the first step, gone on with where it was left, or found complete, after a look
+ * at every picture.  One configuration then does all, and the same one, asked for its pictures
+ * (`imgen eval -r`), has pictures: only a run sees latents.
+ *
+ * What the numbers of a cache mean, the cache knows: the autoencoder's hash, and mean and deviation
+ * of each channel.  Held-out pictures have a mean of their own, which must not be used: their
+ * latents are brought to the numbers that the model is trained on.
+ *
+ * A run that only says what it would take writes nothing.  Where there is no cache yet, noise
+ * stands in for latents: it takes the same time and memory.
+ */
+#include "train/latent_data.h"
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "data/latents.h"
+#include "data/latents_file.h"
+#include "data/listing.h"
+#include "pipeline/encode_set.h"
+#include "pipeline/latent_decoder.h"
+#include "train/evaluate.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool given(const char *text)
+{
+    return text && *text;
+}
+
+static bool is_latents(const struct experiment *e)
+{
+    return !strcmp(dataset_format_at(e->data.format)->name, "latents");
+}
+
+static enum status check_keys(const struct experiment *e, struct error *err)
+{
+    bool autoencoder = given(e->data.autoencoder), cache = given(e->data.cache);
+
+    if (is_latents(e) && cache)
+        return fail(err, E_ARG,
+                    "data.cache: the latents of data.path are one already; it is of pictures");
+    if (cache && !autoencoder)
+        return fail(err, E_ARG,
+                    "data.cache: latents by which autoencoder? data.autoencoder "
+                    "names it");
+    if (autoencoder && !cache && !is_latents(e))
+        return fail(err, E_ARG,
+                    "data.autoencoder: where are latents of these pictures to be kept? data.cache "
+                    "names a folder");
+    return OK;
+}
+
+/* --- making a cache -----------------------------------------------------------------------------
+ */
+
+static enum status check_pictures(const struct dataset *d, const struct network *net,
+                                  struct error *err)
+{
+    enum status st;
+
+    if (d->channels != net->io.in_channels)
+        return fail(err, E_ARG,
+                    "data.autoencoder: it takes pictures of %" PRId64
+                    " channels, and these have %" PRId64 " (data.channels)",
+                    net->io.in_channels, d->channels);
+    if ((st = autoencoder_check_size(net, d->height, d->width, err)))
+        fail_under(err, "data.size");
+    return st;
+}
+
+/* Write the cache of these pictures, or what is missing of it. */
+static enum status make_cache(const char *folder, const struct dataset *pictures, bool mirrored,
+                              struct codec *codec, const struct training_data_request *r,
+                              struct error *err)
+{
+    const struct encode_set set = {.codec = codec,
+                                   .pictures = pictures,
+                                   .folder = folder,
+                                   .mirrored = mirrored,
+                                   .progress = r->progress,
+                                   .user = r->user};
+    int64_t encoded;
+
+    return encode_set(&set, &encoded, err);
+}
+
+static enum status open_cache(struct dataset **out, const char *folder, const struct codec *codec,
+                              struct error *err)
+{
+    const struct dataset_config c = {
+        .format = "latents", .path = folder, .autoencoder = codec_hash(codec)};
+
+    return dataset_open(out, &c, err);
+}
+
+/* --- noise in its place -------------------------------------------------------------------------
+ */
+
+static enum status noise_get(const struct dataset *d, int64_t i, float *pixels, int32_t *label,
+                             char caption[CAPTION_TEXT], struct error *err)
+{
+    struct rng r = rng_stream(0, RNG_DATA, (uint64_t)i);
+
+    (void)caption;
+    (void)err;
+    rng_normals(&r, pixels, d->height * d->width * d->channels);
+    *label = d->n_classes ? (int32_t)(i % d->n_classes) : -1;
+    return OK;
+}
+
+static const struct dataset_format noise_format = {.name = "noise", .get = noise_get};
+
+static enum status open_noise(struct dataset **out, const struct dataset *pictures, bool mirrored,
+                              const struct network_io *io, struct error *err)
+{
+    struct dataset *d;
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_new((void **)&d, 1, sizeof *d, "a data set", err)))
+        return st;
+    *d = (struct dataset){.format = &noise_format,
+                          .count = mirrored ? 2 * pictures->count : pictures->count,
+                          .height = pictures->height / io->factor,
+                          .width = pictures->width / io->factor,
+                          .channels = io->latent_channels};
+    if (pictures->n_classes &&
+        (st = dataset_name_classes(d, pictures->n_classes,
+                                   (const char *const *)pictures->class_names, err))) {
+        dataset_close(d);
+        return st;
+    }
+    *out = d;
+    return OK;
+}
+
+/* --- the space ----------------------------------------------------------------------------------
+ */
+
+static enum status space_of_cache(struct training_data *out, struct error *err)
+{
+    const struct latents_info *info = latents_info(out->set);
+
+    return latent_space_new(&out->space, info->autoencoder, info->mean, info->deviation,
+                            out->set->channels, err);
+}
+
+/* Noise is what it is. */
+static enum status space_of_noise(struct training_data *out, const struct codec *codec,
+                                  struct error *err)
+{
+    uint64_t n = (uint64_t)out->set->channels;
+    double *numbers;
+    enum status st;
+
+    if ((st = mem_new((void **)&numbers, 2 * n, sizeof *numbers, "means", err)))
+        return st;
+    for (uint64_t i = 0; i < n; i++)
+        numbers[n + i] = 1;
+    st = latent_space_new(&out->space, codec_hash(codec), numbers, numbers + n, (int64_t)n, err);
+    free(numbers);
+    return st;
+}
+
+/* --- together -----------------------------------------------------------------------------------
+ */
+
+static enum status is_complete(bool *out, const char *folder, struct error *err)
+{
+    char *index;
+    enum status st;
+
+    if ((st = latents_index_path(&index, folder, err)))
+        return st;
+    *out = path_is_file(index);
+    free(index);
+    return OK;
+}
+
+/* Latents of the pictures that the configuration names. */
+static enum status open_encoded(struct training_data *out, const struct training_data_request *r,
+                                struct error *err)
+{
+    const struct experiment *e = r->experiment;
+    struct dataset *pictures = NULL;
+    struct codec *codec = NULL;
+    bool mirrored, there;
+    enum status st;
+
+    if ((st = codec_open(&codec, e->data.autoencoder, HALVES_BOTH, r->threads, err)) ||
+        (st = experiment_data(e, &pictures, err)) ||
+        (st = check_pictures(pictures, codec_network(codec), err)) ||
+        (st = is_complete(&there, e->data.cache, err)))
+        goto out;
+    mirrored = e->train.flip && pictures->flips;
+    out->encoded = true;
+    if (r->writes || there) {
+        if ((r->writes && (st = make_cache(e->data.cache, pictures, mirrored, codec, r, err))) ||
+            (st = open_cache(&out->set, e->data.cache, codec, err)))
+            goto out;
+        st = space_of_cache(out, err);
+    } else {
+        if ((st = open_noise(&out->set, pictures, mirrored, &codec_network(codec)->io, err)))
+            goto out;
+        out->stands_in = true;
+        st = space_of_noise(out, codec, err);
+    }
+out:
+    dataset_close(pictures);
+    codec_free(codec);
+    return st;
+}
+
+/* Latents, or pictures, that the configuration names. */
+static enum status open_named(struct training_data *out, const struct training_data_request *r,
+                              struct error *err)
+{
+    enum status st;
+
+    if ((st = experiment_data(r->experiment, &out->set, err)) || !latents_info(out->set))
+        return st;
+    return space_of_cache(out, err);
+}
+
+enum status training_data_open(struct training_data *out, const struct training_data_request *r,
+                               struct error *err)
+{
+    const struct experiment *e = r->experiment;
+    enum status st;
+
+    memset(out, 0, sizeof *out);
+    if ((st = check_keys(e, err)) ||
+        (st = given(e->data.cache) ? open_encoded(out, r, err) : open_named(out, r, err)) ||
+        !given(e->data.autoencoder))
+        return st;
+    if ((st = autoencoder_find(out->space, NULL, e->data.autoencoder, err)))
+        fail_under(err, "data.autoencoder");
+    return st;
+}
+
+void training_data_release(struct training_data *d)
+{
+    dataset_close(d->set);
+    latent_space_free(d->space);
+    memset(d, 0, sizeof *d);
+}
+
+/* --- held out -----------------------------------------------------------------------------------
+ */
+
+static enum status encode_held_out(struct dataset **out, const struct dataset *pictures,
+                                   const struct training_data_request *r, struct error *err)
+{
+    const struct experiment *e = r->experiment;
+    struct codec *codec = NULL;
+    char *folder = NULL;
+    enum status st;
+
+    if ((st = listing_path(&folder, e->data.cache, "held-out", err)) ||
+        (st = codec_open(&codec, e->data.autoencoder, HALVES_BOTH, r->threads, err)) ||
+        (st = check_pictures(pictures, codec_network(codec), err)) ||
+        (st = make_cache(folder, pictures, false, codec, r, err)))
+        goto out;
+    st = open_cache(out, folder, codec, err);
+out:
+    codec_free(codec);
+    free(folder);
+    return st;
+}
+
+/* The set is of the same autoencoder, and from here on in the training's numbers. */
+static enum status as_trained(struct dataset *d, const struct latent_space *s, struct error *err)
+{
+    const struct latents_info *info = latents_info(d);
+
+    if (!info || d->channels != s->channels)
+        return fail(err, E_ARG, "data.eval_path: no latents of %" PRId64 " channels", s->channels);
+    if (strcmp(info->autoencoder, s->hash) != 0)
+        return fail(err, E_FORMAT,
+                    "data.eval_path: latents of the autoencoder %s, and the training's are of %s",
+                    info->autoencoder, s->hash);
+    latents_normalise_as(d, s->mean, s->deviation);
+    return OK;
+}
+
+enum status training_data_held_out(struct dataset **out, const struct latent_space *space,
+                                   const struct training_data *of,
+                                   const struct training_data_request *r, struct error *err)
+{
+    struct dataset *d = NULL, *pictures = NULL;
+    enum status st;
+
+    *out = NULL;
+    if (of->stands_in) {
+        struct network_io io = {.factor = 1, .latent_channels = of->set->channels};
+
+        return open_noise(out, of->set, false, &io, err);
+    }
+    if ((st = evaluation_data(r->experiment, &d, err)))
+        goto out;
+    if (space && !latents_info(d)) {
+        pictures = d;
+        d = NULL;
+        if ((st = encode_held_out(&d, pictures, r, err)))
+            goto out;
+    }
+    if (!space || !(st = as_trained(d, space, err))) {
+        *out = d;
+        d = NULL;
+    }
+out:
+    dataset_close(pictures);
+    dataset_close(d);
+    return st;
+}

@@ -1,0 +1,118 @@
+/*
+ * trainer_data.c - what a run learns from, and what follows from that
+ *
+ * A run on latents is a run on pictures with other numbers: the set is opened another way, the
+ * model is told what its numbers mean, held-out pictures are brought to the same numbers, and a
+ * sheet can be drawn only where somebody can decode.  Steps, checkpoints and logs know nothing of
+ * it.
+ */
+#include "train/trainer_parts.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+
+static bool tell_encoding(int64_t done, int64_t n, void *user)
+{
+    const struct trainer *t = user;
+    const struct train_event e = {
+        .kind = TRAIN_ENCODING, .step = done, .steps = n, .memory = &t->memory};
+
+    return !t->r->callback || t->r->callback(&e, t->r->user);
+}
+
+static struct training_data_request data_request(struct trainer *t, bool writes)
+{
+    return (struct training_data_request){.experiment = t->r->experiment,
+                                          .threads = t->r->threads,
+                                          .writes = writes,
+                                          .progress = tell_encoding,
+                                          .user = t};
+}
+
+enum status trainer_open_data(struct trainer *t, bool writes, struct error *err)
+{
+    const struct training_data_request r = data_request(t, writes);
+
+    return training_data_open(&t->data, &r, err);
+}
+
+/* What it was trained on is the pictures: "shapes, as latents". */
+static enum status describe_encoded(struct trainer *t, struct error *err)
+{
+    struct model *m = t->state.model;
+    struct text words;
+    char *about;
+
+    text_init(&words, NULL, 0);
+    text_add(&words, "%s, as latents", dataset_format_at(t->r->experiment->data.format)->name);
+    about = text_take(&words);
+    if (!about)
+        return fail(err, E_MEMORY, "no memory to describe a model");
+    free(m->about);
+    m->about = about;
+    return OK;
+}
+
+/* The model, and what its numbers mean. */
+enum status trainer_make_model(struct trainer *t, struct error *err)
+{
+    enum status st;
+
+    if ((st = experiment_model(t->r->experiment, t->data.set, &t->state.model, err)))
+        return st;
+    t->state.model->space = t->data.space;
+    t->data.space = NULL;
+    return t->data.encoded ? describe_encoded(t, err) : OK;
+}
+
+enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error *err)
+{
+    const struct training_data_request r = data_request(t, writes);
+    struct dataset *held_out = NULL;
+    enum status st = OK;
+
+    if (t->autoencode)
+        return round_trip_new(&t->round_trip,
+                              &(struct round_trip_setting){
+                                  .experiment = t->r->experiment,
+                                  .trained = t->data.set,
+                                  .net = t->state.model->network,
+                                  .loss = t->autoencode,
+                                  .graph = t->graph,
+                              },
+                              err);
+    if (!t->options.eval_every)
+        return OK;
+    if (!(st = training_data_held_out(&held_out, t->state.model->space, &t->data, &r, err)))
+        st = evaluation_new(&t->evaluation, t->r->experiment, t->state.model, held_out, t->graph,
+                            err);
+    dataset_close(held_out);
+    return st;
+}
+
+/* Whether sheets can be drawn, and as what. */
+enum status trainer_choose_sheets(struct trainer *t, struct error *err)
+{
+    const struct model *m = t->state.model;
+
+    if (t->options.sample_preview && !m->space)
+        return fail(err, E_ARG,
+                    "train.sample_preview: the run learns pixels, and previews are of "
+                    "latents");
+    if (m->network->io.classifies)
+        t->options.sample_every = 0; /* it draws no pictures */
+    if (!m->space || m->space->found || !t->options.sample_every)
+        return OK;
+    t->options.sample_every = 0;
+    t->note = "no sheets of pictures: latents are decoded by the autoencoder that data.autoencoder "
+              "names, and it names none";
+    return OK;
+}
+
+enum status trainer_name_autoencoder(struct trainer *t, struct error *err)
+{
+    struct latent_space *s = t->state.model->space;
+
+    return s && s->found ? latent_space_name(s, t->options.out, s->found, err) : OK;
+}
