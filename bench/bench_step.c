@@ -12,5 +12,5 @@
 int main(int argc, char **argv)
 {
     return table_main(argc, argv,
-                      (const char *const[]){"training step", "sampling step", "decoder", NULL});
+                      (const char *const[]){"training step", "sampling step", "encoder", "decoder", NULL});
 }

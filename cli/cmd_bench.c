@@ -149,6 +149,6 @@ const struct command command_bench = {
         "Times the operations whose name contains FILTER: median, spread, rate and share of\n"
         "the machine's measured peak of arithmetic, or of memory where that is the limit.\n"
         "Families: linear, conv, attention, elementwise, optimizer, training step, sampling\n"
-        "step, decoder.",
+        "step, encoder, decoder.",
     .run = cmd_bench,
 };

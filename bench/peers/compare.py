@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DEFAULT = ["training step", "sampling step", "attention", "linear DiT-S", "linear SD3 qkv",
            "conv U-Net 16 x 32 x 32, 128 -> 128", "conv U-Net 16 x 16 x 16, 256", "conv VAE 1 x",
            "conv first 16 x 32 x 32, 3", "conv last 16 x 32 x 32", "layer norm", "group norm",
-           "gelu 256", "decoder"]
+           "gelu 256", "encoder", "decoder"]
 PAUSE = 0.03    # longer than any OpenMP runtime spins
 MIN_SECONDS = 0.1  # a run shorter than that is repeated inside its turn
 
@@ -59,7 +59,7 @@ def our_environment():
 
 def variants_of(name, wanted):
     """Channels last is a choice only where there are pictures."""
-    pictures = any(word in name for word in ("conv", "U-Net", "group norm", "decoder"))
+    pictures = any(word in name for word in ("conv", "U-Net", "group norm", "encoder", "decoder"))
     return [v for v in wanted if v != "nhwc" or pictures]
 
 

@@ -1,5 +1,5 @@
 """The networks of src/eval in plain PyTorch: DiT (Peebles and Xie 2023), U-Net of the ADM family
-(Dhariwal and Nichol 2021), and the ops of an autoencoder's decoder.
+(Dhariwal and Nichol 2021), and the autoencoder of latent diffusion (Rombach et al. 2022).
 
 They are written the way people write them in PyTorch, with scaled_dot_product_attention and nothing
 tuned by hand, and hold exactly as many weights as ours: compare.py checks it.
@@ -172,7 +172,7 @@ class UNet(nn.Module):
         return self.last(F.silu(self.norm(x)))
 
 
-# ---- the decoder ----
+# ---- the autoencoder ----
 
 
 class PlainRes(nn.Module):
@@ -201,6 +201,32 @@ class Up(nn.Module):
 
     def forward(self, x):
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class Down(nn.Module):
+    """Padded on the right and below alone."""
+
+    def __init__(self, ch):
+        super().__init__()
+        self.conv = nn.Conv2d(ch, ch, 3, stride=2)
+
+    def forward(self, x):
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Encoder(nn.Sequential):
+    def __init__(self, latents=16, channels=(128, 256, 512, 512), blocks=2):
+        ch = channels[0]
+        layers = [nn.Conv2d(3, ch, 3, padding=1)]
+        for level, out in enumerate(channels):
+            for _ in range(blocks):
+                layers.append(PlainRes(ch, out))
+                ch = out
+            if level < len(channels) - 1:
+                layers.append(Down(ch))
+        layers += [PlainRes(ch, ch), OneHead(ch), PlainRes(ch, ch), nn.GroupNorm(32, ch, eps=1e-6), nn.SiLU(),
+                   nn.Conv2d(ch, 2 * latents, 3, padding=1)]
+        super().__init__(*layers)
 
 
 class Decoder(nn.Sequential):

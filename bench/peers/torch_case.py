@@ -181,19 +181,28 @@ def sampling(name, options):
     return step, weights
 
 
-def decoder(name, options):
-    net = networks.Decoder().eval().requires_grad_(False)
+def half(net, channels, name, options):
+    """An autoencoder's encoder or decoder on one square of so many channels."""
+    net = net.eval().requires_grad_(False)
     net = net.to(memory_format=torch.channels_last) if options.nhwc else net
     weights = sum(p.numel() for p in net.parameters())
     run = options.prepared(net)
-    side, _, latents = numbers(name)[:3]
-    x = options.layout(torch.randn(1, latents, side, side))
+    side = numbers(name)[0]
+    x = options.layout(torch.randn(1, channels, side, side))
 
     @torch.inference_mode()
     def step():
         run(x)
 
     return step, weights
+
+
+def encoder(name, options):
+    return half(networks.Encoder(), 3, name, options)
+
+
+def decoder(name, options):
+    return half(networks.Decoder(), 16, name, options)
 
 
 FAMILIES = {
@@ -207,6 +216,7 @@ FAMILIES = {
     "gelu": gelu,
     "training step": training,
     "sampling step": sampling,
+    "encoder": encoder,
     "decoder": decoder,
 }
 

@@ -38,7 +38,7 @@ static const double PART_TOLD = 0.01;
 static const struct speed_family *const families[] = {
     &family_linear,    &family_linear_few,  &family_conv,       &family_conv_edge,
     &family_attention, &family_elementwise, &family_two_passes, &family_adamw,
-    &family_training,  &family_sampling,    &family_decoder,
+    &family_training,  &family_sampling,    &family_encoder,    &family_decoder,
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 
