@@ -61,6 +61,10 @@ enum status trainer_make_model(struct trainer *t, struct error *err)
 
     if ((st = experiment_model(t->r->experiment, t->data.set, &t->state.model, err)))
         return st;
+    if (t->data.space && t->state.model->network->io.factor)
+        return fail(err, E_ARG,
+                    "model.network: a '%s' is an autoencoder of pictures, and the data are latents",
+                    t->state.model->network->kind->name);
     t->state.model->space = t->data.space;
     t->data.space = NULL;
     return t->data.encoded ? describe_encoded(t, err) : OK;
@@ -98,8 +102,7 @@ enum status trainer_choose_sheets(struct trainer *t, struct error *err)
 
     if (t->options.sample_preview && !m->space)
         return fail(err, E_ARG,
-                    "train.sample_preview: the run learns pixels, and previews are of "
-                    "latents");
+                    "train.sample_preview: the run learns pixels, and previews are of latents");
     if (m->network->io.classifies)
         t->options.sample_every = 0; /* it draws no pictures */
     if (!m->space || m->space->found || !t->options.sample_every)

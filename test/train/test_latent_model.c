@@ -100,19 +100,25 @@ static bool watch(const struct train_event *e, void *user)
     return true;
 }
 
-/* Read config with these settings over it, ended by NULL. */
-static void read_config(struct experiment *e, const char *const *more)
+/* Read a configuration with these settings over it, ended by NULL. */
+static void read_text(struct experiment *e, const char *text, const char *const *more)
 {
     struct error err = {0};
     int n = 0;
 
     while (more && more[n])
         n++;
-    if (experiment_read_text(e, "test", config, (char *const *)(uintptr_t)more, n, &err))
+    if (experiment_read_text(e, "test", text, (char *const *)(uintptr_t)more, n, &err))
         fail_msg("%s", err.text);
 }
 
-static enum status train(bool resume, struct seen *seen, const char *const *more, struct error *err)
+static void read_config(struct experiment *e, const char *const *more)
+{
+    read_text(e, config, more);
+}
+
+static enum status train_text(const char *text, bool resume, struct seen *seen,
+                              const char *const *more, struct error *err)
 {
     struct experiment e;
     struct train_request r = {.experiment = &e, .threads = 2, .resume = resume, .callback = watch};
@@ -120,10 +126,15 @@ static enum status train(bool resume, struct seen *seen, const char *const *more
     enum status st;
 
     r.user = seen ? seen : &unseen;
-    read_config(&e, more);
+    read_text(&e, text, more);
     st = train_run(&r, err);
     experiment_release(&e);
     return st;
+}
+
+static enum status train(bool resume, struct seen *seen, const char *const *more, struct error *err)
+{
+    return train_text(config, resume, seen, more, err);
 }
 
 static void must_train(const char *const *more, struct seen *seen)
@@ -672,6 +683,9 @@ static void what_does_not_go_together_is_refused(void **state)
          E_ARG,
          "no linear preview"},
     };
+    static const char nested[] =
+        "[data]\nformat = latents\npath = cache\n[model]\nnetwork = tae\n"
+        "[train]\nout = none\n[tae]\nwidth = 8\nlevels = 1\nblocks = 1\npool = false\n";
     const char *other[] = {"data.autoencoder=ae/other.safetensors", "train.out=none", NULL};
     const char *cached[] = {"data.autoencoder=ae/other.safetensors",
                             "data.format=latents",
@@ -681,6 +695,7 @@ static void what_does_not_go_together_is_refused(void **state)
                             "train.out=none",
                             NULL};
     char a[HASH_TEXT], b[HASH_TEXT];
+    struct error err = {0};
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -692,6 +707,8 @@ static void what_does_not_go_together_is_refused(void **state)
     }
     assert_int_equal(hash_file(a, "ae/vae.safetensors", NULL), OK);
     assert_int_equal(hash_file(b, "ae/other.safetensors", NULL), OK);
+    assert_int_equal(train_text(nested, false, NULL, NULL, &err), E_ARG);
+    says(&err, "the data are latents");
     must_not_train(other, E_FORMAT, a, b);
     must_not_train(cached, E_FORMAT, a, b);
 }
@@ -788,24 +805,16 @@ static void pictures_of_a_folder(void **state)
 /* A U-Net works on latents as a transformer does. */
 static void a_unet_learns_latents_too(void **state)
 {
-    const char *more[] = {"model.network=unet", "unet.width=8",  "unet.mult=1,2",  "unet.blocks=1",
-                          "unet.attention=2",   "unet.groups=4", "train.out=unet", NULL};
-    static const char plain[] =
+    static const char unet[] =
         "[data]\nformat = latents\npath = cache\nautoencoder = ae/vae.safetensors\n"
-        "[train]\nsteps = 2\nbatch = 2\nwarmup = 0\nsample_every = 0\n[sample]\nsteps = 1\n";
-    struct experiment e;
-    struct train_request r = {.experiment = &e, .threads = 2};
+        "[unet]\nwidth = 8\nmult = 1,2\nblocks = 1\nattention = 2\ngroups = 4\n"
+        "[train]\nsteps = 2\nbatch = 2\nwarmup = 0\nsample_every = 0\nout = unet\n"
+        "[sample]\nsteps = 1\n";
     struct imgen_model_info info;
     struct imgen_model *m;
-    int n = 0;
 
     (void)state;
-    while (more[n])
-        n++;
-    assert_int_equal(
-        experiment_read_text(&e, "unet", plain, (char *const *)(uintptr_t)more, n, NULL), OK);
-    assert_int_equal(train_run(&r, NULL), OK);
-    experiment_release(&e);
+    assert_int_equal(train_text(unet, false, NULL, NULL, NULL), OK);
     m = open_public("unet/model.safetensors", &info);
     assert_int_equal(sample_one(m, NULL), IMGEN_OK);
     imgen_model_close(m);
