@@ -232,45 +232,51 @@ static double scale_of(const struct latent_law *l, int64_t c)
     return l->deviation[c] > DEAD ? 1 / l->deviation[c] : 1;
 }
 
+/* The weights of colour k, by the factor of (covariance + ridge); returns how much of the colour's
+ * variance they explain. */
+static double fit_colour(struct latent_law *l, const struct survey *v, const double *factor,
+                         int64_t k, double *w)
+{
+    const struct sums *s = &v->sums;
+    double n = (double)s->cells, mean = s->p[k] / n, explained = 0;
+
+    for (int64_t c = 0; c < v->C; c++)
+        l->weight[c * v->K + k] = w[c] =
+            scale_of(l, c) * (s->zp[c * v->K + k] / n - l->mean[c] * mean);
+    cholesky_solve(w, factor, v->C);
+    for (int64_t c = 0; c < v->C; c++) {
+        explained += w[c] * l->weight[c * v->K + k];
+        l->weight[c * v->K + k] = w[c];
+    }
+    l->weight[v->C * v->K + k] = mean;
+    return explained;
+}
+
 /* Of latents of mean 0: (covariance + ridge) w = covariance with the colour, for each colour. */
 static enum status fit_preview(struct latent_law *l, const struct survey *v, struct error *err)
 {
     const struct sums *s = &v->sums;
-    int64_t C = v->C, K = v->K;
-    double n = (double)s->cells, *a = NULL, *w, total = 0, explained = 0;
+    int64_t C = v->C;
+    double n = (double)s->cells, *a = NULL, total = 0, explained = 0;
     enum status st;
 
     if ((st = mem_new((void **)&a, (uint64_t)(C * C + C), sizeof *a, "a fit of colours", err)))
         return st;
-    w = a + C * C;
     for (int64_t c = 0; c < C; c++)
         for (int64_t d = 0; d <= c; d++)
             a[c * C + d] =
                 scale_of(l, c) * scale_of(l, d) * (s->zz[c * C + d] / n - l->mean[c] * l->mean[d]) +
                 (c == d ? RIDGE : 0);
-    if (!cholesky_factor(a, C)) {
-        free(a);
-        return fail(err, E_NOT_FINITE, "the latents of %" PRId64 " pictures have no preview",
-                    l->pictures);
-    }
-    for (int64_t k = 0; k < K; k++) {
-        double mean = s->p[k] / n;
-
-        for (int64_t c = 0; c < C; c++)
-            w[c] = scale_of(l, c) * (s->zp[c * K + k] / n - l->mean[c] * mean);
-        for (int64_t c = 0; c < C; c++)
-            l->weight[c * K + k] = w[c];
-        cholesky_solve(w, a, C);
-        for (int64_t c = 0; c < C; c++) {
-            explained += w[c] * l->weight[c * K + k];
-            l->weight[c * K + k] = w[c];
-        }
-        l->weight[C * K + k] = mean;
-        total += s->pp[k] / n - mean * mean;
+    if (!cholesky_factor(a, C))
+        st = fail(err, E_NOT_FINITE, "the latents of %" PRId64 " pictures have no preview",
+                  l->pictures);
+    for (int64_t k = 0; k < v->K && !st; k++) {
+        explained += fit_colour(l, v, a, k, a + C * C);
+        total += s->pp[k] / n - s->p[k] / n * (s->p[k] / n);
     }
     l->unexplained = total > 0 ? fmax(0, 1 - explained / total) : 0;
     free(a);
-    return OK;
+    return st;
 }
 
 static void find_densities(struct latent_law *l, const struct survey *v)

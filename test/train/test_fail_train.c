@@ -38,15 +38,21 @@ enum { STEPS = 2, THREADS = 1, OWN_RUNS = 320, OTHER_RUNS = 24 };
 /* Every part of a run, each as small as it can be. */
 #define RUN                                                                     \
     "[data]\nformat = anchor-shapes\n"                                          \
-    "[sample]\nsteps = 1\nsampling_method = euler\n"                            \
     "[train]\nbatch = 2\nwarmup = 1\nkeep = 9\nlog_every = 1\nsave_every = 1\n" \
     "sample_every = 1\nsample_count = 2\neval_every = 1\neval_count = 2\n"
+#define SAMPLED "[sample]\nsteps = 1\nsampling_method = euler\n" RUN
 
 static const char unet[] =
-    RUN "[unet]\nwidth = 8\nmult = 1,2\nblocks = 1\nattention = 2\ngroups = 4\n";
-static const char dit[] = RUN "recompute = true\n"
-                              "[model]\nnetwork = dit\n"
-                              "[dit]\npatch = 8\nwidth = 16\ndepth = 1\nheads = 2\n";
+    SAMPLED "[unet]\nwidth = 8\nmult = 1,2\nblocks = 1\nattention = 2\ngroups = 4\n";
+static const char dit[] = SAMPLED "recompute = true\n"
+                                  "[model]\nnetwork = dit\n"
+                                  "[dit]\npatch = 8\nwidth = 16\ndepth = 1\nheads = 2\n";
+static const char vae[] =
+    RUN "[model]\nnetwork = vae\n"
+        "[vae]\nlatent_channels = 2\nwidth = 4\nmult = 1,2\nblocks = 1\ngroups = 2\n"
+        "[autoencoder]\nnoise = 0.1\nlog_scale = true\ndiscriminator = 0.5\n"
+        "discriminator_start = 1\ndiscriminator_width = 2\ndiscriminator_layers = 1\n"
+        "statistics = 4\n";
 
 struct bytes {
     uint8_t *at;
@@ -279,10 +285,10 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const char *const configs[] = {unet, dit};
+    const char *const configs[] = {unet, dit, vae};
     int failed = 0;
 
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(every_allocation_fails),
             cmocka_unit_test(every_file_call_fails),
