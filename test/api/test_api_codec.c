@@ -136,6 +136,41 @@ static void test_arrays(void **state)
     assert_int_equal(imgen_encode(codec, one, x, 1, 0, 16, NULL, &err), IMGEN_E_ARG);
 }
 
+static double apart(const struct imgen_latent *a, const struct imgen_latent *b)
+{
+    double most = 0;
+
+    for (int64_t i = 0; i < a->rows * a->columns * a->channels; i++)
+        most = fmax(most, fabs((double)a->values[i] - (double)b->values[i]));
+    return most;
+}
+
+/* A picture is drawn alike wherever it stands, and another one, however near, by other noise. */
+static void test_sampled_image(void **state)
+{
+    struct imgen_image im = picture(40, 40, 3);
+    struct imgen_coding how = {.sample = 1, .seed = 5};
+    struct imgen_latent mean, drawn, again, other_mean, other;
+
+    (void)state;
+    assert_int_equal(imgen_encode_image(&mean, codec, &im, NULL, NULL), IMGEN_OK);
+    assert_int_equal(imgen_encode_image(&drawn, codec, &im, &how, NULL), IMGEN_OK);
+    how.first = 9;
+    assert_int_equal(imgen_encode_image(&again, codec, &im, &how, NULL), IMGEN_OK);
+    assert_true(drawn.sampled && drawn.seed == 5 && apart(&drawn, &mean) > 0.1);
+    assert_true(apart(&drawn, &again) == 0);
+    im.pixels[7]++;
+    assert_int_equal(imgen_encode_image(&other_mean, codec, &im, NULL, NULL), IMGEN_OK);
+    assert_int_equal(imgen_encode_image(&other, codec, &im, &how, NULL), IMGEN_OK);
+    assert_true(apart(&other, &drawn) > 10 * apart(&other_mean, &mean));
+    imgen_latent_release(&mean);
+    imgen_latent_release(&drawn);
+    imgen_latent_release(&again);
+    imgen_latent_release(&other_mean);
+    imgen_latent_release(&other);
+    free(im.pixels);
+}
+
 struct stop {
     int64_t after, n, calls;
 };
@@ -255,7 +290,7 @@ int main(void)
         cmocka_unit_test(test_info),    cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_arrays),  cmocka_unit_test(test_plan_and_stop),
         cmocka_unit_test(test_foreign), cmocka_unit_test(test_set),
-        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_bytes),   cmocka_unit_test(test_sampled_image),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -241,6 +241,13 @@ static void test_limit(void **state)
         assert_int_equal(
             codec_plan(&plan, c, (enum autoencoder_halves)half, 1, HEIGHT, WIDTH, &l, NULL), OK);
         assert_int_equal(tiling_count(&plan.tiling), 1);
+        for (int64_t share = 99; share > 30; share -= 3) {
+            l.memory = whole.bytes * share / 100;
+            assert_int_equal(
+                codec_plan(&plan, c, (enum autoencoder_halves)half, 1, HEIGHT, WIDTH, &l, NULL),
+                OK);
+            assert_true(tiling_count(&plan.tiling) > 1 && plan.bytes <= l.memory);
+        }
         l.memory = whole.bytes / 3;
         assert_int_equal(
             codec_plan(&plan, c, (enum autoencoder_halves)half, 1, HEIGHT, WIDTH, &l, NULL), OK);
@@ -441,9 +448,22 @@ static void link_half(const char *dir, const char *half)
     assert_int_equal(symlink(from, temp_path(to, dir, name)), 0);
 }
 
+static void hash_of_pair(char out[HASH_TEXT], const char *encoder, const char *decoder)
+{
+    char one[HASH_TEXT];
+    struct hash h;
+
+    hash_begin(&h);
+    assert_int_equal(hash_file(one, encoder, NULL), OK);
+    hash_add(&h, one, strlen(one));
+    assert_int_equal(hash_file(one, decoder, NULL), OK);
+    hash_add(&h, one, strlen(one));
+    hash_end(&h, out);
+}
+
 static void test_halves(void **state)
 {
-    char dir[TEMP_PATH], encoder[TEMP_PATH], decoder[TEMP_PATH];
+    char dir[TEMP_PATH], encoder[TEMP_PATH], decoder[TEMP_PATH], hash[HASH_TEXT];
     struct codec *both, *one;
     struct stat s;
 
@@ -465,6 +485,8 @@ static void test_halves(void **state)
     assert_int_equal(codec_network(both)->io.latent_channels, 32);
     one = must_open(decoder, HALVES_ENCODER);
     assert_string_equal(codec_hash(one), codec_hash(both));
+    hash_of_pair(hash, encoder, decoder);
+    assert_string_equal(codec_hash(one), hash);
     assert_false(codec_network(one)->io.has_decoder);
     check_alike(both, one);
     codec_free(one);
