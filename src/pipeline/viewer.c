@@ -58,8 +58,10 @@ enum status viewer_init(struct viewer *v, const struct model *m, const char *tin
     v->shape = v->previews = view_shape(m, rough);
     if (!m->space && (rough || tiny))
         return fail(err, E_ARG, "the model makes pixels: there are no latents to preview");
-    if (!m->space || (st = open_decoder(v, tiny, threads, err)))
-        return m->space ? st : OK;
+    if (!m->space)
+        return OK;
+    if ((st = open_decoder(v, tiny, threads, err)))
+        return st;
     n = (uint64_t)(at_once * view_length(&v->previews));
     if (!n)
         return OK;
