@@ -8,7 +8,6 @@
 
 #include "base/json.h"
 #include "base/memory.h"
-#include "base/text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -191,6 +190,17 @@ void model_free(struct model *m)
     network_free(m->network);
     safetensors_close(m->file);
     free(m);
+}
+
+enum status model_set_about(struct model *m, struct text *words, struct error *err)
+{
+    char *about = text_take(words);
+
+    if (!about)
+        return fail(err, E_MEMORY, "no memory to describe a model");
+    free(m->about);
+    m->about = about;
+    return OK;
 }
 
 enum status model_set_labels(struct model *m, char *const *names, int64_t n, struct error *err)

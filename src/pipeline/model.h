@@ -9,6 +9,7 @@
 #ifndef IMGEN_PIPELINE_MODEL_H
 #define IMGEN_PIPELINE_MODEL_H
 
+#include "base/text.h"
 #include "diffusion/precondition.h"
 #include "model/network.h"
 #include "pipeline/latent_space.h"
@@ -92,6 +93,10 @@ bool model_has_variance(const struct model *m);
 
 /* Names of the labels, copied; n must be the network's n_classes. */
 enum status model_set_labels(struct model *m, char *const *names, int64_t n, struct error *err);
+
+/* What the model says of itself, for m->about: the text is taken.  E_MEMORY, also when it was cut.
+ */
+enum status model_set_about(struct model *m, struct text *words, struct error *err);
 
 /* The number of a label by name ("red star", any case) or by number; the null label for "", "none".
  * E_ARG naming the nearest, or the range. */

@@ -434,19 +434,13 @@ static enum status describe_judge(struct trainer *t, struct error *err)
 {
     struct model *m = t->state.model;
     struct text words;
-    char *about;
 
     if (!m->network->io.classifies || !m->network->io.clean || !t->evaluation)
         return OK;
     text_init(&words, NULL, 0);
     text_add(&words, "%s; %.2f %% of %" PRId64 " held-out pictures right",
              t->data.set->format->name, 100 * t->right, t->options.eval_count);
-    about = text_take(&words);
-    if (!about)
-        return fail(err, E_MEMORY, "no memory to describe a model");
-    free(m->about);
-    m->about = about;
-    return OK;
+    return model_set_about(m, &words, err);
 }
 
 /* What a generator must know of the finished autoencoder's latents. */

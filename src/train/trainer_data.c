@@ -40,18 +40,11 @@ enum status trainer_open_data(struct trainer *t, bool writes, struct error *err)
 /* What it was trained on is the pictures: "shapes, as latents". */
 static enum status describe_encoded(struct trainer *t, struct error *err)
 {
-    struct model *m = t->state.model;
     struct text words;
-    char *about;
 
     text_init(&words, NULL, 0);
     text_add(&words, "%s, as latents", dataset_format_at(t->r->experiment->data.format)->name);
-    about = text_take(&words);
-    if (!about)
-        return fail(err, E_MEMORY, "no memory to describe a model");
-    free(m->about);
-    m->about = about;
-    return OK;
+    return model_set_about(t->state.model, &words, err);
 }
 
 /* The model, and what its numbers mean. */

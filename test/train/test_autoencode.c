@@ -6,6 +6,7 @@
 
 #include "io/image.h"
 #include "support/temp.h"
+#include "support/tensor_files.h"
 #include "train/checkpoint.h"
 #include "train/history.h"
 #include "train/trainer.h"
@@ -164,27 +165,6 @@ static void test_logged(void **state)
 }
 
 /* ---- Going on ---- */
-
-static void assert_same_tensors(const char *a, const char *b)
-{
-    struct safetensors *f, *g;
-
-    assert_int_equal(safetensors_open(&f, a, NULL), OK);
-    assert_int_equal(safetensors_open(&g, b, NULL), OK);
-    assert_true(safetensors_count(f) > 0);
-    assert_int_equal(safetensors_count(f), safetensors_count(g));
-    for (int64_t i = 0; i < safetensors_count(f); i++) {
-        const struct file_tensor *t = safetensors_at(f, i);
-        const struct file_tensor *u = safetensors_find(g, t->name);
-
-        assert_non_null(u);
-        assert_int_equal(t->n_bytes, u->n_bytes);
-        if (memcmp(t->bytes, u->bytes, t->n_bytes))
-            fail_msg("%s differs", t->name);
-    }
-    safetensors_close(f);
-    safetensors_close(g);
-}
 
 static void goes_on(const char *kind, const char *const *more)
 {

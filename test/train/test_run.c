@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "support/temp.h"
+#include "support/tensor_files.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -87,26 +88,6 @@ static enum status train(const char *folder, int64_t steps, int64_t stop, bool r
                          const char *const *more, struct error *err)
 {
     return train_text(tiny, folder, steps, stop, resume, more, err);
-}
-
-static void assert_same_tensors(const char *a, const char *b)
-{
-    struct safetensors *f, *g;
-
-    assert_int_equal(safetensors_open(&f, a, NULL), OK);
-    assert_int_equal(safetensors_open(&g, b, NULL), OK);
-    assert_true(safetensors_count(f) > 0);
-    assert_int_equal(safetensors_count(f), safetensors_count(g));
-    for (int64_t i = 0; i < safetensors_count(f); i++) {
-        const struct file_tensor *t = safetensors_at(f, i);
-        const struct file_tensor *u = safetensors_find(g, t->name);
-
-        assert_non_null(u);
-        assert_int_equal(t->n_bytes, u->n_bytes);
-        assert_memory_equal(t->bytes, u->bytes, t->n_bytes);
-    }
-    safetensors_close(f);
-    safetensors_close(g);
 }
 
 /* The losses of steps 1 .. n in a log. */

@@ -12,6 +12,7 @@
 #include "train/trainer.h"
 
 #include "support/temp.h"
+#include "support/tensor_files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,26 +70,6 @@ static void read_log(const char *folder, char lines[STEPS][LINE])
         memcpy(lines[i], line, sizeof line);
     }
     fclose(f);
-}
-
-static void assert_same_tensors(const char *a, const char *b)
-{
-    struct safetensors *f, *g;
-
-    assert_int_equal(safetensors_open(&f, a, NULL), OK);
-    assert_int_equal(safetensors_open(&g, b, NULL), OK);
-    assert_true(safetensors_count(f) > 0);
-    assert_int_equal(safetensors_count(f), safetensors_count(g));
-    for (int64_t i = 0; i < safetensors_count(f); i++) {
-        const struct file_tensor *t = safetensors_at(f, i);
-        const struct file_tensor *u = safetensors_find(g, t->name);
-
-        assert_non_null(u);
-        assert_int_equal(t->n_bytes, u->n_bytes);
-        assert_memory_equal(t->bytes, u->bytes, t->n_bytes);
-    }
-    safetensors_close(f);
-    safetensors_close(g);
 }
 
 static void draw(float *out, const char *folder, int threads)
