@@ -30,7 +30,10 @@ void coding_say_plan(struct progress *progress, char said[CODING_WORDS],
     char words[CODING_WORDS], bytes[UNITS_ROOM];
 
     units_bytes(bytes, (double)p->bytes);
-    if (p->tiles_down * p->tiles_across == 1)
+    if (p->strips)
+        snprintf(words, sizeof words, "%" PRId64 " x %" PRId64 " pixels in strips, %s", width,
+                 height, bytes);
+    else if (p->tiles_down * p->tiles_across == 1)
         snprintf(words, sizeof words, "%" PRId64 " x %" PRId64 " pixels in one piece, %s", width,
                  height, bytes);
     else

@@ -479,6 +479,8 @@ struct imgen_coding_plan {
     int64_t tiles_down, tiles_across; /* 1 and 1: the picture in one piece       */
     int64_t tile_rows, tile_columns;  /* cells of a tile                         */
     int64_t overlap;                  /* cells that neighbours share at least    */
+    int64_t strips;                   /* runs a picture that goes through in strips, a few
+                                         layers at a time; 0: it does not         */
     int64_t batch;                    /* pictures a run of the network           */
     int64_t runs;                     /* for all pictures                        */
     int64_t bytes;                    /* at most, as `memory` counts             */

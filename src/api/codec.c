@@ -110,6 +110,7 @@ enum imgen_status imgen_codec_plan(struct imgen_coding_plan *out, struct imgen_c
         .tile_rows = p.tiling.down.tile,
         .tile_columns = p.tiling.across.tile,
         .overlap = p.tiling.overlap,
+        .strips = p.strips.runs,
         .batch = p.batch,
         .runs = p.runs,
         .bytes = p.bytes,

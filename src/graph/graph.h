@@ -83,7 +83,7 @@ void graph_set_precision(struct graph *g, enum precision precision);
 
 /* Forget the tape (tensors of it become invalid); plans are kept. */
 void graph_reset(struct graph *g);
-/* Forget the plans too, and what ops prepared for them. */
+/* Forget the plans too, what ops prepared for them, and the memory that runs have taken. */
 void graph_forget(struct graph *g);
 
 /* A leaf with the caller's values, dense, valid until the run is over. */

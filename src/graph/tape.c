@@ -55,8 +55,6 @@ void graph_free(struct graph *g)
     if (!g)
         return;
     graph_forget(g);
-    mem_block_free(g->arena, g->arena_bytes, 1);
-    mem_block_free(g->scratch, g->scratch_bytes, 1);
     free(g->words);
     if (g->node)
         munmap(g->node, TAPE_NODES * sizeof *g->node);
@@ -94,6 +92,10 @@ void graph_forget(struct graph *g)
     for (int i = 0; i < g->n_plans; i++)
         plan_free(g->plan[i]);
     g->n_plans = 0;
+    mem_block_free(g->arena, g->arena_bytes, 1);
+    mem_block_free(g->scratch, g->scratch_bytes, 1);
+    g->arena = g->scratch = NULL;
+    g->arena_bytes = g->scratch_bytes = 0;
 }
 
 bool tape_is_leaf(const struct tensor *t)

@@ -66,6 +66,12 @@ struct tensor *autoencoder_decode(struct graph *g, const struct network *net, st
     return net->kind->decode(g, net, z);
 }
 
+int autoencoder_n_steps(const struct network *net, enum autoencoder_halves half)
+{
+    MUST(half == HALVES_ENCODER || half == HALVES_DECODER, "steps are of one half");
+    return net->kind->steps ? net->kind->steps->count(net, half) : 0;
+}
+
 struct tensor *autoencoder_latents(struct graph *g, const struct network *net, struct tensor *code,
                                    struct tensor *noise)
 {

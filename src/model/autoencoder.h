@@ -17,6 +17,7 @@
 #define IMGEN_MODEL_AUTOENCODER_H
 
 #include "model/network.h"
+#include "nn/layers.h"
 
 /* Which half of an autoencoder a network has: previews and sampling need no encoder. */
 enum autoencoder_halves {
@@ -41,6 +42,28 @@ struct tensor *autoencoder_decode(struct graph *g, const struct network *net, st
  * noise NULL its mean; else the code.  noise: of the latent's shape, standard normal. */
 struct tensor *autoencoder_latents(struct graph *g, const struct network *net, struct tensor *code,
                                    struct tensor *noise);
+
+/* --- a half in steps: for pictures too large for one tape ---------------------------------------
+ *
+ * A half is a chain of steps, each from a picture's places to places of the same size, twice, or
+ * half the size.  A place of a result depends on places around it alone, and, through group norms,
+ * on what all places have in common (struct norm_parts); or, where the step attends, on all. */
+
+enum { REACH_ALL = -1 };
+
+/* What a kind has: how many steps there are; how many places of what goes in a result looks beyond
+ * its own on each side, or REACH_ALL; and to record one, norms as nn_group_norm_of_part. */
+struct autoencoder_steps {
+    int (*count)(const struct network *net, enum autoencoder_halves half);
+    int64_t (*reach)(const struct network *net, enum autoencoder_halves half, int i);
+    struct tensor *(*record)(struct graph *g, const struct network *net,
+                             enum autoencoder_halves half, int i, struct tensor *x,
+                             struct norm_parts *norms);
+};
+
+/* Of a half that the network has, HALVES_ENCODER or HALVES_DECODER; 0 where the kind has no steps.
+ * All steps one after the other are autoencoder_encode or autoencoder_decode, bit for bit. */
+int autoencoder_n_steps(const struct network *net, enum autoencoder_halves half);
 
 /* Record what ties an encoder's latents z to its codebook, quantised.loss; the network has one
  * (io.codes is not 0). */

@@ -16,6 +16,7 @@
 #include "ops/attention.h"
 
 struct network;
+struct autoencoder_steps;
 
 /* What goes in.  x [N, H, W, C];  t [N], as the network was trained to read it (see time_scale of
  * the training configuration);  y int32 [N], or NULL for a network without labels.  For a network
@@ -79,6 +80,7 @@ struct network_kind {
     struct tensor *(*decode)(struct graph *g, const struct network *net, struct tensor *z);
     struct tensor *(*code_loss)(struct graph *g, const struct network *net, struct tensor *z);
     const struct param *(*last)(const struct network *net);
+    const struct autoencoder_steps *steps; /* NULL: the halves cannot be taken apart */
 };
 
 struct network {

@@ -249,12 +249,13 @@ static void attention_declare(struct attention *a, const struct vae_config *c, s
 /* x [N, H, W, in] -> [N, H, W, out].  The way around comes first: when it has other channels, x is
  * then read by the norm last, which can write over it, and large pictures need a fifth less memory.
  */
-static struct tensor *block_forward(struct graph *g, const struct block *b, struct tensor *x)
+static struct tensor *block_forward(struct graph *g, const struct block *b, struct tensor *x,
+                                    struct norm_parts *norms)
 {
     struct tensor *around = b->has_skip ? nn_conv(g, &b->skip, x) : x, *h;
 
-    h = nn_conv(g, &b->conv1, nn_group_norm(g, &b->norm1, x, NULL, true));
-    h = nn_conv(g, &b->conv2, nn_group_norm(g, &b->norm2, h, NULL, true));
+    h = nn_conv(g, &b->conv1, nn_group_norm_of_part(g, &b->norm1, x, true, norms));
+    h = nn_conv(g, &b->conv2, nn_group_norm_of_part(g, &b->norm2, h, true, norms));
     return op_add(g, around, h);
 }
 
@@ -269,11 +270,12 @@ static struct tensor *attention_forward(struct graph *g, const struct attention 
     return op_add(g, x, op_reshape(g, nn_linear(g, &a->out, h), x->shape));
 }
 
-static struct tensor *step_forward(struct graph *g, const struct step *s, struct tensor *x)
+static struct tensor *step_forward(struct graph *g, const struct step *s, struct tensor *x,
+                                   struct norm_parts *norms)
 {
     switch (s->kind) {
     case BLOCK:
-        return block_forward(g, &s->block, x);
+        return block_forward(g, &s->block, x, norms);
     case ATTENTION:
         return attention_forward(g, &s->attention, x);
     case DOWN:
@@ -397,23 +399,6 @@ static void decoder_declare(struct half *h, const struct vae_config *c, struct s
     ends_declare(&at, inner_channels(c), deepest, c->channels);
 }
 
-static struct tensor *half_forward(struct graph *g, const struct network *net, const struct half *h,
-                                   struct tensor *x)
-{
-    x = nn_conv(g, &h->first, x);
-    network_show(net, x, "%s.conv_in", h->name);
-    for (int i = 0; i < h->n; i++) {
-        struct segment s = segment_open(g);
-
-        x = step_forward(g, &h->step[i], x);
-        segment_close(g, s);
-        network_show(net, x, "%s", h->step[i].name);
-    }
-    x = nn_conv(g, &h->last, nn_group_norm(g, &h->norm, x, NULL, true));
-    network_show(net, x, "%s", h->name);
-    return x;
-}
-
 /* --- the whole ----------------------------------------------------------------------------------
  */
 
@@ -467,24 +452,90 @@ struct tensor *vae_codebook(struct graph *g, const struct network *net)
     return nn_param(g, m->codebook);
 }
 
-static struct tensor *vae_encode(struct graph *g, const struct network *net, struct tensor *x)
-{
-    const struct vae *m = net->layers;
-
-    x = half_forward(g, net, &m->encoder, x);
-    return m->quant.weight ? nn_linear(g, &m->quant, x) : x;
-}
-
-static struct tensor *vae_decode(struct graph *g, const struct network *net, struct tensor *z)
+/* What comes before a half's steps: a decoder looks its latents up. */
+static struct tensor *lead_in(struct graph *g, const struct network *net, const struct half *h,
+                              struct tensor *x)
 {
     const struct vae_config *c = net->config;
     const struct vae *m = net->layers;
 
-    if (m->codebook)
-        z = quantise(g, z, vae_codebook(g, net), c->beta).codes;
-    if (m->post_quant.weight)
-        z = nn_linear(g, &m->post_quant, z);
-    return half_forward(g, net, &m->decoder, z);
+    if (h == &m->decoder && m->codebook)
+        x = quantise(g, x, vae_codebook(g, net), c->beta).codes;
+    if (h == &m->decoder && m->post_quant.weight)
+        x = nn_linear(g, &m->post_quant, x);
+    x = nn_conv(g, &h->first, x);
+    network_show(net, x, "%s.conv_in", h->name);
+    return x;
+}
+
+static struct tensor *lead_out(struct graph *g, const struct network *net, const struct half *h,
+                               struct tensor *x, struct norm_parts *norms)
+{
+    const struct vae *m = net->layers;
+
+    x = nn_conv(g, &h->last, nn_group_norm_of_part(g, &h->norm, x, true, norms));
+    network_show(net, x, "%s", h->name);
+    return h == &m->encoder && m->quant.weight ? nn_linear(g, &m->quant, x) : x;
+}
+
+static const struct half *half_of(const struct network *net, enum autoencoder_halves half)
+{
+    const struct vae *m = net->layers;
+
+    return half == HALVES_DECODER ? &m->decoder : &m->encoder;
+}
+
+/* The first step leads in, the last one out. */
+static int vae_steps(const struct network *net, enum autoencoder_halves half)
+{
+    return half_of(net, half)->n + 2;
+}
+
+static int64_t vae_reach(const struct network *net, enum autoencoder_halves half, int i)
+{
+    static const int64_t reach[] = {[BLOCK] = 2, [ATTENTION] = REACH_ALL, [DOWN] = 1, [UP] = 1};
+    const struct half *h = half_of(net, half);
+
+    return i == 0 || i > h->n ? 1 : reach[h->step[i - 1].kind];
+}
+
+static struct tensor *vae_step(struct graph *g, const struct network *net,
+                               enum autoencoder_halves half, int i, struct tensor *x,
+                               struct norm_parts *norms)
+{
+    const struct half *h = half_of(net, half);
+
+    if (i == 0)
+        return lead_in(g, net, h, x);
+    if (i > h->n)
+        return lead_out(g, net, h, x, norms);
+    x = step_forward(g, &h->step[i - 1], x, norms);
+    network_show(net, x, "%s", h->step[i - 1].name);
+    return x;
+}
+
+static const struct autoencoder_steps steps = {vae_steps, vae_reach, vae_step};
+
+static struct tensor *half_forward(struct graph *g, const struct network *net,
+                                   enum autoencoder_halves half, struct tensor *x)
+{
+    for (int i = 0; i < vae_steps(net, half); i++) {
+        struct segment s = segment_open(g);
+
+        x = vae_step(g, net, half, i, x, NULL);
+        segment_close(g, s);
+    }
+    return x;
+}
+
+static struct tensor *vae_encode(struct graph *g, const struct network *net, struct tensor *x)
+{
+    return half_forward(g, net, HALVES_ENCODER, x);
+}
+
+static struct tensor *vae_decode(struct graph *g, const struct network *net, struct tensor *z)
+{
+    return half_forward(g, net, HALVES_DECODER, z);
 }
 
 static struct tensor *vae_code_loss(struct graph *g, const struct network *net, struct tensor *z)
@@ -513,4 +564,5 @@ const struct network_kind network_vae = {
     .decode = vae_decode,
     .code_loss = vae_code_loss,
     .last = vae_last,
+    .steps = &steps,
 };

@@ -151,6 +151,24 @@ struct tensor *nn_group_norm(struct graph *g, const struct group_norm *n, struct
                         n->eps);
 }
 
+struct tensor *nn_group_norm_of_part(struct graph *g, const struct group_norm *n, struct tensor *x,
+                                     bool silu, struct norm_parts *parts)
+{
+    int k = parts ? parts->met++ : 0;
+
+    if (parts && k < parts->known) {
+        struct tensor *m = graph_input(g, SHAPE(2, n->groups), parts->moments[k]);
+
+        return op_groupnorm_by(g, x, n->groups, m, nn_param(g, n->weight), nn_param(g, n->bias),
+                               silu, n->eps);
+    }
+    if (parts && k == parts->known) {
+        parts->next = x;
+        parts->groups = n->groups;
+    }
+    return nn_group_norm(g, n, x, NULL, silu);
+}
+
 struct tensor *nn_dropout(struct graph *g, struct tensor *x, struct tensor *drop, double p,
                           int64_t place)
 {

@@ -71,6 +71,23 @@ void group_norm_init(struct group_norm *n, struct scope s, int64_t channels, int
 struct tensor *nn_group_norm(struct graph *g, const struct group_norm *n, struct tensor *x,
                              struct tensor *film, bool silu);
 
+/* Group norms of a picture that goes through them in parts, whose statistics are the whole's.  On a
+ * tape of one part the first `known` norms take theirs from outside; `next` is what the norm behind
+ * them looks at, of which op_group_moments gathers the next ones, and what is recorded behind that
+ * has the part's own statistics and is of no use.  All zero but known and moments before a
+ * recording. */
+enum { NORM_PARTS = 8 };
+struct norm_parts {
+    int known;
+    const float *moments[NORM_PARTS]; /* [2, groups] of each */
+    int met;                          /* norms recorded      */
+    struct tensor *next;
+    int64_t groups; /* of the norm that looks at next */
+};
+/* parts: NULL for a whole picture. */
+struct tensor *nn_group_norm_of_part(struct graph *g, const struct group_norm *n, struct tensor *x,
+                                     bool silu, struct norm_parts *parts);
+
 /* x with values left out with probability p (op_dropout), where drop names the samples; x itself
  * where drop is NULL or p is 0.  place: of this layer in its network. */
 struct tensor *nn_dropout(struct graph *g, struct tensor *x, struct tensor *drop, double p,

@@ -28,6 +28,9 @@
  * writes dx.  Where x has a gradient already, from a connection that passes the norm by, the second
  * look adds it.  dweight, dbias and dfilm are small sums of A and B, [N, 2, C], the backward's side
  * result.
+ *
+ * A picture too large for one tape is run in parts, each a sample here, whose statistics are the
+ * whole's.  op_group_moments is the first look alone, op_groupnorm_by the second alone.
  */
 #include "ops/norm.h"
 
@@ -78,12 +81,7 @@ static struct folded folded_of(const struct tensor *folded, int64_t n)
 
 /* --- statistics ------------------------------------------------------------------------------- */
 
-/* Mean and sum of squared deviations of `count` numbers. */
-struct moments {
-    double count, mean, m2;
-};
-
-static struct moments moments_merge(struct moments a, struct moments b)
+struct moments moments_merge(struct moments a, struct moments b)
 {
     double count = a.count + b.count, delta = b.mean - a.mean;
 
@@ -101,7 +99,7 @@ static struct moments moments_merge(struct moments a, struct moments b)
  */
 static size_t stats_bytes(const struct tensor *y)
 {
-    size_t floats = 3 * (size_t)shape_last(y->shape) * sizeof(float);
+    size_t floats = 3 * (size_t)shape_last(y->in[0]->shape) * sizeof(float);
 
     floats = (floats + sizeof(double) - 1) / sizeof(double) * sizeof(double);
     return (size_t)y->arg[GROUPS].i * sizeof(struct moments) + floats;
@@ -172,12 +170,11 @@ static void provisional_center(float *center, const float *x, int64_t rows, int6
     }
 }
 
-static void stats_block(const struct tensor *y, struct block at)
+/* Of `rows` rows of x, which are block number `block`. */
+static void stats_rows(const struct tensor *y, const float *x, int64_t rows, int64_t block)
 {
-    int64_t C = shape_last(y->shape), G = y->arg[GROUPS].i, width = C / G;
-    int64_t rows = at.last - at.first;
-    const float *x = (const float *)y->in[0]->data + at.first * C;
-    struct moments *m = block_moments(y, at.index);
+    int64_t C = shape_last(y->in[0]->shape), G = y->arg[GROUPS].i, width = C / G;
+    struct moments *m = block_moments(y, block);
     float *center = (float *)(m + G), *sum = center + C, *squares = sum + C;
     double count = (double)(rows * width);
 
@@ -192,30 +189,53 @@ static void stats_block(const struct tensor *y, struct block at)
     }
 }
 
+static void stats_block(const struct tensor *y, struct block at)
+{
+    const float *x = y->in[0]->data;
+
+    stats_rows(y, x + at.first * shape_last(y->shape), at.last - at.first, at.index);
+}
+
+/* Group `group` over the blocks of sample n. */
+static struct moments gathered(const struct tensor *y, struct row_blocks b, int64_t n,
+                               int64_t group)
+{
+    struct moments m = {0};
+
+    for (int64_t i = 0; i < b.blocks; i++)
+        m = moments_merge(m, block_moments(y, n * b.blocks + i)[group]);
+    return m;
+}
+
 /* --- forward: 8 bytes and ~15 flops an element ------------------------------------------------ */
+
+/* Four numbers for each channel of a group of sample n; film: the sample's, or NULL. */
+static void fold_group(const struct tensor *y, int64_t n, int64_t group, double mean,
+                       double variance, const float *film)
+{
+    int64_t C = shape_last(y->shape), width = C / y->arg[GROUPS].i;
+    const float *weight = y->in[1]->data, *bias = y->in[2]->data;
+    float rstd = (float)(1 / sqrt(variance + y->arg[EPS].f));
+
+    for (int64_t c = group * width, end = c + width; c < end; c++) {
+        float more = film ? 1 + film[c] : 1, shift = film ? film[C + c] : 0;
+
+        folded_row(y->side, n, MEAN)[c] = (float)mean;
+        folded_row(y->side, n, RSTD)[c] = rstd;
+        folded_row(y->side, n, SLOPE)[c] = rstd * weight[c] * more;
+        folded_row(y->side, n, OFFSET)[c] = bias[c] * more + shift;
+    }
+}
 
 /* Merge the blocks of sample n and fold everything into four numbers a channel. */
 static void fold(const struct tensor *y, struct row_blocks b, int64_t n)
 {
-    int64_t C = b.width, G = y->arg[GROUPS].i, width = C / G;
-    const float *weight = y->in[1]->data, *bias = y->in[2]->data;
-    const float *film = y->in[3] ? (const float *)y->in[3]->data + n * 2 * C : NULL;
+    const float *film = y->in[3] ? (const float *)y->in[3]->data + n * 2 * b.width : NULL;
 
-    for (int64_t g = 0; g < G; g++) {
-        struct moments m = {0};
-        float rstd;
+    for (int64_t g = 0; g < y->arg[GROUPS].i; g++) {
+        struct moments m = gathered(y, b, n, g);
 
-        for (int64_t i = 0; i < b.blocks; i++)
-            m = moments_merge(m, block_moments(y, n * b.blocks + i)[g]);
-        rstd = (float)(1 / sqrt((m.count > 0 ? m.m2 / m.count : 0) + y->arg[EPS].f));
-        for (int64_t c = g * width, end = c + width; c < end; c++) {
-            float more = film ? 1 + film[c] : 1, shift = film ? film[C + c] : 0;
-
-            folded_row(y->side, n, MEAN)[c] = (float)m.mean;
-            folded_row(y->side, n, RSTD)[c] = rstd;
-            folded_row(y->side, n, SLOPE)[c] = rstd * weight[c] * more;
-            folded_row(y->side, n, OFFSET)[c] = bias[c] * more + shift;
-        }
+        fold_group(y, n, g, m.mean, m.count > 0 ? m.m2 / m.count : 0, film);
     }
 }
 
@@ -525,6 +545,112 @@ struct tensor *op_groupnorm(struct graph *g, struct tensor *x, int64_t groups,
     MUST(!film || shape_equal(film->shape, SHAPE(N, 2 * C)), "groupnorm: film %s for %s",
          shape_text(s, film->shape), shape_text(t, x->shape));
     y = record(g, &groupnorm, x->shape, x, weight, bias, film);
+    y->arg[GROUPS].i = groups;
+    y->arg[SILU].i = silu;
+    y->arg[EPS].f = eps;
+    record_side(g, y, SHAPE(N, FOLDED, C));
+    return y;
+}
+
+/* --- in parts ----------------------------------------------------------------------------------
+ */
+
+/* The rows of floats that count. */
+struct window {
+    int64_t first; /* among the rows of x */
+    struct row_blocks cut;
+};
+
+static struct window window_of(const struct tensor *y, int64_t first, int64_t last)
+{
+    const struct shape s = y->in[0]->shape;
+    int64_t row = shape_count(s) / (s.dim[1] * shape_last(s));
+
+    return (struct window){first * row, row_blocks(1, (last - first) * row, shape_last(s))};
+}
+
+static size_t moments_scratch(const struct tensor *y, int threads)
+{
+    (void)threads;
+    return (size_t)partial_count(window_of(y, 0, y->in[0]->shape.dim[1]).cut, 1) * stats_bytes(y);
+}
+
+static void moments_block(const struct tensor *y, struct block at)
+{
+    const int32_t *rows = y->in[1]->data;
+    const struct window w = window_of(y, rows[0], rows[1]);
+    const float *x = y->in[0]->data;
+
+    stats_rows(y, x + (w.first + at.first) * w.cut.width, at.last - at.first, at.index);
+}
+
+/* in: x, the window */
+static void moments_cpu(const struct tensor *y)
+{
+    const int32_t *rows = y->in[1]->data;
+    const struct window w = window_of(y, rows[0], rows[1]);
+    int64_t G = y->arg[GROUPS].i;
+    float *mean = y->data, *variance = mean + G;
+
+    each_block(y, w.cut, moments_block);
+    for (int64_t g = 0; g < G; g++) {
+        struct moments m = gathered(y, w.cut, 0, g);
+
+        mean[g] = (float)m.mean;
+        variance[g] = (float)(m.count > 0 ? m.m2 / m.count : 0);
+    }
+}
+
+static const struct op group_moments = {
+    .name = "group_moments", .cpu = moments_cpu, .scratch = moments_scratch};
+
+struct tensor *op_group_moments(struct graph *g, struct tensor *x, int64_t groups,
+                                struct tensor *window)
+{
+    int64_t C = shape_last(x->shape);
+    char s[SHAPE_TEXT];
+    struct tensor *y;
+
+    MUST(x->shape.rank >= 3 && x->shape.dim[0] == 1 && groups > 0 && C % groups == 0,
+         "moments of %s in %" PRId64 " groups", shape_text(s, x->shape), groups);
+    MUST(window->dtype == DTYPE_I32 && shape_count(window->shape) == 2, "a window of rows is %s",
+         shape_text(s, window->shape));
+    y = record(g, &group_moments, SHAPE(2, groups), x, window, NULL, NULL);
+    y->arg[GROUPS].i = groups;
+    return y;
+}
+
+static void groupnorm_by_sample(const struct tensor *y, struct row_blocks b, int64_t n)
+{
+    int64_t G = y->arg[GROUPS].i;
+    const float *mean = y->in[3]->data, *variance = mean + G;
+
+    for (int64_t g = 0; g < G; g++)
+        fold_group(y, n, g, (double)mean[g], (double)variance[g], NULL);
+    each_block_of(y, b, n, apply_block);
+}
+
+/* in: x, weight, bias, moments */
+static void groupnorm_by_cpu(const struct tensor *y)
+{
+    each_sample(y, rows_of_samples(y->shape), groupnorm_by_sample);
+}
+
+static const struct op groupnorm_by = {
+    .name = "groupnorm_by", .cpu = groupnorm_by_cpu, .flops = fifteen_flops, .inplace = 1};
+
+struct tensor *op_groupnorm_by(struct graph *g, struct tensor *x, int64_t groups,
+                               struct tensor *moments, struct tensor *weight, struct tensor *bias,
+                               bool silu, double eps)
+{
+    int64_t N = x->shape.dim[0], C = shape_last(x->shape);
+    char s[SHAPE_TEXT], t[SHAPE_TEXT];
+    struct tensor *y;
+
+    MUST(x->shape.rank >= 2 && groups > 0 && C % groups == 0 &&
+             shape_equal(moments->shape, SHAPE(2, groups)),
+         "groupnorm: %s by moments %s", shape_text(s, x->shape), shape_text(t, moments->shape));
+    y = record(g, &groupnorm_by, x->shape, x, weight, bias, moments);
     y->arg[GROUPS].i = groups;
     y->arg[SILU].i = silu;
     y->arg[EPS].f = eps;

@@ -41,6 +41,24 @@ enum norm_row {
     NORM_RSTD, /* 1 / sqrt(variance + eps) */
 };
 
+/* Group norm of a part of a sample, by the statistics of the whole.  Neither is differentiated.
+ *
+ * op_group_moments: x [1, H, ..., C]; window int32 [2]: rows window[0] .. window[1] - 1 of H count.
+ * [2, groups]: the mean of every group over them, and its mean squared deviation from that.
+ * op_groupnorm_by: op_groupnorm with these [2, groups] for the statistics of every sample. */
+struct tensor *op_group_moments(struct graph *g, struct tensor *x, int64_t groups,
+                                struct tensor *window);
+struct tensor *op_groupnorm_by(struct graph *g, struct tensor *x, int64_t groups,
+                               struct tensor *moments, struct tensor *weight, struct tensor *bias,
+                               bool silu, double eps);
+
+/* Mean and sum of squared deviations of `count` numbers; of two sets of them together (Chan, Golub
+ * and LeVeque 1979). */
+struct moments {
+    double count, mean, m2;
+};
+struct moments moments_merge(struct moments a, struct moments b);
+
 /* Batch norm in training: x [N, ..., C], every channel by its mean and biased variance over all of
  * x but the last dimension; weight, bias [C].  *moments, unless moments is NULL: [2, C], these
  * means and variances, not differentiated.  A sample's result depends on the batch around it. */

@@ -1,8 +1,9 @@
 /*
  * codec.c - pictures to latents and back, of any size, within a limit of memory
  *
- * A small picture is best run with others in a batch, a large one alone, and one that is larger
- * than memory in tiles.  Which of them it is follows from what the graph's plan says it takes:
+ * A small picture is best run with others in a batch, a large one alone, one that is larger than
+ * memory in strips (strips.h), with the same result to 16 bits, and one that is larger still in
+ * tiles (tiling.h).  Which of them it is follows from what the graph's plan says it takes:
  *
  *     bytes = weights + what the plan packs of them + values and scratch of a run + a tile in and
  * out
@@ -52,6 +53,7 @@ struct codec {
     const struct network *net;
     char hash[HASH_TEXT];
     struct graph *graph;
+    int threads;
     struct recording planned; /* what the graph holds a plan of            */
     struct question asked;    /* last, and the answer; half 0: nothing yet */
     struct codec_plan answer;
@@ -67,6 +69,7 @@ static enum status set_up(struct codec *c, const struct network *net, const char
     MUST(hash_is(hash), "'%s' is no hash", hash);
     c->net = net;
     memcpy(c->hash, hash, HASH_TEXT);
+    c->threads = threads;
     return graph_new(&c->graph, GRAPH_FROZEN, threads, err);
 }
 
@@ -338,6 +341,34 @@ static bool is_whole(const struct tiling *t)
     return tiling_count(t) == 1 && t->height % t->factor == 0 && t->width % t->factor == 0;
 }
 
+static struct strips_task strips_of(struct codec *c, const struct question *q)
+{
+    return (struct strips_task){.net = c->net,
+                                .half = q->half,
+                                .code = q->code,
+                                .height = q->height,
+                                .width = q->width,
+                                .graph = c->graph,
+                                .threads = c->threads};
+}
+
+/* A picture that does not fit in one piece.  In strips, if those fit; *in_tiles: how the search for
+ * tiles ended, which stands where they do not. */
+static enum status find_strips(struct codec_plan *p, struct codec *c, const struct question *q,
+                               enum status in_tiles)
+{
+    const struct strips_task t = strips_of(c, q);
+    struct codec_plan strips = {.batch = 1};
+
+    c->planned = (struct recording){0};
+    if (strips_fit(&strips.strips, &t, q->memory, NULL))
+        return in_tiles;
+    strips.bytes = strips.strips.bytes;
+    strips.runs = q->n * strips.strips.runs;
+    *p = strips;
+    return tiling_plan(&p->tiling, q->height, q->width, c->net->io.factor, INT64_MAX, 0, NULL);
+}
+
 static enum status find_plan(struct codec_plan *out, struct codec *c, const struct question *q,
                              const struct codec_limits *l, struct error *err)
 {
@@ -347,7 +378,10 @@ static enum status find_plan(struct codec_plan *out, struct codec *c, const stru
                        .err = err};
     enum status st;
 
-    if ((st = find_tiles(out, &s, q->height, q->width, l, err)))
+    st = find_tiles(out, &s, q->height, q->width, l, err);
+    if (!l->tile && (st == E_MEMORY || (!st && tiling_count(&out->tiling) > 1)))
+        st = find_strips(out, c, q, st);
+    if (st || out->strips.n)
         return st;
     if (q->n > 1 && is_whole(&out->tiling) && (st = find_batch(out, &s, q->n, l, err)))
         return st;
@@ -416,12 +450,18 @@ struct work {
     int64_t done; /* runs */
 };
 
-static enum status tell(struct work *w, struct error *err)
+static bool count_run(void *user)
 {
+    struct work *w = user;
     const struct codec_limits *l = w->limits;
 
     w->done++;
-    if (!l->progress || l->progress(w->done, w->plan.runs, l->user))
+    return !l->progress || l->progress(w->done, w->plan.runs, l->user);
+}
+
+static enum status tell(struct work *w, struct error *err)
+{
+    if (count_run(w))
         return OK;
     return fail(err, E_CANCELLED, "stopped after %" PRId64 " of %" PRId64 " runs", w->done,
                 w->plan.runs);
@@ -477,11 +517,36 @@ static enum status map_tiles(struct work *w, float *out, const float *in, int64_
     return st;
 }
 
+/* n pictures one by one, each in strips. */
+static enum status map_strips(struct work *w, float *out, const float *in, int64_t n,
+                              struct error *err)
+{
+    const struct codec_plan *p = &w->plan;
+    const struct question q = {.half = w->recording.half,
+                               .code = w->recording.code,
+                               .height = p->tiling.height,
+                               .width = p->tiling.width};
+    const struct strips_task t = strips_of(w->codec, &q);
+    int64_t channels = w->codec->net->io.in_channels;
+    int64_t picture = q.height * q.width * channels;
+    int64_t latent =
+        p->tiling.down.cells * p->tiling.across.cells * code_channels(w->codec, w->recording.code);
+    bool decodes = q.half == HALVES_DECODER;
+    enum status st = OK;
+
+    for (int64_t i = 0; i < n && !st; i++)
+        st = strips_run(&p->strips, &t, out + i * (decodes ? picture : latent),
+                        in + i * (decodes ? latent : picture), count_run, w, err);
+    return st;
+}
+
 static enum status work_on(struct work *w, float *out, const float *in, int64_t n,
                            struct error *err)
 {
     const struct codec_plan *p = &w->plan;
 
+    if (p->strips.n)
+        return map_strips(w, out, in, n, err);
     w->recording.batch = p->batch;
     w->recording.rows = p->tiling.down.tile;
     w->recording.columns = p->tiling.across.tile;

@@ -10,6 +10,7 @@
 #define IMGEN_PIPELINE_CODEC_H
 
 #include "model/autoencoder.h"
+#include "pipeline/strips.h"
 #include "pipeline/tiling.h"
 
 #include <stdbool.h>
@@ -51,15 +52,17 @@ struct codec_limits {
  */
 int64_t codec_memory_usual(void);
 
-/* What a call would do.  Tiles change the result a little, since norms and attention then see one
- * tile and not the picture: a picture is cut only where the limit or `tile` asks for it, and then a
- * result depends on the tiles, which `memory` makes a matter of the number of threads too.  Whole,
- * a picture's bits depend on nothing but itself. */
+/* What a call would do.  Whole, a picture's bits depend on nothing but itself.  One that does not
+ * fit into `memory` goes through in strips, which take up to twice as long and give the same to 16
+ * bits; and where not even those fit, or `tile` asks for it, in tiles.  Tiles change the result,
+ * since norms and attention then see one tile and not the picture.  What fits depends on the number
+ * of threads too. */
 struct codec_plan {
-    struct tiling tiling;
-    int64_t batch; /* pictures a run; 1 when there are several tiles              */
-    int64_t runs;  /* of the network, for all pictures                            */
-    int64_t bytes; /* at most, as memory counts them                              */
+    struct tiling tiling;      /* one tile, the picture, when in strips                  */
+    struct strips_plan strips; /* n = 0: not in strips                                */
+    int64_t batch;             /* pictures a run; 1 when there are several tiles              */
+    int64_t runs;              /* of the network, for all pictures                            */
+    int64_t bytes;             /* at most, as memory counts them                              */
 };
 
 /* half: HALVES_ENCODER or HALVES_DECODER.  E_ARG as tiling_plan; E_MEMORY, with the numbers, when

@@ -184,7 +184,8 @@ static int stop(int64_t done, int64_t n, void *user)
     return done < s->after;
 }
 
-/* A limit makes tiles, of which the callback hears; it may stop. */
+/* A limit makes strips, of whose runs the callback hears; it may stop.  Tiles are made when asked
+ * for. */
 static void test_plan_and_stop(void **state)
 {
     struct imgen_coding how = {0};
@@ -202,16 +203,26 @@ static void test_plan_and_stop(void **state)
     how.memory = whole.bytes * 2 / 3;
     assert_int_equal(imgen_codec_plan(&cut, codec, IMGEN_ENCODER, 1, 256, 200, &how, &err),
                      IMGEN_OK);
-    assert_true(cut.runs > 1 && cut.runs == cut.tiles_down * cut.tiles_across);
-    assert_true(cut.bytes <= how.memory && cut.tile_rows <= 32 && cut.overlap == 8);
+    assert_true(cut.runs > 1 && cut.runs == cut.strips && cut.bytes <= how.memory);
     how.progress = stop;
     how.user = &s;
     assert_int_equal(imgen_encode_image(&z, codec, &im, &how, &err), IMGEN_E_CANCELLED);
     assert_true(s.calls == 2 && s.n == cut.runs && !z.values);
     s = (struct stop){.after = cut.runs + 1};
     assert_int_equal(imgen_encode_image(&z, codec, &im, &how, &err), IMGEN_OK);
+    assert_true(s.calls == cut.runs);
+    imgen_latent_release(&z);
+    how.memory = 0;
+    how.tile = 12;
+    assert_int_equal(imgen_codec_plan(&cut, codec, IMGEN_ENCODER, 1, 256, 200, &how, &err),
+                     IMGEN_OK);
+    assert_true(cut.runs > 1 && !cut.strips && cut.runs == cut.tiles_down * cut.tiles_across);
+    assert_true(cut.bytes < whole.bytes && cut.tile_rows <= 12 && cut.overlap == 6);
+    s = (struct stop){.after = cut.runs + 1};
+    assert_int_equal(imgen_encode_image(&z, codec, &im, &how, &err), IMGEN_OK);
     assert_true(s.calls == cut.runs && z.tile_rows == cut.tile_rows);
     imgen_latent_release(&z);
+    how.tile = 0;
     how.memory = 1000;
     assert_int_equal(imgen_codec_plan(&cut, codec, IMGEN_ENCODER, 1, 256, 200, &how, &err),
                      IMGEN_E_MEMORY);

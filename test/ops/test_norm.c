@@ -7,6 +7,7 @@
  */
 #include "ops/norm.h"
 
+#include "base/rng.h"
 #include "ops/basic.h"
 #include "support/check_op.h"
 
@@ -418,6 +419,62 @@ static void test_constant(void **state)
     check_op(&c);
 }
 
+/* The statistics of two parts, put together, are the whole's, and by them a part is what it is as a
+ * part of the whole. */
+static void test_parts(void **state)
+{
+    enum { H = 37, W = 5, C = 12, G = 3, CUT = 11, N = H * W * C };
+    static const int32_t window[2][2] = {{0, CUT}, {CUT, H}};
+    float x[N], weight[C], bias[C], whole[N], parts[N], moments[2][2 * G], all[2 * G];
+    struct tensor *y, *w, *b, *m[2];
+    struct rng r = rng_stream(7, RNG_TEST, 1);
+    struct graph *g;
+
+    (void)state;
+    rng_normals(&r, x, N);
+    rng_normals(&r, weight, C);
+    rng_normals(&r, bias, C);
+    for (int i = 0; i < N; i++)
+        x[i] += i < N / 3 ? 100 : 90;
+    assert_int_equal(graph_new(&g, 0, 2, NULL), OK);
+    y = graph_input(g, SHAPE(1, H, W, C), x);
+    w = graph_input(g, SHAPE(C), weight);
+    b = graph_input(g, SHAPE(C), bias);
+    for (int k = 0; k < 2; k++)
+        graph_keep(g, m[k] = op_group_moments(g, y, G, graph_input_i32(g, SHAPE(2), window[k])));
+    graph_keep(g, y = op_groupnorm(g, y, G, w, b, NULL, true, 1e-6));
+    assert_int_equal(graph_run(g, NULL), OK);
+    graph_read(g, y, whole);
+    for (int k = 0; k < 2; k++)
+        graph_read(g, m[k], moments[k]);
+    for (int i = 0; i < G; i++) {
+        struct moments sum = {0};
+
+        for (int k = 0; k < 2; k++) {
+            double n = (window[k][1] - window[k][0]) * W * (C / G);
+
+            sum = moments_merge(
+                sum, (struct moments){n, (double)moments[k][i], n * (double)moments[k][G + i]});
+        }
+        all[i] = (float)sum.mean;
+        all[G + i] = (float)(sum.m2 / sum.count);
+    }
+    for (int k = 0; k < 2; k++) {
+        int64_t first = window[k][0] * W * C, rows = window[k][1] - window[k][0];
+
+        graph_reset(g);
+        y = op_groupnorm_by(g, graph_input(g, SHAPE(1, rows, W, C), x + first), G,
+                            graph_input(g, SHAPE(2, G), all), graph_input(g, SHAPE(C), weight),
+                            graph_input(g, SHAPE(C), bias), true, 1e-6);
+        graph_keep(g, y);
+        assert_int_equal(graph_run(g, NULL), OK);
+        graph_read(g, y, parts + first);
+    }
+    for (int i = 0; i < N; i++)
+        assert_true(fabsf(parts[i] - whole[i]) < 1e-5f);
+    graph_free(g);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -425,7 +482,7 @@ int main(void)
         cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_l2norm),
         cmocka_unit_test(test_l2norm_zeros),    cmocka_unit_test(test_groupnorm),
         cmocka_unit_test(test_hard_statistics), cmocka_unit_test(test_constant),
-        cmocka_unit_test(test_residual),
+        cmocka_unit_test(test_residual),        cmocka_unit_test(test_parts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
