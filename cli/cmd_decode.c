@@ -65,7 +65,7 @@ struct decode_job {
 
 /* ---- One latent ---- */
 
-static int on_tile(int64_t done, int64_t n, void *user)
+static int on_run(int64_t done, int64_t n, void *user)
 {
     struct decode_job *job = user;
     double share = ((double)job->i + (double)done / (double)n) / (double)job->files.n;
@@ -73,7 +73,7 @@ static int on_tile(int64_t done, int64_t n, void *user)
 
     if (progress_due(&job->progress, false))
         progress_say(&job->progress,
-                     "latent %" PRId64 "/%" PRId64 "  tile %" PRId64 "/%" PRId64 "   ETA %s",
+                     "latent %" PRId64 "/%" PRId64 "  part %" PRId64 "/%" PRId64 "   ETA %s",
                      job->i + 1, job->files.n, done, n,
                      units_seconds(left, (seconds_now() - job->began) / share * (1 - share)));
     return !interrupt_asked();
@@ -167,6 +167,7 @@ static void print_json(const struct decode_job *job)
         json_out_int(&j, "height", d->height);
         json_out_int(&j, "width", d->width);
         json_out_int(&j, "tiles", d->plan.tiles_down * d->plan.tiles_across);
+        json_out_int(&j, "strips", d->plan.strips);
         json_out_int(&j, "bytes", d->plan.bytes);
         json_out_close(&j);
     }
@@ -245,7 +246,7 @@ static int cmd_decode(int argc, char **argv)
         interrupt_watch("\nstopping; what is written stays\n");
         progress_start(&job.progress, o.quiet);
         if (!(code = open_all(&job, n_words, argv + 1))) {
-            job.how.progress = on_tile;
+            job.how.progress = on_run;
             job.how.user = &job;
             code = decode_files(&job);
         }

@@ -70,7 +70,7 @@ struct pictures {
 
 /* ---- One picture ---- */
 
-static int on_tile(int64_t done, int64_t n, void *user)
+static int on_run(int64_t done, int64_t n, void *user)
 {
     const struct pictures *p = user;
     double share = ((double)p->i + (double)done / (double)n) / (double)p->files.n;
@@ -79,7 +79,7 @@ static int on_tile(int64_t done, int64_t n, void *user)
 
     if (progress_due(&p->job->progress, false))
         progress_say(&p->job->progress,
-                     "picture %" PRId64 "/%" PRId64 "  tile %" PRId64 "/%" PRId64 "   ETA %s",
+                     "picture %" PRId64 "/%" PRId64 "  part %" PRId64 "/%" PRId64 "   ETA %s",
                      p->i + 1, p->files.n, done, n,
                      units_seconds(left, gone / share * (1 - share)));
     return !interrupt_asked();
@@ -199,6 +199,7 @@ static void print_json(const struct pictures *p, double seconds)
         json_out_int(&j, "columns", e->columns);
         if (e->is == ENCODED) {
             json_out_int(&j, "tiles", e->plan.tiles_down * e->plan.tiles_across);
+            json_out_int(&j, "strips", e->plan.strips);
             json_out_int(&j, "bytes", e->plan.bytes);
         }
         json_out_close(&j);
@@ -247,7 +248,7 @@ static int encode_pictures(struct encode_job *job, int n_words, char **words)
     struct pictures p = {.job = job, .began = seconds_now()};
     int code = EXIT_DONE;
 
-    job->how.progress = on_tile;
+    job->how.progress = on_run;
     job->how.user = &p;
     for (int i = 0; i < n_words && !code; i++)
         code = file_tree_add(&p.files, &command_encode, words[i], endings);
@@ -333,7 +334,9 @@ const struct command command_encode = {
         "\n"
         "Of pictures, and of folders with all below them, each becomes OUT/NAME.safetensors;\n"
         "what is there of the same picture and autoencoder is left alone.  Pictures that\n"
-        "would not fit into memory are cut into overlapping tiles.\n"
+        "would not fit into memory go through a few layers at a time, in strips, which takes\n"
+        "up to twice as long, or, larger still, in overlapping tiles, which changes them a\n"
+        "little.\n"
         "\n"
         "    imgen encode vae.safetensors photos/ cat.png -o latents\n"
         "    imgen encode vae.safetensors huge.png -o huge.safetensors --memory 2G\n"

@@ -20,10 +20,10 @@ struct coding_flags {
 /* clang-format off */
 /* The rows; at: where the member stands in the options. */
 #define CODING_ROWS(at)                                                                        \
-    {"memory", "most memory of the work, \"2G\": larger pictures are cut into tiles; 0: no limit; " \
+    {"memory", "most memory of the work, \"2G\": larger pictures are cut; 0: no limit; " \
      "default: three quarters of what is free",                                                \
      IMGEN_OPTION_TEXT, (at) + offsetof(struct coding_flags, memory), .value = "SIZE"},        \
-    {"tile", "side of a tile in cells of the latent; 0: the whole picture, or as large as fits", \
+    {"tile", "side of a tile in cells of the latent; 0: tiles only where nothing else fits", \
      IMGEN_OPTION_INT, (at) + offsetof(struct coding_flags, tile), "0", .lo = 0, .hi = 16384}, \
     {"overlap", "cells that neighbouring tiles share; 0: 8, or half a tile", IMGEN_OPTION_INT, \
      (at) + offsetof(struct coding_flags, overlap), "0", .lo = 0, .hi = 8192},                 \
@@ -36,8 +36,8 @@ int coding_flags_apply(const struct coding_flags *f, const struct command *c,
                        struct imgen_coding *how);
 
 enum { CODING_WORDS = 256 };
-/* Say "1024 x 768 pixels in 3 x 2 tiles of 48 x 44 cells that share 8, 512.0 MiB", when it is not
- * what was said last, which is remembered in `said`. */
+/* Say "1024 x 768 pixels in 3 x 2 tiles of 48 x 44 cells that share 8, 512.0 MiB", or in strips, or
+ * in one piece, when it is not what was said last, which is remembered in `said`. */
 void coding_say_plan(struct progress *progress, char said[CODING_WORDS],
                      const struct imgen_coding_plan *p, int64_t height, int64_t width);
 

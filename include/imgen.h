@@ -457,13 +457,15 @@ IMGEN_API void imgen_codec_info(const struct imgen_codec *codec, struct imgen_co
  * IMGEN_E_CANCELLED. */
 typedef int imgen_coding_callback(int64_t done, int64_t n, void *user);
 
-/* How to work.  Pictures are cut into tiles only where `memory` or `tile` asks for it, since norms
- * and attention then see a tile and not the picture.  Uncut, results are functions of the picture
- * alone, bit for bit; `memory` makes the tiles a matter of the number of threads too. */
+/* How to work.  Uncut, results are functions of the picture alone, bit for bit.  A picture that does
+ * not fit into `memory` goes through a few layers at a time, in strips, which takes up to twice as
+ * long and gives the same to 16 bits.  One that does not fit even so, or where `tile` asks for it,
+ * is cut into tiles, and then norms and attention see a tile and not the picture.  What fits is a
+ * matter of the number of threads too. */
 struct imgen_coding {
-    int64_t memory;  /* bytes that weights, values and tiles may take together, your arrays not
+    int64_t memory;  /* bytes that weights and values may take together, your arrays not
                         counted; 0: no limit                                                   */
-    int64_t tile;    /* a tile's side in cells; 0: the whole picture, or as large as fits      */
+    int64_t tile;    /* a tile's side in cells; 0: tiles only where nothing else fits          */
     int64_t overlap; /* cells that neighbours share; 0: 8, or half a tile                      */
     int sample;      /* 1: encoding draws from the posterior, where there is one ...           */
     uint64_t seed, first; /* ... picture i of a call by (seed, first + i)                       */

@@ -38,9 +38,9 @@ enum { CODEC_OVERLAP = 8 };
 
 /* How to work.  All zero: pictures whole, the posterior's mean. */
 struct codec_limits {
-    int64_t memory;  /* bytes that weights, values and tiles may take together; 0: no limit.  The
+    int64_t memory;  /* bytes that weights and values may take together; 0: no limit.  The
                         caller's own arrays are not counted                                    */
-    int64_t tile;    /* side of a tile in cells; 0: the whole picture, or as large as fits     */
+    int64_t tile;    /* side of a tile in cells; 0: tiles only where nothing else fits         */
     int64_t overlap; /* cells that neighbouring tiles share; 0: CODEC_OVERLAP, or half a tile  */
     bool sample;     /* encode: draw from the posterior where there is one                     */
     uint64_t seed, first; /* picture i of a call draws by (seed, first + i), wherever it stands */
