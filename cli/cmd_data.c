@@ -16,7 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { COUNTED_USUALLY = 1000, COUNTED_ENDLESS = 10000, COMPLAINTS = 10, SHEET_WIDTH = 768 };
+enum {
+    COUNTED_USUALLY = 1000,
+    COUNTED_ENDLESS = 10000,
+    COMPLAINTS = 10,
+    SHEET_WIDTH = 768,
+    LABELS_SHOWN = 1000, /* of more, how many were met */
+};
 
 struct data_options {
     bool help, verify, json, quiet;
@@ -163,6 +169,7 @@ static int read_pictures(struct survey *s)
 static void print_survey(const struct survey *s)
 {
     const struct imgen_data_info *d = &s->info;
+    int met = 0;
 
     if (d->count == INT64_MAX)
         printf("%s: endless pictures", d->format);
@@ -171,8 +178,13 @@ static void print_survey(const struct survey *s)
     printf(" of %d x %d, %d channel%s, %d labels\n", d->width, d->height, d->channels,
            d->channels == 1 ? "" : "s", d->n_labels);
     printf("among %" PRId64 " pictures from number %" PRId64 " on:\n", s->read, s->options->first);
-    for (int i = 0; i < d->n_labels; i++)
-        printf("  %4d  %-24s %8" PRId64 "\n", i, imgen_data_label(s->data, i), s->per_label[i]);
+    for (int i = 0; i < d->n_labels; i++) {
+        met += s->per_label[i] > 0;
+        if (d->n_labels <= LABELS_SHOWN)
+            printf("  %4d  %-24s %8" PRId64 "\n", i, imgen_data_label(s->data, i), s->per_label[i]);
+    }
+    if (d->n_labels > LABELS_SHOWN)
+        printf("        %-24s %8d\n", "labels met", met);
     if (s->per_label[d->n_labels])
         printf("        %-24s %8" PRId64 "\n", "without a label", s->per_label[d->n_labels]);
     if (s->unreadable)

@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "data/shapes.h"
+#include "data/relations.h"
 #include "eval/features.h"
 #include "eval/measure.h"
 #include "eval/statistics.h"
@@ -130,20 +130,45 @@ static enum status check_sizes(const struct measuring *s, struct error *err)
 /* --- labels and who judges them ------------------------------------------------------------------
  */
 
-static bool is_shapes(const struct imgen_pictures *p)
-{
-    char name[64];
+typedef void name_writer(char name[CAPTION_TEXT], int32_t label);
 
-    if (p->n_labels != SHAPES_CLASSES || !p->label_names || p->channels != 3 ||
-        p->height != p->width || p->width < SHAPES_SIDE_MIN || p->width > SHAPES_SIDE_MAX)
+static void shape_name(char name[CAPTION_TEXT], int32_t label)
+{
+    snprintf(name, CAPTION_TEXT, "%s %s", shapes_colour_name(shapes_label_colour(label)),
+             shapes_form_name(shapes_label_form(label)));
+}
+
+static void relation_name(char name[CAPTION_TEXT], int32_t label)
+{
+    struct relation r = relation_of_label(label);
+
+    relation_caption(&r, name);
+}
+
+static bool has_names(const struct imgen_pictures *p, int n, name_writer *write)
+{
+    char name[CAPTION_TEXT];
+
+    if (p->n_labels != n)
         return false;
-    for (int i = 0; i < SHAPES_CLASSES; i++) {
-        snprintf(name, sizeof name, "%s %s", shapes_colour_name(shapes_label_colour(i)),
-                 shapes_form_name(shapes_label_form(i)));
+    for (int i = 0; i < n; i++) {
+        write(name, i);
         if (strcmp(p->label_names[i], name) != 0)
             return false;
     }
     return true;
+}
+
+/* Pictures of the sets that the program draws are known by what their labels are called. */
+static enum picture_reader reader_of(const struct imgen_pictures *p)
+{
+    if (!p->label_names || p->channels != 3 || p->height != p->width || p->width > SHAPES_SIDE_MAX)
+        return READ_NOTHING;
+    if (p->width >= SHAPES_SIDE_MIN && has_names(p, SHAPES_CLASSES, shape_name))
+        return READ_SHAPES;
+    if (p->width >= RELATIONS_SIDE_MIN && has_names(p, RELATION_LABELS, relation_name))
+        return READ_RELATIONS;
+    return READ_NOTHING;
 }
 
 /* A guess is a number: it must mean the same class to both. */
@@ -385,14 +410,14 @@ static enum status set_up(struct measuring *s, struct error *err)
     s->task.pictures = set_of(&m->pictures);
     s->task.reference = set_of(&m->reference);
     s->task.paired = m->paired != 0;
-    s->task.pictures.shapes = is_shapes(&m->pictures);
+    s->task.pictures.reader = reader_of(&m->pictures);
     if ((st = check_pictures(&m->pictures, "pictures", err)) ||
         (m->reference.n && (st = check_pictures(&m->reference, "reference", err))) ||
         (m->statistics && (st = load_statistics(s, err))) || (st = check_sizes(s, err)))
         return st;
     /* A feature network whose classes are others than the labels is no judge, unless it was named
      * as one. */
-    judged = s->judge && s->judge->n_classes && m->pictures.label && !s->task.pictures.shapes;
+    judged = s->judge && s->judge->n_classes && m->pictures.label && !s->task.pictures.reader;
     if (judged && m->judge && (st = check_judge(s, err)))
         return st;
     judged = judged && !check_judge(s, NULL);

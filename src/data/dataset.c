@@ -18,7 +18,8 @@
 
 enum { SIDE = 16384 };
 
-#define FORMATS(X) X(idx) X(cifar10) X(folder) X(shapes) X(anchor_gauss) X(anchor_shapes) X(latents)
+#define FORMATS(X) \
+    X(idx) X(cifar10) X(folder) X(shapes) X(relations) X(anchor_gauss) X(anchor_shapes) X(latents)
 
 #define DECLARE(name) extern const struct dataset_format dataset_##name;
 FORMATS(DECLARE)

@@ -74,7 +74,7 @@ static double between(struct rng *g, double lo, double hi)
 }
 
 /* Two muted colours of one hue whose lightness differs enough for the pattern to be seen. */
-static void background_colours(struct shapes_scene *s, struct rng *g)
+static void background_colours(struct shapes_ground *s, struct rng *g)
 {
     double light = between(g, 0.40, 0.93), step = between(g, 0.12, 0.22);
     double hue = between(g, 0, 2 * 3.14159265358979323846), tint = between(g, 0.01, 0.06);
@@ -88,32 +88,38 @@ static void background_colours(struct shapes_scene *s, struct rng *g)
     }
 }
 
+void shapes_ground_make(struct shapes_ground *s, struct rng *g)
+{
+    s->background = (enum shape_background)rng_below(g, SHAPES_BACKGROUNDS);
+    background_colours(s, g);
+    s->angle = between(g, 0, 2 * 3.14159265358979323846);
+    s->waves = between(g, 1.8, 3.2);
+    s->phase = between(g, 0, 2 * 3.14159265358979323846);
+    for (int a = 0; a < SHAPES_CLOUD; a++)
+        for (int b = 0; b < SHAPES_CLOUD; b++)
+            s->cloud[a][b] = rng_uniform(g);
+}
+
 void shapes_scene_make(struct shapes_scene *s, uint64_t seed, uint64_t i)
 {
     struct rng g = rng_stream(seed, RNG_DATA, i);
+    struct shapes_object *o = &s->object;
     double room;
 
     *s = (struct shapes_scene){0};
-    s->form = (enum shape_form)rng_below(&g, SHAPES_FORMS);
-    s->colour = (enum shape_colour)rng_below(&g, SHAPES_COLOURS);
+    o->form = (enum shape_form)rng_below(&g, SHAPES_FORMS);
+    o->colour = (enum shape_colour)rng_below(&g, SHAPES_COLOURS);
     s->large = rng_below(&g, 2);
-    s->r = s->large ? between(&g, 0.34, 0.40) : between(&g, 0.24, 0.29);
-    room = 0.5 - 1.1 * s->r; /* no form reaches past 1.06 radii */
-    s->x = 0.5 + between(&g, -room, room);
-    s->y = 0.5 + between(&g, -room, room);
-    s->light = between(&g, 0.94, 1.04);
-    s->background = (enum shape_background)rng_below(&g, SHAPES_BACKGROUNDS);
-    background_colours(s, &g);
-    s->angle = between(&g, 0, 2 * 3.14159265358979323846);
-    s->waves = between(&g, 1.8, 3.2);
-    s->phase = between(&g, 0, 2 * 3.14159265358979323846);
-    for (int a = 0; a < SHAPES_CLOUD; a++)
-        for (int b = 0; b < SHAPES_CLOUD; b++)
-            s->cloud[a][b] = rng_uniform(&g);
+    o->r = s->large ? between(&g, 0.34, 0.40) : between(&g, 0.24, 0.29);
+    room = 0.5 - 1.1 * o->r; /* no form reaches past 1.06 radii */
+    o->x = 0.5 + between(&g, -room, room);
+    o->y = 0.5 + between(&g, -room, room);
+    o->light = between(&g, 0.94, 1.04);
+    shapes_ground_make(&s->ground, &g);
 }
 
 /* Lattice values joined by smooth steps (value noise). */
-static double cloud_at(const struct shapes_scene *s, double x, double y)
+static double cloud_at(const struct shapes_ground *s, double x, double y)
 {
     double u = x * (SHAPES_CLOUD - 1), v = y * (SHAPES_CLOUD - 1), top, bottom;
     int j = (int)u, i = (int)v;
@@ -126,7 +132,7 @@ static double cloud_at(const struct shapes_scene *s, double x, double y)
 }
 
 /* How much of the far colour lies at (x, y), both inside (0, 1). */
-static double background_at(const struct shapes_scene *s, double x, double y)
+static double background_at(const struct shapes_ground *s, double x, double y)
 {
     double along = (x - 0.5) * cos(s->angle) + (y - 0.5) * sin(s->angle);
 
@@ -144,40 +150,51 @@ static double background_at(const struct shapes_scene *s, double x, double y)
     }
 }
 
-void shapes_draw(const struct shapes_scene *s, int64_t size, float *pixels)
+/* Light falls from the upper left. */
+static double light_at(const struct shapes_object *o, double x, double y)
 {
-    float mask[SHAPES_SIDE_MAX * SHAPES_SIDE_MAX];
-    const double *rgb = colours[s->colour].rgb;
+    return o->light - 0.06 * (x - o->x + y - o->y) / o->r;
+}
+
+void shapes_draw(const struct shapes_ground *s, const struct shapes_object *object, int n,
+                 int64_t size, float *pixels)
+{
+    float mask[SHAPES_MOST][SHAPES_SIDE_MAX * SHAPES_SIDE_MAX];
 
     MUST(size >= SHAPES_SIDE_MIN && size <= SHAPES_SIDE_MAX, "side %" PRId64, size);
-    shapes_coverage(s->form, s->x, s->y, s->r, size, mask);
-    for (int64_t i = 0; i < size; i++)
-        for (int64_t j = 0; j < size; j++) {
-            double x = ((double)j + 0.5) / (double)size, y = ((double)i + 0.5) / (double)size;
-            double mix = background_at(s, x, y), m = (double)mask[i * size + j];
-            /* Light falls from the upper left. */
-            double light = s->light - 0.06 * (x - s->x + y - s->y) / s->r;
+    MUST(n >= 0 && n <= SHAPES_MOST, "%d objects", n);
+    for (int k = 0; k < n; k++)
+        shapes_coverage(object[k].form, object[k].x, object[k].y, object[k].r, size, mask[k]);
+    for (int64_t i = 0; i < size * size; i++) {
+        double x = ((double)(i % size) + 0.5) / (double)size;
+        double y = ((double)(i / size) + 0.5) / (double)size;
+        double mix = background_at(s, x, y);
 
-            for (int k = 0; k < 3; k++) {
-                double ground = s->near[k] + mix * (s->far[k] - s->near[k]);
-                double value = ground + m * (rgb[k] * light - ground);
+        for (int c = 0; c < 3; c++) {
+            double value = s->near[c] + mix * (s->far[c] - s->near[c]);
 
-                value = value < 0 ? 0 : value > 1 ? 1 : value;
-                pixels[(i * size + j) * 3 + k] = (float)(2 * value - 1);
+            for (int k = 0; k < n; k++) {
+                double rgb = colours[object[k].colour].rgb[c];
+
+                value += (double)mask[k][i] * (rgb * light_at(&object[k], x, y) - value);
             }
+            value = value < 0 ? 0 : value > 1 ? 1 : value;
+            pixels[i * 3 + c] = (float)(2 * value - 1);
         }
+    }
 }
 
 void shapes_caption(const struct shapes_scene *s, char caption[CAPTION_TEXT])
 {
+    const struct shapes_object *o = &s->object;
     const double off = 0.04; /* nearer than this to the middle line is the middle */
-    const char *row = s->y < 0.5 - off ? "top" : s->y > 0.5 + off ? "bottom" : "";
-    const char *column = s->x < 0.5 - off ? "left" : s->x > 0.5 + off ? "right" : "";
+    const char *row = o->y < 0.5 - off ? "top" : o->y > 0.5 + off ? "bottom" : "";
+    const char *column = o->x < 0.5 - off ? "left" : o->x > 0.5 + off ? "right" : "";
     bool centred = !*row && !*column;
 
     snprintf(caption, CAPTION_TEXT, "a %s %s %s on a %s background %s%s%s%s",
-             s->large ? "large" : "small", colours[s->colour].name, form_names[s->form],
-             background_names[s->background], centred ? "in the centre" : "at the ", row,
+             s->large ? "large" : "small", colours[o->colour].name, form_names[o->form],
+             background_names[s->ground.background], centred ? "in the centre" : "at the ", row,
              *row && *column ? " " : "", column);
 }
 
@@ -233,8 +250,8 @@ static enum status shapes_get(const struct dataset *d, int64_t i, float *pixels,
 
     (void)err;
     shapes_scene_make(&scene, impl->seed, (uint64_t)i);
-    shapes_draw(&scene, d->height, pixels);
-    *label = shapes_label(scene.form, scene.colour);
+    shapes_draw(&scene.ground, &scene.object, 1, d->height, pixels);
+    *label = shapes_label(scene.object.form, scene.object.colour);
     shapes_caption(&scene, caption);
     return OK;
 }

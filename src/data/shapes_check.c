@@ -27,10 +27,13 @@
 
 enum { AREA = SHAPES_SIDE_MAX * SHAPES_SIDE_MAX, BINS = 64, STEPS = 6, UNKNOWNS = 4 };
 
-static const double coloured = 0.20;    /* chroma of a pixel that votes; backgrounds: 0.08 */
-static const double one_hue = 0.75;     /* share of the votes that one hue must have       */
-static const double hue_cosine = 0.95;  /* the mean hue lies within 18 degrees of its name */
-static const double least_area = 0.035; /* of the picture; the smallest star covers 0.08   */
+static const double coloured = 0.20;   /* chroma of a pixel that votes; backgrounds: 0.08 */
+static const double one_hue = 0.75;    /* share of the votes that one hue must have       */
+static const double hue_cosine = 0.95; /* the mean hue lies within 18 degrees of its name */
+static const double least_r = 0.17;    /* of one object that has the picture to itself      */
+/* Of the square of its least radius: the smallest star, of radius 0.23, covers 0.08 of a picture.
+ */
+static const double least_area = 1.2;
 /* Of the object's chroma against its colour's.  Paler is not that colour any more; strong guidance
  * over-saturates, up to twice for green, and that is still green. */
 static const double least_strength = 0.6, most_strength = 2.2;
@@ -58,7 +61,10 @@ struct picture {
     int64_t size;
     float chroma[AREA][3];
     float m[AREA];
-    double noise; /* variance of m in the background */
+    double noise;     /* variance of m in the background */
+    double least_r;   /* smaller is no object            */
+    const bool *part; /* whose pixels alone count; NULL: all do, n of them */
+    int64_t n;
 };
 
 static double dot(const double *a, const double *b)
@@ -191,7 +197,7 @@ static void noise_measure(struct picture *p)
     int b;
 
     for (int64_t i = 0; i < p->size * p->size; i++)
-        if (fabsf(p->m[i]) < 0.5f) {
+        if (fabsf(p->m[i]) < 0.5f && (!p->part || p->part[i])) {
             bins[(int)(fabsf(p->m[i]) * 2 * BINS)]++;
             count++;
         }
@@ -215,7 +221,7 @@ static bool fit_start(const struct picture *p, struct fit at[SHAPES_FORMS])
             x += m * ((double)j + 0.5) / (n * n * n);
             y += m * ((double)i + 0.5) / (n * n * n);
         }
-    if (area < least_area)
+    if (area < least_area * p->least_r * p->least_r)
         return false;
     for (int f = 0; f < SHAPES_FORMS; f++) {
         double r = sqrt(area / moments[f].area);
@@ -300,7 +306,7 @@ static double fit_residual(const struct picture *p, const float *t, double stren
         miss += d * d;
         energy += strength * strength * (double)(t[i] * t[i]);
     }
-    return (miss - (double)n * p->noise) / (energy + 1e-9);
+    return (miss - (double)p->n * p->noise) / (energy + 1e-9);
 }
 
 static void fit_improve(const struct picture *p, enum shape_form form, struct fit *at)
@@ -323,7 +329,8 @@ static void fit_improve(const struct picture *p, enum shape_form form, struct fi
     }
 }
 
-static void forms_judge(const struct fit fits[SHAPES_FORMS], int colour, struct shapes_verdict *out)
+static void forms_judge(const struct picture *p, const struct fit fits[SHAPES_FORMS], int colour,
+                        struct shapes_verdict *out)
 {
     int best = 0, second = -1;
     double lead, gain;
@@ -338,29 +345,71 @@ static void forms_judge(const struct fit fits[SHAPES_FORMS], int colour, struct 
     gain = lead / fmax(fits[second].residual, lead + 1e-9);
     out->residual = fmax(fits[best].residual, 0);
     out->x = fits[best].x, out->y = fits[best].y, out->r = fits[best].r;
-    if (out->residual > most_residual || lead < least_lead || gain < least_gain || out->r < 0.17 ||
-        out->r > 0.5 || fits[best].strength < least_strength)
+    if (out->residual > most_residual || lead < least_lead || gain < least_gain ||
+        out->r < p->least_r || out->r > 0.5 || fits[best].strength < least_strength)
         return;
     out->shape = best;
     out->colour = colour;
     out->confidence = gain;
 }
 
-void shapes_check(const float *pixels, int64_t size, struct shapes_verdict *out)
+static void read_object(struct picture *p, struct shapes_verdict *out)
 {
-    struct picture p = {.size = size};
     struct fit fits[SHAPES_FORMS];
-    int colour;
+    int colour = colour_find(p);
 
-    MUST(size >= SHAPES_SIDE_MIN && size <= SHAPES_SIDE_MAX, "side %" PRId64, size);
-    *out = (struct shapes_verdict){.shape = -1, .colour = -1};
-    if (!chroma_read(&p, pixels) || !tint_remove(&p) || (colour = colour_find(&p)) < 0)
+    if (colour < 0)
         return;
-    mask_make(&p, colour);
-    noise_measure(&p);
-    if (!fit_start(&p, fits))
+    mask_make(p, colour);
+    noise_measure(p);
+    if (!fit_start(p, fits))
         return;
     for (int f = 0; f < SHAPES_FORMS; f++)
-        fit_improve(&p, (enum shape_form)f, &fits[f]);
-    forms_judge(fits, colour, out);
+        fit_improve(p, (enum shape_form)f, &fits[f]);
+    forms_judge(p, fits, colour, out);
+}
+
+static bool picture_read(struct picture *p, const float *pixels)
+{
+    MUST(p->size >= SHAPES_SIDE_MIN && p->size <= SHAPES_SIDE_MAX, "side %" PRId64, p->size);
+    return chroma_read(p, pixels) && tint_remove(p);
+}
+
+void shapes_check(const float *pixels, int64_t size, struct shapes_verdict *out)
+{
+    struct picture p = {.size = size, .least_r = least_r, .n = size * size};
+
+    *out = (struct shapes_verdict){.shape = -1, .colour = -1};
+    if (picture_read(&p, pixels))
+        read_object(&p, out);
+}
+
+bool shapes_coloured(const float *pixels, int64_t size, bool *is_coloured)
+{
+    struct picture p = {.size = size};
+    double c[3];
+
+    if (!picture_read(&p, pixels))
+        return false;
+    for (int64_t i = 0; i < size * size; i++) {
+        pixel_chroma(&p, i, c);
+        is_coloured[i] = dot(c, c) > coloured * coloured;
+    }
+    return true;
+}
+
+void shapes_check_part(const float *pixels, int64_t size, const bool *part, double smallest,
+                       struct shapes_verdict *out)
+{
+    struct picture p = {.size = size, .least_r = smallest, .part = part};
+
+    *out = (struct shapes_verdict){.shape = -1, .colour = -1};
+    if (!picture_read(&p, pixels))
+        return;
+    for (int64_t i = 0; i < size * size; i++) {
+        p.n += part[i];
+        for (int k = 0; k < 3 && !part[i]; k++)
+            p.chroma[i][k] = 0;
+    }
+    read_object(&p, out);
 }

@@ -68,7 +68,7 @@ const char *measure_lacks(const struct measure *m, const struct measure_task *t)
         return "pairs: two folders whose files have the same names";
     if (m->needs & NEEDS_LABELS && !p->label)
         return "pictures that were asked for by a label";
-    if (m->needs & NEEDS_LABELS && !p->shapes && !p->guess)
+    if (m->needs & NEEDS_LABELS && !p->reader && !p->guess)
         return "a classifier that knows the labels";
     return NULL;
 }

@@ -15,14 +15,21 @@
 /* --- the list ------------------------------------------------------------------------------------
  */
 
+/* Sets of which a picture shows without a doubt what it is. */
+enum picture_reader {
+    READ_NOTHING,
+    READ_SHAPES,    /* data/shapes.h    */
+    READ_RELATIONS, /* data/relations.h */
+};
+
 /* Pictures, and what is known of them.  Arrays belong to the caller. */
 struct picture_set {
     int64_t n, height, width, channels;
-    const uint8_t *pixels; /* [n, height, width, channels], or NULL: only features are known */
-    const int32_t *label;  /* [n] what was asked for, negative: nothing; or NULL             */
-    const float *features; /* [n, D] or NULL                                                 */
-    const int32_t *guess;  /* [n] what a classifier takes them for, or NULL                  */
-    bool shapes;           /* labels are those of the set "shapes", which can be read back   */
+    const uint8_t *pixels;      /* [n, height, width, channels], or NULL: only features are known */
+    const int32_t *label;       /* [n] what was asked for, negative: nothing; or NULL             */
+    const float *features;      /* [n, D] or NULL                                                 */
+    const int32_t *guess;       /* [n] what a classifier takes them for, or NULL                  */
+    enum picture_reader reader; /* whose set the labels are of                               */
 };
 
 struct measure_options {
@@ -208,12 +215,13 @@ enum status ssim_pairs(struct similarity *out, struct pixel_set a, struct pixel_
 struct obedience {
     int64_t asked, obeyed; /* pictures with a label; of them those that show it     */
     int64_t form, colour;  /* of shapes: those with the right one of the two        */
-    int64_t unclear;       /* of shapes: those in which nothing is clear            */
+    int64_t objects;       /* of relations: those with both, wherever they stand    */
+    int64_t unclear;       /* of either: those in which nothing is clear            */
 };
-/* By the checker of the set "shapes": pixels [n, size, size, 3], label [n] of the 48 of that set,
- * negative: not asked for anything. */
-enum status obedience_shapes(struct obedience *out, struct pixel_set a, const int32_t *label,
-                             int64_t size, struct error *err);
+/* By the checker of that set: pixels [n, size, size, 3], label [n] of the set, negative: not asked
+ * for anything.  E_ARG for a size that the checker does not read and labels that are none. */
+enum status obedience_exact(struct obedience *out, enum picture_reader reader, struct pixel_set a,
+                            const int32_t *label, int64_t size, struct error *err);
 /* By a classifier's guesses [n]. */
 void obedience_guessed(struct obedience *out, const int32_t *guess, const int32_t *label,
                        int64_t n);

@@ -2,22 +2,23 @@
  * obedience.c - does a picture show what was asked for?
  *
  * Distances between sets do not know of requests: a model that draws good cats when asked for dogs
- * passes them.  On the set "shapes" the answer is exact, for its pictures can be read back
- * (data/shapes_check.c), and form and colour are told apart.  Elsewhere a classifier guesses; its
- * own mistakes on true pictures bound what the figure can say, so they are printed beside it.
+ * passes them.  On the sets "shapes" and "relations" the answer is exact, for their pictures can be
+ * read back (data/shapes_check.c, data/relations_check.c), and of what is wrong it is told which
+ * part is: form or colour, or the relation of the right objects.  Elsewhere a classifier guesses;
+ * its own mistakes on true pictures bound what the figure can say, so they are printed beside it.
  */
 #include "eval/measure.h"
 
 #include "base/memory.h"
 #include "data/picture.h"
-#include "data/shapes.h"
+#include "data/relations.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 /* What one picture adds. */
-static struct obedience judge(const float *pixels, int64_t size, int32_t label)
+static struct obedience judge_shape(const float *pixels, int64_t size, int32_t label)
 {
     struct shapes_verdict v;
     struct obedience o = {.asked = 1};
@@ -30,52 +31,76 @@ static struct obedience judge(const float *pixels, int64_t size, int32_t label)
     return o;
 }
 
-static enum status check_labels(const int32_t *label, int64_t n, struct error *err)
+static struct obedience judge_relation(const float *pixels, int64_t size, int32_t label)
 {
+    struct relation asked = relation_of_label(label);
+    struct relation_answer answer;
+    struct relation_verdict v;
+
+    relation_check(pixels, size, &v);
+    answer = relation_judge(&asked, &v);
+    return (struct obedience){
+        .asked = 1, .obeyed = answer.all, .objects = answer.objects, .unclear = !v.clear};
+}
+
+static const struct {
+    const char *name;
+    int64_t side_min;
+    int32_t n_labels;
+    struct obedience (*judge)(const float *pixels, int64_t size, int32_t label);
+} readers[] = {
+    [READ_SHAPES] = {"shapes", SHAPES_SIDE_MIN, SHAPES_CLASSES, judge_shape},
+    [READ_RELATIONS] = {"relations", RELATIONS_SIDE_MIN, RELATION_LABELS, judge_relation},
+};
+
+static enum status check(enum picture_reader reader, const int32_t *label, int64_t n, int64_t size,
+                         struct error *err)
+{
+    if (size < readers[reader].side_min || size > SHAPES_SIDE_MAX)
+        return fail(err, E_ARG,
+                    "the checker of %s reads pictures of %" PRId64 " to %d pixels, not %" PRId64,
+                    readers[reader].name, readers[reader].side_min, SHAPES_SIDE_MAX, size);
     for (int64_t i = 0; i < n; i++)
-        if (label[i] >= SHAPES_CLASSES)
-            return fail(err, E_ARG, "picture %" PRId64 ": label %d is none of the %d of shapes", i,
-                        label[i], SHAPES_CLASSES);
+        if (label[i] >= readers[reader].n_labels)
+            return fail(err, E_ARG, "picture %" PRId64 ": label %d is none of the %d of %s", i,
+                        label[i], readers[reader].n_labels, readers[reader].name);
     return OK;
 }
 
-enum status obedience_shapes(struct obedience *out, struct pixel_set a, const int32_t *label,
-                             int64_t size, struct error *err)
+enum status obedience_exact(struct obedience *out, enum picture_reader reader, struct pixel_set a,
+                            const int32_t *label, int64_t size, struct error *err)
 {
     int64_t length = size * size * 3;
-    int64_t asked = 0, obeyed = 0, form = 0, colour = 0, unclear = 0;
+    int64_t asked = 0, obeyed = 0, form = 0, colour = 0, objects = 0, unclear = 0;
     bool without = false;
     enum status st;
 
     *out = (struct obedience){0};
-    if (size < SHAPES_SIDE_MIN || size > SHAPES_SIDE_MAX)
-        return fail(err, E_ARG,
-                    "the checker of shapes reads pictures of %d to %d pixels, not %" PRId64,
-                    SHAPES_SIDE_MIN, SHAPES_SIDE_MAX, size);
-    if ((st = check_labels(label, a.n, err)))
+    if ((st = check(reader, label, a.n, size, err)))
         return st;
 #pragma omp parallel reduction(|| : without)
     {
         float *pixels = malloc((size_t)length * sizeof *pixels);
 
         without = !pixels;
-#pragma omp for schedule(dynamic, 16) reduction(+ : asked, obeyed, form, colour, unclear)
+#pragma omp for schedule(dynamic, 16) reduction(+ : asked, obeyed, form, colour, objects, unclear)
         for (int64_t i = 0; i < a.n; i++) {
             struct obedience one = {0};
 
             if (pixels && label[i] >= 0) {
                 picture_floats(pixels, a.pixels + i * length, length);
-                one = judge(pixels, size, label[i]);
+                one = readers[reader].judge(pixels, size, label[i]);
             }
             asked += one.asked;
             obeyed += one.obeyed;
             form += one.form;
             colour += one.colour;
+            objects += one.objects;
             unclear += one.unclear;
         }
         free(pixels);
     }
-    *out = (struct obedience){asked, obeyed, form, colour, unclear};
+    *out = (struct obedience){asked, obeyed, form, colour, objects, unclear};
     return without ? fail(err, E_MEMORY, "no memory for a picture") : OK;
 }
 
@@ -99,8 +124,9 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
     struct obedience o;
     enum status st = OK;
 
-    if (p->shapes)
-        st = obedience_shapes(&o, (struct pixel_set){p->pixels, p->n}, p->label, p->width, err);
+    if (p->reader)
+        st = obedience_exact(&o, p->reader, (struct pixel_set){p->pixels, p->n}, p->label, p->width,
+                             err);
     else
         obedience_guessed(&o, p->guess, p->label, p->n);
     if (!st && !o.asked)
@@ -108,12 +134,16 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
     if (st)
         return st;
     measure_add(out, "obedience", share(o.obeyed, o.asked), -1, "%" PRId64 " of %" PRId64 ", by %s",
-                o.obeyed, o.asked, p->shapes ? "the exact checker" : "a classifier");
-    if (p->shapes) {
+                o.obeyed, o.asked, p->reader ? "the exact checker" : "a classifier");
+    if (p->reader == READ_SHAPES) {
         measure_add(out, "obedience_form", share(o.form, o.asked), -1, "the form alone");
         measure_add(out, "obedience_colour", share(o.colour, o.asked), -1, "the colour alone");
-        measure_add(out, "unclear", share(o.unclear, o.asked), -1, "show nothing clearly");
     }
+    if (p->reader == READ_RELATIONS)
+        measure_add(out, "obedience_objects", share(o.objects, o.asked), -1,
+                    "the two objects, wherever they stand");
+    if (p->reader)
+        measure_add(out, "unclear", share(o.unclear, o.asked), -1, "show nothing clearly");
     return OK;
 }
 

@@ -71,14 +71,14 @@ static void pictures_are_pure(void **state)
     (void)state;
     shapes_scene_make(&s, 7, 123456789012);
     shapes_scene_make(&t, 7, 123456789012);
-    shapes_draw(&s, SIDE, a);
-    shapes_draw(&t, SIDE, b);
+    shapes_draw(&s.ground, &s.object, 1, SIDE, a);
+    shapes_draw(&t.ground, &t.object, 1, SIDE, b);
     assert_memory_equal(a, b, sizeof a);
     shapes_scene_make(&t, 8, 123456789012);
-    shapes_draw(&t, SIDE, b);
+    shapes_draw(&t.ground, &t.object, 1, SIDE, b);
     assert_memory_not_equal(a, b, sizeof a);
     shapes_scene_make(&t, 7, 123456789013);
-    shapes_draw(&t, SIDE, b);
+    shapes_draw(&t.ground, &t.object, 1, SIDE, b);
     assert_memory_not_equal(a, b, sizeof a);
 }
 
@@ -105,13 +105,14 @@ static void scenes_keep_their_promises(void **state)
         struct shapes_scene s;
 
         shapes_scene_make(&s, 3, (uint64_t)i);
-        seen[shapes_label(s.form, s.colour)]++;
-        assert_true(s.large == (s.r > 0.3));
-        assert_true(chroma(s.near) < palest / 5 && chroma(s.far) < palest / 5);
+        seen[shapes_label(s.object.form, s.object.colour)]++;
+        assert_true(s.large == (s.object.r > 0.3));
+        assert_true(chroma(s.ground.near) < palest / 5 && chroma(s.ground.far) < palest / 5);
         for (int k = 0; k < 3; k++)
-            assert_true(s.near[k] >= 0 && s.near[k] <= 1 && s.far[k] >= 0 && s.far[k] <= 1);
-        assert_true(s.x - 1.06 * s.r > 0 && s.x + 1.06 * s.r < 1);
-        assert_true(s.y - 1.06 * s.r > 0 && s.y + 1.06 * s.r < 1);
+            assert_true(s.ground.near[k] >= 0 && s.ground.near[k] <= 1 && s.ground.far[k] >= 0 &&
+                        s.ground.far[k] <= 1);
+        assert_true(s.object.x - 1.06 * s.object.r > 0 && s.object.x + 1.06 * s.object.r < 1);
+        assert_true(s.object.y - 1.06 * s.object.r > 0 && s.object.y + 1.06 * s.object.r < 1);
     }
     for (int k = 0; k < SHAPES_CLASSES; k++)
         assert_in_range(seen[k], 140, 260); /* 200, four deviations of 14 */
@@ -119,18 +120,17 @@ static void scenes_keep_their_promises(void **state)
 
 static void captions_say_what_is_drawn(void **state)
 {
-    struct shapes_scene s = {
-        .form = SHAPE_STAR, .colour = SHAPE_RED, .large = true, .x = 0.3, .y = 0.5};
+    struct shapes_scene s = {.object = {SHAPE_STAR, SHAPE_RED, 0.3, 0.5, 0, 0}, .large = true};
     char caption[CAPTION_TEXT];
 
     (void)state;
-    s.background = SHAPE_STRIPED;
+    s.ground.background = SHAPE_STRIPED;
     shapes_caption(&s, caption);
     assert_string_equal(caption, "a large red star on a striped background at the left");
-    s.x = 0.5;
+    s.object.x = 0.5;
     shapes_caption(&s, caption);
     assert_string_equal(caption, "a large red star on a striped background in the centre");
-    s.x = 0.6, s.y = 0.7, s.large = false;
+    s.object.x = 0.6, s.object.y = 0.7, s.large = false;
     shapes_caption(&s, caption);
     assert_string_equal(caption, "a small red star on a striped background at the bottom right");
 }
@@ -154,12 +154,13 @@ static void answers_count(int64_t size, double sigma, int *right, int *wrong)
         struct shapes_verdict v;
 
         shapes_scene_make(&s, 11, (uint64_t)i);
-        shapes_draw(&s, size, pixels);
+        shapes_draw(&s.ground, &s.object, 1, size, pixels);
         noise_add(pixels, size * size * 3, sigma, (uint64_t)i);
         shapes_check(pixels, size, &v);
-        if (v.shape == (int)s.form && v.colour == (int)s.colour) {
+        if (v.shape == (int)s.object.form && v.colour == (int)s.object.colour) {
             ++*right;
-            assert_true(fabs(v.x - s.x) < 0.02 && fabs(v.y - s.y) < 0.02 && fabs(v.r - s.r) < 0.02);
+            assert_true(fabs(v.x - s.object.x) < 0.02 && fabs(v.y - s.object.y) < 0.02 &&
+                        fabs(v.r - s.object.r) < 0.02);
             assert_true(v.confidence >= 0.5 && v.confidence <= 1);
         } else if (v.shape >= 0) {
             ++*wrong;
@@ -217,7 +218,7 @@ static void checker_says_unclear(void **state)
         pixels[i] = i % 3 ? -0.7f : 0.8f;
     assert_false(is_clear(pixels, SIDE));
     shapes_scene_make(&s, 1, 1);
-    shapes_draw(&s, SIDE, pixels);
+    shapes_draw(&s.ground, &s.object, 1, SIDE, pixels);
     assert_true(is_clear(pixels, SIDE));
     pixels[100] = NAN;
     assert_false(is_clear(pixels, SIDE));
@@ -235,14 +236,15 @@ static void checker_distrusts_blends(void **state)
 
         shapes_scene_make(&s, 21, (uint64_t)i);
         shapes_scene_make(&t, 22, (uint64_t)i);
-        shapes_draw(&s, 16, a);
-        shapes_draw(&t, 16, b);
+        shapes_draw(&s.ground, &s.object, 1, 16, a);
+        shapes_draw(&t.ground, &t.object, 1, 16, b);
         for (int k = 0; k < 16 * 16 * 3; k++)
             b[k] = 0.5f * (a[k] + b[k]);
         clear += is_clear(b, 16);
         t = s;
-        t.form = (enum shape_form)(((int)s.form + 1 + i % (SHAPES_FORMS - 1)) % SHAPES_FORMS);
-        shapes_draw(&t, 16, b);
+        t.object.form =
+            (enum shape_form)(((int)s.object.form + 1 + i % (SHAPES_FORMS - 1)) % SHAPES_FORMS);
+        shapes_draw(&t.ground, &t.object, 1, 16, b);
         for (int k = 0; k < 16 * 16 * 3; k++)
             b[k] = 0.5f * (a[k] + b[k]);
         same_place += is_clear(b, 16);
@@ -306,10 +308,10 @@ static void set_is_endless_and_labelled(void **state)
     assert_string_equal(d->class_names[shapes_label(SHAPE_STAR, SHAPE_RED)], "red star");
     assert_int_equal(dataset_get(d, INT64_MAX - 1, pixels, &label, caption, &err), OK);
     shapes_scene_make(&s, 9, INT64_MAX - 1);
-    shapes_draw(&s, 24, drawn);
+    shapes_draw(&s.ground, &s.object, 1, 24, drawn);
     shapes_caption(&s, words);
     assert_memory_equal(pixels, drawn, sizeof pixels);
-    assert_int_equal(label, shapes_label(s.form, s.colour));
+    assert_int_equal(label, shapes_label(s.object.form, s.object.colour));
     assert_string_equal(caption, words);
     dataset_close(d);
 }

@@ -8,7 +8,7 @@
 #include "eval/measure.h"
 
 #include "base/rng.h"
-#include "data/shapes.h"
+#include "data/relations.h"
 #include "eval/symmetric.h"
 
 #include <math.h>
@@ -591,13 +591,14 @@ static void test_obedience(void **state)
         struct shapes_scene scene;
 
         shapes_scene_make(&scene, 3, (uint64_t)i);
-        shapes_draw(&scene, SIDE, x);
+        shapes_draw(&scene.ground, &scene.object, 1, SIDE, x);
         for (int k = 0; k < LENGTH; k++)
             pixels[i * LENGTH + k] = (uint8_t)lrintf(127.5f * (fminf(fmaxf(x[k], -1), 1) + 1));
-        label[i] = shapes_label(scene.form, scene.colour);
+        label[i] = shapes_label(scene.object.form, scene.object.colour);
         guess[i] = i % 3 ? label[i] : -1;
     }
-    assert_int_equal(obedience_shapes(&got, (struct pixel_set){pixels, N}, label, SIDE, NULL), 0);
+    assert_int_equal(
+        obedience_exact(&got, READ_SHAPES, (struct pixel_set){pixels, N}, label, SIDE, NULL), 0);
     assert_int_equal(got.asked, N);
     assert_true(got.obeyed >= N - 2);
     /* Another form asked for, another colour, and nothing at all. */
@@ -605,17 +606,54 @@ static void test_obedience(void **state)
     label[1] = label[1] / SHAPES_COLOURS * SHAPES_COLOURS + (label[1] + 1) % SHAPES_COLOURS;
     label[2] = -1;
     memset(pixels + 3 * LENGTH, 128, LENGTH);
-    assert_int_equal(obedience_shapes(&got, (struct pixel_set){pixels, N}, label, SIDE, NULL), 0);
+    assert_int_equal(
+        obedience_exact(&got, READ_SHAPES, (struct pixel_set){pixels, N}, label, SIDE, NULL), 0);
     assert_int_equal(got.asked, N - 1);
     assert_true(got.obeyed <= N - 4 && got.obeyed >= N - 6);
     assert_true(got.form > got.obeyed && got.colour > got.obeyed && got.unclear >= 1);
     label[4] = SHAPES_CLASSES;
-    assert_int_equal(obedience_shapes(&got, (struct pixel_set){pixels, N}, label, SIDE, NULL),
-                     E_ARG);
+    assert_int_equal(
+        obedience_exact(&got, READ_SHAPES, (struct pixel_set){pixels, N}, label, SIDE, NULL),
+        E_ARG);
     label[4] = -1;
     obedience_guessed(&got, guess, label, 6);
     assert_int_equal(got.asked, 4);
     assert_int_equal(got.obeyed, 1);
+}
+
+static void test_obedience_to_relations(void **state)
+{
+    enum { N = 40, SIDE = 32, LENGTH = SIDE * SIDE * 3 };
+    static uint8_t pixels[N * LENGTH];
+    static float x[LENGTH];
+    struct obedience got;
+    int32_t label[N];
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        struct relation_scene scene;
+        struct relation turned;
+
+        relation_scene_make(&scene, 3, (uint64_t)i, false);
+        shapes_draw(&scene.ground, scene.object, 2, SIDE, x);
+        for (int k = 0; k < LENGTH; k++)
+            pixels[i * LENGTH + k] = (uint8_t)lrintf(127.5f * (fminf(fmaxf(x[k], -1), 1) + 1));
+        turned = scene.what;
+        turned.way = (enum relation_way)((turned.way + 1) % RELATION_WAYS);
+        label[i] = relation_label(i % 4 == 3 ? &turned : &scene.what);
+    }
+    memset(pixels, 128, LENGTH);
+    label[1] = -1;
+    assert_int_equal(
+        obedience_exact(&got, READ_RELATIONS, (struct pixel_set){pixels, N}, label, SIDE, NULL),
+        OK);
+    assert_int_equal(got.asked, N - 1);
+    assert_int_equal(got.unclear, 1);
+    assert_int_equal(got.objects, N - 2);
+    assert_int_equal(got.obeyed, N - 2 - N / 4);
+    assert_int_equal(
+        obedience_exact(&got, READ_RELATIONS, (struct pixel_set){pixels, N}, label, 31, NULL),
+        E_ARG);
 }
 
 /* --- laws --------------------------------------------------------------------------------------
@@ -744,6 +782,7 @@ int main(void)
         cmocka_unit_test(test_wavelet_energy),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_obedience),
+        cmocka_unit_test(test_obedience_to_relations),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_ten_thousand),
