@@ -26,7 +26,7 @@ enum { SPLIT_TRAIN, SPLIT_HELD_OUT };
 
 struct eval_options {
     bool help, each, json, quiet;
-    char *reference, *features, *resize, *pooling, *judge, *measures, *save, *label;
+    char *reference, *features, *resize, *pooling, *judge, *measures, *save, *label, *prompts;
     int split, reference_split;
     int64_t count, reference_count, size, channels, neighbours, subsets, subset_size, projections;
     int64_t threads;
@@ -70,6 +70,11 @@ static const struct imgen_option rows[] = {
      offsetof(struct eval_options, settings), .value = "SECTION.KEY=VALUE"},
     {"label", "ask the model for this label only; default: all in turn", IMGEN_OPTION_TEXT,
      offsetof(struct eval_options, label), .letter = 'l', .value = "NAME"},
+    {"prompts",
+     "what to ask a model that reads texts: a configuration (captions of its held-out pictures), "
+     "or "
+     "a file with a prompt a line",
+     IMGEN_OPTION_TEXT, offsetof(struct eval_options, prompts), .letter = 'p', .value = "FILE"},
     SOLVER_ROWS(offsetof(struct eval_options, solver)),
     {"seed", "of a model's noise, of pictures drawn from sets, of subsets and directions",
      IMGEN_OPTION_SEED, offsetof(struct eval_options, seed), "0", .letter = 's'},
@@ -163,6 +168,7 @@ static struct source_wish wish(struct job *job, const char *word)
         .channels = o->channels,
         .seed = o->seed,
         .label = o->label,
+        .prompts = o->prompts,
         .classifier = o->solver.classifier,
         .autoencoder = o->solver.autoencoder,
         .guide = o->solver.guide.model,

@@ -13,6 +13,7 @@
 #include "json_out.h"
 #include "picture_names.h"
 #include "progress.h"
+#include "prompt_list.h"
 #include "request_models.h"
 #include "solver_flags.h"
 #include "units.h"
@@ -27,11 +28,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PICTURES_MAX = 1000000, LABELS_MAX = 4096, SHEET_WIDTH = 768 };
+enum { PICTURES_MAX = 1000000, LABELS_MAX = 4096, SHEET_WIDTH = 768, CAPTIONS_USUAL = 32 };
 
 struct sample_options {
     bool help;
-    char *label, *labels, *seed, *output, *from, *preview_autoencoder;
+    char *label, *labels, *prompts, *seed, *output, *from, *preview_autoencoder;
+    struct imgen_text_list prompt;
     int64_t batch_count, threads, preview, zoom;
     struct solver_flags solver;
     bool grid, quiet, verbose, json;
@@ -43,7 +45,13 @@ static const struct imgen_option rows[] = {
      offsetof(struct sample_options, label), .letter = 'l', .value = "NAME"},
     {"labels", "several, each with the same seeds", IMGEN_OPTION_TEXT,
      offsetof(struct sample_options, labels), .value = "NAME,NAME,..."},
-    {"batch_count", "pictures of each label", IMGEN_OPTION_INT,
+    {"prompt", "what to show, of a model that reads texts; may be given often", IMGEN_OPTION_TEXTS,
+     offsetof(struct sample_options, prompt), .letter = 'p', .value = "TEXT"},
+    {"prompts",
+     "a file with a prompt a line ('-': standard input), or a configuration (.ini): "
+     "captions of 32 of its held-out pictures",
+     IMGEN_OPTION_TEXT, offsetof(struct sample_options, prompts), .value = "FILE"},
+    {"batch_count", "pictures of each label or prompt", IMGEN_OPTION_INT,
      offsetof(struct sample_options, batch_count), "1", .lo = 1, .hi = PICTURES_MAX, .letter = 'n'},
     {"seed", "of the first picture, the next take seed + 1, ...; -1: a random one",
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, seed), "42", .letter = 's', .value = "N"},
@@ -52,8 +60,8 @@ static const struct imgen_option rows[] = {
      offsetof(struct sample_options, from), .value = "PICTURE.png"},
     {"output", "file; several pictures become NAME-000.png, NAME-001.png, ...", IMGEN_OPTION_TEXT,
      offsetof(struct sample_options, output), "output.png", .letter = 'o', .value = "NAME.png"},
-    {"grid", "one sheet, a row for each label, in place of single files", IMGEN_OPTION_BOOL,
-     offsetof(struct sample_options, grid), .letter = 0},
+    {"grid", "one sheet, a row for each label or prompt, in place of single files",
+     IMGEN_OPTION_BOOL, offsetof(struct sample_options, grid), .letter = 0},
     {"zoom", "draw each pixel of the sheet so many times; 0: as fits", IMGEN_OPTION_INT,
      offsetof(struct sample_options, zoom), "0", .lo = 0, .hi = 64},
     {"preview", "every N steps write NAME-preview.png: how the pictures would end; 0: never",
@@ -81,6 +89,7 @@ struct job {
     const char *numbers[sizeof((struct imgen_recipe *)0)->numbers /
                         sizeof((struct imgen_recipe *)0)->numbers[0]]; /* its own */
     struct imgen_request request;
+    struct prompt_list prompts;
     struct imgen_item *items; /* [n_items], label by label */
     int label[LABELS_MAX], n_labels;
     uint64_t seed;
@@ -168,10 +177,42 @@ static int add_labels(struct job *job, const char *list)
     return code;
 }
 
+/* Of a model that reads texts, labels are numbers of prompts. */
+static int choose_prompts(struct job *job)
+{
+    const struct sample_options *o = job->options;
+    struct prompt_list *p = &job->prompts;
+    int code = EXIT_DONE;
+
+    if (o->label || o->labels)
+        return command_misused(&command_sample,
+                               "the model reads texts and knows no labels: ask with --prompt");
+    for (int i = 0; i < o->prompt.n && !code; i++)
+        code = prompt_list_add(p, &command_sample, o->prompt.at[i], -1);
+    if (!code && o->prompts)
+        code = prompt_list_read(p, &command_sample, o->prompts, &(struct imgen_text_list){0},
+                                CAPTIONS_USUAL);
+    if (!code && !p->n && o->from && *job->recipe.label)
+        code = prompt_list_add(p, &command_sample, job->recipe.label, -1);
+    if (!code && p->n > LABELS_MAX)
+        code = command_misused(&command_sample, "more than %d prompts", LABELS_MAX);
+    for (int64_t i = 0; i < p->n && !code; i++)
+        job->label[job->n_labels++] = (int)i;
+    if (!code && !p->n)
+        job->label[job->n_labels++] = -1;
+    job->request.prompts = p->text;
+    job->request.n_prompts = (int)p->n;
+    return code;
+}
+
 static int choose_labels(struct job *job)
 {
     const struct sample_options *o = job->options;
 
+    if (job->models.info.text_bytes)
+        return choose_prompts(job);
+    if (o->prompt.n || o->prompts)
+        return command_misused(&command_sample, "the model reads no texts: ask with --label");
     if (o->label && o->labels)
         return command_misused(&command_sample, "--label and --labels exclude each other");
     if (o->labels)
@@ -407,7 +448,7 @@ static int write_grid(const struct job *job)
     int code = EXIT_DONE;
     float *x;
 
-    for (int64_t k = 1; job->n_labels == 1 && k * k <= n; k++)
+    for (int64_t k = 1; (job->n_labels == 1 || job->prompts.n == n) && k * k <= n; k++)
         if (n % k == 0)
             columns = n / k;
     fits = SHEET_WIDTH / (columns * job->models.info.width);
@@ -466,10 +507,15 @@ static void print_result_json(const struct job *job)
     for (int64_t i = 0; i < r->n_items; i++) {
         json_out_open(&j, NULL, '{');
         json_out_text(&j, "path", job->options->grid ? NULL : path_of(job, i, path));
-        json_out_int(&j, "label", job->items[i].label);
-        json_out_text(
-            &j, "label_name",
-            imgen_model_label(request_models_labelled(&job->models), job->items[i].label));
+        if (job->models.info.text_bytes) {
+            json_out_text(&j, "prompt",
+                          job->items[i].label < 0 ? "" : job->prompts.text[job->items[i].label]);
+        } else {
+            json_out_int(&j, "label", job->items[i].label);
+            json_out_text(
+                &j, "label_name",
+                imgen_model_label(request_models_labelled(&job->models), job->items[i].label));
+        }
         json_out_seed(&j, "seed", job->items[i].seed);
         json_out_real(&j, "cfg_scale", job->items[i].cfg_scale);
         json_out_close(&j);
@@ -562,6 +608,7 @@ static int cmd_sample(int argc, char **argv)
     if (command_read(&command_sample, &o, given, argc, argv, &n_words, &code))
         code = run(job, n_words, argv + 1);
     request_models_close(&job->models);
+    prompt_list_release(&job->prompts);
     free(job->items);
     free(job->pixels);
     free(job);
@@ -579,6 +626,7 @@ const struct command command_sample = {
         "\n"
         "    imgen sample demo/model.safetensors --label \"red star\" -n 4 -o star.png\n"
         "    imgen sample demo/model.safetensors --labels \"red star,blue ring\" -n 8 --grid\n"
+        "    imgen sample model.safetensors -p \"a red circle left of a blue star\" -o pair.png\n"
         "    imgen sample model.safetensors --classifier judge.safetensors --label 3 -o three.png\n"
         "    imgen sample model.safetensors --guide weak.safetensors --guide-label same --label 3\n"
         "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png",

@@ -49,6 +49,7 @@ enum source_kind source_kind_of(const struct command *c, const char *word)
 void source_release(struct picture_source *s)
 {
     request_models_close(&s->models);
+    prompt_list_release(&s->prompts);
     imgen_data_close(s->data);
     free(s->pixels);
     free(s->label);
@@ -180,15 +181,26 @@ static int on_progress(const struct imgen_progress *p, void *user)
     return !interrupt_asked();
 }
 
-/* Item i of the set: labels in turn, a seed each. */
-static struct imgen_item item_at(const struct source_wish *w, const struct request_models *models,
-                                 const struct imgen_model_info *m, int label, int64_t i)
+/* Item i of the set: labels or prompts in turn, a seed each. */
+static struct imgen_item item_at(const struct picture_source *s, const struct source_wish *w,
+                                 int label, int64_t i)
 {
-    struct imgen_item item = {.seed = w->seed + (uint64_t)i};
+    struct imgen_item item = {.label = label, .seed = w->seed + (uint64_t)i};
 
-    item.label = w->label || !m->n_labels ? label : (int)(i % m->n_labels);
-    item.cfg_scale = w->scale(models, item.label, w->user);
+    if (s->prompts.n)
+        item.label = (int)(i % s->prompts.n);
+    else if (!w->label && s->pictures.n_labels)
+        item.label = (int)(i % s->pictures.n_labels);
+    item.cfg_scale = w->scale(&s->models, item.label, w->user);
     return item;
+}
+
+/* What a picture is known to show if it does as it was asked; -1: nobody can say. */
+static int meaning(const struct picture_source *s, int label)
+{
+    if (s->prompts.n)
+        return s->prompts.label[label];
+    return label < s->pictures.n_labels ? label : -1;
 }
 
 static int draw_some(struct picture_source *s, const struct source_wish *w,
@@ -202,9 +214,9 @@ static int draw_some(struct picture_source *s, const struct source_wish *w,
     r->items = items;
     r->n_items = d->n - d->first < AT_ONCE ? d->n - d->first : AT_ONCE;
     for (int64_t i = 0; i < r->n_items; i++) {
-        items[i] = item_at(w, &s->models, m, label, d->first + i);
+        items[i] = item_at(s, w, label, d->first + i);
         s->number[d->first + i] = d->first + i;
-        s->label[d->first + i] = items[i].label < m->n_labels ? items[i].label : -1;
+        s->label[d->first + i] = meaning(s, items[i].label);
     }
     if (!d->first && imgen_recipe_make(&s->recipe, s->models.model, r, 0, &err))
         return command_failed(w->command, &err);
@@ -228,6 +240,8 @@ static int draw_all(struct picture_source *s, const struct source_wish *w,
     r.user = &d;
     r.classifier = s->models.classifier;
     r.guide = s->models.guide;
+    r.prompts = s->prompts.text;
+    r.n_prompts = (int)s->prompts.n;
     if ((code = w->solver(&r, w->user)))
         return code;
     for (; d.first < d.n && !code; d.first += AT_ONCE)
@@ -253,11 +267,43 @@ static void describe_model(struct picture_source *s, const struct source_wish *w
              "seeds from %" PRIu64,
              w->word, r->hash, r->sampler, r->n_times ? r->n_times - 1 : r->steps,
              r->n_times ? "given" : r->schedule, r->item.cfg_scale, classifier, guide,
-             !s->pictures.n_labels ? "no labels"
-             : w->label            ? "label "
-                                   : "all labels in turn",
-             w->label ? w->label : "", w->seed);
+             s->prompts.n            ? "prompts of "
+             : !s->pictures.n_labels ? "no labels"
+             : w->label              ? "label "
+                                     : "all labels in turn",
+             s->prompts.n ? w->prompts
+             : w->label   ? w->label
+                          : "",
+             w->seed);
     s->resize = "none";
+}
+
+/* Captions of a labelled set bring its labels with them. */
+static int read_prompts(struct picture_source *s, const struct source_wish *w,
+                        struct imgen_model_info *m)
+{
+    struct imgen_data_info d = {0};
+    int code;
+
+    if (!m->text_bytes)
+        return w->prompts ? command_misused(w->command, "%s reads no texts", w->word) : EXIT_DONE;
+    if (!w->prompts || w->label)
+        return command_misused(w->command, "%s reads texts: which --prompts?", w->word);
+    if ((code = prompt_list_read(&s->prompts, w->command, w->prompts, &w->settings,
+                                 w->count ? w->count : SOURCE_USUAL)))
+        return code;
+    if (s->prompts.data)
+        imgen_data_info(s->prompts.data, &d);
+    m->n_labels = d.n_labels;
+    return EXIT_DONE;
+}
+
+/* What label i is called. */
+static const char *label_name(const struct picture_source *s, int i)
+{
+    if (s->prompts.data)
+        return imgen_data_label(s->prompts.data, i);
+    return imgen_model_label(request_models_labelled(&s->models), i);
 }
 
 static int read_model(struct picture_source *s, const struct source_wish *w)
@@ -274,6 +320,8 @@ static int read_model(struct picture_source *s, const struct source_wish *w)
     of = request_models_labelled(&s->models);
     imgen_model_info(of, &labels);
     m.n_labels = labels.n_labels;
+    if ((code = read_prompts(s, w, &m)))
+        return code;
     if (w->label && imgen_model_find_label(of, w->label, &label, &err))
         return command_failed(w->command, &err);
     s->pictures = (struct imgen_pictures){.n = w->count ? w->count : SOURCE_USUAL,
@@ -284,7 +332,7 @@ static int read_model(struct picture_source *s, const struct source_wish *w)
     if ((code = allocate(s, w)))
         return code;
     for (int i = 0; i < m.n_labels; i++)
-        s->names[i] = imgen_model_label(of, i);
+        s->names[i] = label_name(s, i);
     if (m.n_labels && s->names[0])
         s->pictures.label_names = s->names;
     if (!(code = draw_all(s, w, &m, label)))

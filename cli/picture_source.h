@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "progress.h"
+#include "prompt_list.h"
 #include "request_models.h"
 
 #include <stdint.h>
@@ -22,6 +23,7 @@ struct source_wish {
     bool held_out;                   /* of a configuration: its data.eval_path             */
     uint64_t seed;
     const char *label;              /* of a model: only this one; NULL: all in turn       */
+    const char *prompts;            /* of one that reads texts: prompt_list_read's path   */
     const char *classifier, *guide; /* to guide a model by, or NULL               */
     const char *autoencoder;        /* of a model of latents: struct model_files  */
     /* Of a model: fills in the solver's part of the request; returns an exit code. */
@@ -46,6 +48,7 @@ struct picture_source {
     char about[800];              /* in words                   */
     const char *resize;           /* what was done to the files' pictures */
     struct request_models models; /* lend the names             */
+    struct prompt_list prompts;   /* the same, of captions      */
     struct imgen_data *data;      /* the same                   */
 };
 

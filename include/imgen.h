@@ -124,7 +124,8 @@ struct imgen_model_info {
     const char *autoencoder_hash; /* of latents, else NULL: SHA-256                              */
     int previews; /* 1: pictures can be previewed without another autoencoder                     */
     int n_labels; /* labels a request can name; 0: unconditional             */
-    int guided;   /* 1: has a null label, so that any guidance scale works    */
+    int text_bytes;  /* of a prompt that it reads, at most; 0: it reads none    */
+    int guided;      /* 1: has a null label, so that any guidance scale works    */
     int classifies;  /* 1: tells labels from pictures, and makes none            */
     int clean;       /* 1: from pictures without noise: for measures, not to guide by */
     int null_label;  /* the number that means "no request", or -1                */
@@ -140,9 +141,9 @@ struct imgen_model_info {
     /* Layers of self-attention, counted from the input, of which guidance.perturbed takes
      * n_middle from `middle` on unless guidance.layers says otherwise; 0: there are none. */
     int n_attention, middle, n_middle;
-    /* Of an autoencoder: the side of a picture over that of its latent, 0 of all others; channels of
-     * the latent z; a generator sees (z - shift) scale, one number for all channels or one each; and
-     * the weights of each such channel in each picture channel, with offsets last, that show it
+    /* Of an autoencoder: the side of a picture over that of its latent, 0 of all others; channels
+     * of the latent z; a generator sees (z - shift) scale, one number for all channels or one each;
+     * and the weights of each such channel in each picture channel, with offsets last, that show it
      * without a decoder (none: their number is 0).  The numbers are the model's. */
     int factor, code_channels;
     int n_latent_scale, n_latent_shift, n_latent_preview;
@@ -158,6 +159,9 @@ IMGEN_API enum imgen_status imgen_model_find_label(const struct imgen_model *mod
                                                    const char *word, int *out,
                                                    struct imgen_error *err);
 
+/* Room for a caption with its end; longer ones are cut. */
+#define IMGEN_CAPTION 1024
+
 /* ---- Sampling -----------------------------------------------------------------------------------
  */
 
@@ -165,7 +169,8 @@ IMGEN_API enum imgen_status imgen_model_find_label(const struct imgen_model *mod
  * not of the other pictures of the request, nor of the number of threads. */
 struct imgen_item {
     int label;        /* 0 .. n_labels-1, or null_label; of the classifier's labels where the
-                         model has none, and ignored where there is no classifier either */
+                         model has none, and ignored where there is no classifier either; of a
+                         model that reads prompts, one of the request's, or -1: of nothing */
     double cfg_scale; /* w >= 0                                                          */
     uint64_t seed;    /* of the noise it starts from                                     */
 };
@@ -191,6 +196,9 @@ typedef int imgen_progress_callback(const struct imgen_progress *p, void *user);
 struct imgen_request {
     const struct imgen_item *items;
     int64_t n_items;
+    const char *const *prompts; /* [n_prompts] that items ask for, of a model that reads them,
+                                   UTF-8 of at most text_bytes bytes */
+    int n_prompts;
     const char *sampler, *schedule; /* see imgen_list                          */
     double shift;                   /* of schedule "shift"                      */
     int steps;                      /* 1 .. 1000                                */
@@ -268,9 +276,9 @@ IMGEN_API enum imgen_status imgen_sheet_draw(struct imgen_image *out, const floa
 /* How a picture was made: written into its PNG as text ("parameters" for people, "imgen" as JSON).
  */
 struct imgen_recipe {
-    char model[256]; /* name of the file                 */
-    char hash[65];   /* SHA-256 of the file              */
-    char label[160]; /* name or number; "none"           */
+    char model[256];           /* name of the file                 */
+    char hash[65];             /* SHA-256 of the file              */
+    char label[IMGEN_CAPTION]; /* name or number, or the prompt; "none" */
     struct imgen_item item;
     char sampler[48], schedule[48], precision[16], heads[16], clip[16];
     char classifier[256], classifier_hash[65]; /* "": guided by none */
@@ -391,7 +399,8 @@ IMGEN_API const char *imgen_data_label(const struct imgen_data *data, int i);
 IMGEN_API const char *imgen_data_name(const struct imgen_data *data, int64_t i);
 /* pixels [height, width, channels] in -1 .. 1; label -1 when there is none; caption may be NULL. */
 IMGEN_API enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
-                                           int *label, char caption[160], struct imgen_error *err);
+                                           int *label, char caption[IMGEN_CAPTION],
+                                           struct imgen_error *err);
 
 /* The same for the pictures that are never trained on: those of data.eval_path, or, of an endless
  * set, those of another seed.  E_ARG when a finite set names none. */
@@ -457,11 +466,11 @@ IMGEN_API void imgen_codec_info(const struct imgen_codec *codec, struct imgen_co
  * IMGEN_E_CANCELLED. */
 typedef int imgen_coding_callback(int64_t done, int64_t n, void *user);
 
-/* How to work.  Uncut, results are functions of the picture alone, bit for bit.  A picture that does
- * not fit into `memory` goes through a few layers at a time, in strips, which takes up to twice as
- * long and gives the same to 16 bits.  One that does not fit even so, or where `tile` asks for it,
- * is cut into tiles, and then norms and attention see a tile and not the picture.  What fits is a
- * matter of the number of threads too. */
+/* How to work.  Uncut, results are functions of the picture alone, bit for bit.  A picture that
+ * does not fit into `memory` goes through a few layers at a time, in strips, which takes up to
+ * twice as long and gives the same to 16 bits.  One that does not fit even so, or where `tile` asks
+ * for it, is cut into tiles, and then norms and attention see a tile and not the picture.  What
+ * fits is a matter of the number of threads too. */
 struct imgen_coding {
     int64_t memory;  /* bytes that weights and values may take together, your arrays not
                         counted; 0: no limit                                                   */

@@ -91,7 +91,7 @@ static int judge(const float *picture)
 static void read_data(void)
 {
     struct imgen_error err;
-    char caption[160];
+    char caption[IMGEN_CAPTION];
 
     known = need(KNOWN, (size_t)length * sizeof *known);
     for (int i = 0; i < KNOWN; i++)
@@ -102,7 +102,7 @@ static double judge_data(void)
 {
     float *picture = need(1, (size_t)length * sizeof *picture);
     struct imgen_error err;
-    char caption[160];
+    char caption[IMGEN_CAPTION];
     int right = 0, label;
 
     for (int i = 0; i < FRESH; i++) {

@@ -87,7 +87,7 @@ static void put(char *to, size_t room, const char *text)
     text_add(&t, "%s", text ? text : "");
 }
 
-/* The label is the model's, or the classifier's where the model has none. */
+/* The label is the model's, or the classifier's where the model has none; or it is a prompt. */
 static void put_label(struct imgen_recipe *out, const struct imgen_model *model,
                       const struct imgen_request *r, int label)
 {
@@ -95,11 +95,14 @@ static void put_label(struct imgen_recipe *out, const struct imgen_model *model,
     const char *name = imgen_model_label(own ? model : r->classifier, label);
     struct text t;
 
+    if (model->model->network->io.text_length)
+        name = label < 0 ? "" : r->prompts[label];
+
     text_init(&t, out->label, sizeof out->label);
-    if (label == model->model->network->io.null_label || label < 0)
-        text_add(&t, "none");
-    else if (name)
+    if (name)
         text_add(&t, "%s", name);
+    else if (label == model->model->network->io.null_label || label < 0)
+        text_add(&t, "none");
     else
         text_add(&t, "%d", label);
 }

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert((int)IMGEN_CAPTION == (int)CAPTION_TEXT, "captions have one length");
+
 static bool relay(const struct train_event *e, void *user)
 {
     const struct imgen_training *t = user;
@@ -219,7 +221,7 @@ const char *imgen_data_name(const struct imgen_data *data, int64_t i)
 }
 
 enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
-                                 int *label, char caption[160], struct imgen_error *err)
+                                 int *label, char caption[IMGEN_CAPTION], struct imgen_error *err)
 {
     char text[CAPTION_TEXT] = "";
     struct error e = {0};

@@ -34,7 +34,7 @@ struct dataset {
     void *impl;
 };
 
-enum { CAPTION_TEXT = 160 };
+enum { CAPTION_TEXT = 1024 };
 
 /* One line lists the formats; each is one file under data/. */
 struct dataset_format {

@@ -38,6 +38,7 @@ enum { SLOTS = 4, ROUNDS = 4 };
 struct slot {
     float *pixels;
     int32_t *labels;
+    char (*captions)[CAPTION_TEXT];
 };
 
 struct loader {
@@ -117,12 +118,12 @@ static void mirror(float *pixels, int64_t height, int64_t width, int64_t channel
 }
 
 static enum status sample_make(const struct loader *l, int64_t s, float *pixels, int32_t *label,
-                               struct error *err)
+                               char caption[CAPTION_TEXT], struct error *err)
 {
     const struct dataset *d = l->set;
     enum status st;
 
-    if ((st = dataset_get(d, loader_index(l->seed, d->count, s), pixels, label, NULL, err)))
+    if ((st = dataset_get(d, loader_index(l->seed, d->count, s), pixels, label, caption, err)))
         return st;
     if (l->flip) {
         struct rng g = rng_stream(l->seed, RNG_AUGMENT, (uint64_t)s);
@@ -141,7 +142,8 @@ static enum status batch_make(const struct loader *l, int64_t number, struct err
     enum status st;
 
     for (int64_t k = 0; k < l->batch; k++)
-        if ((st = sample_make(l, first + k, slot->pixels + k * each, &slot->labels[k], err)))
+        if ((st = sample_make(l, first + k, slot->pixels + k * each, &slot->labels[k],
+                              slot->captions[k], err)))
             return st;
     return OK;
 }
@@ -190,7 +192,9 @@ static enum status slots_new(struct loader *l, struct error *err)
         if ((st =
                  mem_new((void **)&l->slots[i].pixels, (uint64_t)l->batch, each, "a batch", err)) ||
             (st = mem_new((void **)&l->slots[i].labels, (uint64_t)l->batch, sizeof(int32_t),
-                          "the labels of a batch", err)))
+                          "the labels of a batch", err)) ||
+            (st = mem_new((void **)&l->slots[i].captions, (uint64_t)l->batch,
+                          sizeof *l->slots[i].captions, "the captions of a batch", err)))
             return st;
     return OK;
 }
@@ -250,7 +254,7 @@ enum status loader_next(struct loader *l, struct batch *b, struct error *err)
         *err = l->error;
     if (ready) {
         slot = &l->slots[l->taken % SLOTS];
-        *b = (struct batch){slot->pixels, slot->labels, l->batch,
+        *b = (struct batch){slot->pixels, slot->labels, slot->captions, l->batch,
                             l->first_sample + l->taken * l->batch};
         l->taken++; /* frees the slot before this one */
         pthread_cond_signal(&l->change);
@@ -272,6 +276,7 @@ void loader_free(struct loader *l)
     for (int i = 0; i < SLOTS; i++) {
         free(l->slots[i].pixels);
         free(l->slots[i].labels);
+        free(l->slots[i].captions);
     }
     pthread_cond_destroy(&l->change);
     pthread_mutex_destroy(&l->lock);

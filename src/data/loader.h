@@ -17,10 +17,11 @@
 int64_t loader_index(uint64_t seed, int64_t count, int64_t s);
 
 struct batch {
-    const float *pixels;   /* [n, H, W, C]                                    */
-    const int32_t *labels; /* [n], -1: none                                   */
-    int64_t n;             /* the batch size, always: epochs flow into another */
-    int64_t first_sample;  /* pixels[k] is sample first_sample + k            */
+    const float *pixels;            /* [n, H, W, C]                                    */
+    const int32_t *labels;          /* [n], -1: none                                   */
+    char (*captions)[CAPTION_TEXT]; /* [n]                                    */
+    int64_t n;                      /* the batch size, always: epochs flow into another */
+    int64_t first_sample;           /* pixels[k] is sample first_sample + k            */
 };
 
 struct loader;

@@ -220,7 +220,7 @@ static enum status open_guidance(struct speed_job *j, struct drawing *s, struct 
     MUST(batch <= BATCH_MAX, "a batch of more than %d", BATCH_MAX);
     for (int k = 0; k < BATCH_MAX; k++)
         w[k] = 4;
-    if ((st = network_predictor_init(&s->net, s->model, j->graph, label, batch, err)))
+    if ((st = network_predictor_init(&s->net, s->model, j->graph, label, NULL, batch, err)))
         return st;
     return guidance_init(&s->guidance, predictor_of_network(&s->net), w, NULL, err);
 }

@@ -15,10 +15,13 @@
  * After the last attention nobody reads the text, so there the text's stream ends in its q, k and
  * v. The pooled vector is for what is said by the whole (a style, a mood).
  *
+ * Texts come encoded, or are read here by a small encoder that is trained with the rest
+ * (byte_text.c).
+ *
  * The published network attends to every token, those that fill a text up included; a mask, where
  * one is given, takes those out.
  */
-#include "model/dit_parts.h"
+#include "model/byte_text.h"
 
 #include "ops/activation.h"
 #include "ops/attention.h"
@@ -26,6 +29,7 @@
 #include "ops/norm.h"
 #include "ops/resample.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 struct mmdit_config {
@@ -35,6 +39,8 @@ struct mmdit_config {
     int64_t patch, width, depth, heads;
     double mlp_ratio;
     bool qk_norm;
+    int64_t text_length; /* bytes of a text it reads itself; 0: others encode it, as above */
+    int64_t text_width, text_depth, text_heads;
 };
 
 static const struct option options[] = {
@@ -57,8 +63,30 @@ static const struct option options[] = {
      offsetof(struct mmdit_config, mlp_ratio), "4", .lo = 0.25, .hi = 16},
     {"qk_norm", "norm of queries and keys", OPTION_BOOL, offsetof(struct mmdit_config, qk_norm),
      .fallback = "true"},
+    {"text_length",
+     "read texts of up to so many bytes, less one, with an encoder trained beside; 0: texts come "
+     "encoded",
+     OPTION_INT, offsetof(struct mmdit_config, text_length), "0", .lo = 0,
+     .hi = BYTE_TEXT_LENGTH_MAX},
+    {"text_width", "features of a byte in that encoder", OPTION_INT,
+     offsetof(struct mmdit_config, text_width), "192", .lo = 1, .hi = DIT_WIDTH_MAX},
+    {"text_depth", "its blocks", OPTION_INT, offsetof(struct mmdit_config, text_depth), "3",
+     .lo = 1, .hi = BYTE_TEXT_DEPTH_MAX},
+    {"text_heads", "its attention heads", OPTION_INT, offsetof(struct mmdit_config, text_heads),
+     "4", .lo = 1, .hi = 1024},
     {0},
 };
+
+/* Features of a token of the text and of the vector for the whole, whoever encodes it. */
+static int64_t context_width(const struct mmdit_config *c)
+{
+    return c->text_length ? c->text_width : c->context_width;
+}
+
+static int64_t pooled_width(const struct mmdit_config *c)
+{
+    return c->text_length ? c->text_width : c->pooled_width;
+}
 
 static struct dit_geometry geometry_of(const struct mmdit_config *c)
 {
@@ -69,6 +97,15 @@ static enum status mmdit_check(const void *config, struct error *err)
 {
     struct dit_geometry d = geometry_of(config);
 
+    const struct mmdit_config *c = config;
+
+    if (c->text_length == 1)
+        return fail(err, E_ARG,
+                    "mmdit.text_length: of 1 only the mark at the beginning would be read");
+    if (c->text_length && c->text_width % c->text_heads)
+        return fail(err, E_ARG,
+                    "mmdit.text_width: %" PRId64 " features cannot be dealt to %" PRId64 " heads",
+                    c->text_width, c->text_heads);
     return dit_check_geometry("mmdit", &d, err);
 }
 
@@ -82,8 +119,9 @@ static void mmdit_io(const void *config, struct network_io *io)
         .in_channels = c->channels,
         .out_channels = c->channels,
         .null_label = -1,
-        .context_width = c->context_width,
-        .pooled_width = c->pooled_width,
+        .context_width = c->text_length ? 0 : c->context_width,
+        .pooled_width = c->text_length ? 0 : c->pooled_width,
+        .text_length = c->text_length,
     };
     network_count_attention(io, c->depth);
 }
@@ -108,6 +146,7 @@ struct mmdit {
     struct dit_embedders embed;
     struct linear pooled1, pooled2; /* "y_embedder" */
     struct linear text;             /* "context_embedder" */
+    struct byte_text reader;        /* "text_encoder", where texts do not come encoded */
     struct dit_final last;
     struct block block[];
 };
@@ -142,12 +181,12 @@ static void *mmdit_declare(const void *config, struct scope s)
     m->heads = c->heads;
     m->depth = c->depth;
     dit_embedders_declare(&m->embed, &geometry, s);
-    if (c->pooled_width) {
-        linear_init_normal(&m->pooled1, scope_in(s, "y_embedder.mlp.0"), c->pooled_width, c->width,
+    if (pooled_width(c)) {
+        linear_init_normal(&m->pooled1, scope_in(s, "y_embedder.mlp.0"), pooled_width(c), c->width,
                            0.02);
         linear_init_normal(&m->pooled2, scope_in(s, "y_embedder.mlp.2"), c->width, c->width, 0.02);
     }
-    linear_init(&m->text, scope_in(s, "context_embedder"), c->context_width, c->width, INIT_XAVIER);
+    linear_init(&m->text, scope_in(s, "context_embedder"), context_width(c), c->width, INIT_XAVIER);
     for (int64_t i = 0; i < c->depth; i++) {
         struct scope block = scope_in(s, "joint_blocks.%d", (int)i);
 
@@ -155,6 +194,11 @@ static void *mmdit_declare(const void *config, struct scope s)
         stream_declare(&m->block[i].image, c, false, scope_in(block, "x_block"));
     }
     dit_final_declare(&m->last, &geometry, false, c->channels, scope_in(s, "final_layer"));
+    if (c->text_length)
+        byte_text_declare(
+            &m->reader,
+            &(struct byte_text_config){c->text_length, c->text_width, c->text_depth, c->text_heads},
+            scope_in(s, "text_encoder"));
     return m;
 }
 
@@ -236,7 +280,7 @@ static struct tensor *condition(struct graph *g, const struct network *net, stru
     const struct mmdit *m = net->layers;
     struct tensor *c = dit_time(g, net, &m->embed, in.t), *y;
 
-    if (!net->io.pooled_width)
+    if (!in.pooled && !net->io.pooled_width)
         return c;
     MUST(in.pooled, "a network that reads a pooled text needs one");
     y = nn_linear(g, &m->pooled2, nn_linear_act(g, &m->pooled1, in.pooled, ACT_SILU));
@@ -251,6 +295,11 @@ static struct tensor *mmdit_forward(struct graph *g, const struct network *net,
     const struct mmdit *m = net->layers;
     struct tensor *x = dit_tokens(g, net, &m->embed, in.x), *text, *c;
 
+    if (net->io.text_length) {
+        MUST(in.text, "a network that reads a text needs one");
+        in.context = byte_text_forward(g, &m->reader, in.text, &in.pooled);
+        in.context_mask = in.text; /* 0 where a text has ended */
+    }
     MUST(in.context, "a network conditioned by a text needs one");
     text = nn_linear(g, &m->text, in.context);
     network_show(net, text, "context_embedder");

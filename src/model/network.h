@@ -22,14 +22,15 @@ struct autoencoder_steps;
  * the training configuration);  y int32 [N], or NULL for a network without labels.  For a network
  * that reads an encoded sequence: context [N, L, D] with D = io.context_width and any L;
  * context_mask int32 [N, L], not 0 where a token counts, or NULL when all do; pooled [N, P], P =
- * io.pooled_width, or NULL where that is 0.  drop int32 [N, DROP_WORDS] names the samples
+ * io.pooled_width, or NULL where that is 0.  For a network that reads texts itself: text int32 [N,
+ * io.text_length] as byte_text_read makes it.  drop int32 [N, DROP_WORDS] names the samples
  * (op_dropout) in training, for networks that leave values out; NULL: nothing is left out.
  * identity [io.n_attention]: the self-attention layers, counted from the input, whose maps are
  * replaced by the identity; NULL: none.  It is asked of one recording and is no part of the
  * network. */
 struct network_input {
     struct tensor *x, *t, *y;
-    struct tensor *context, *context_mask, *pooled;
+    struct tensor *text, *context, *context_mask, *pooled;
     struct tensor *drop;
     const bool *identity;
 };
@@ -47,10 +48,11 @@ struct network_io {
     int32_t null_label;    /* the row that means "no request", or -1 when there is none      */
     int64_t context_width; /* features of a token of the encoded sequence; 0: reads none   */
     int64_t pooled_width;  /* of the vector that stands for the whole; 0: reads none       */
-    bool classifies;       /* forward gives logits [N, n_classes] of x; takes no label     */
-    bool clean;            /* x is always a picture without noise, and t means nothing     */
-    int n_attention;       /* self-attention layers that `identity` can name; 0: none        */
-    int middle, n_middle;  /* of them, those in the middle of the network                  */
+    int64_t text_length; /* numbers of a text (byte_text.h) that it encodes itself; 0: reads none */
+    bool classifies;     /* forward gives logits [N, n_classes] of x; takes no label     */
+    bool clean;          /* x is always a picture without noise, and t means nothing     */
+    int n_attention;     /* self-attention layers that `identity` can name; 0: none        */
+    int middle, n_middle; /* of them, those in the middle of the network                  */
 
     /* Of an autoencoder (autoencoder.h). */
     int64_t factor; /* a picture's side over its latent's; 0: it is none */

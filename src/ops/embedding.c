@@ -64,11 +64,13 @@ static const struct op embedding = {
 struct tensor *op_embedding(struct graph *g, struct tensor *table, struct tensor *ids)
 {
     char s[SHAPE_TEXT], t[SHAPE_TEXT];
+    struct shape rows = ids->shape;
 
-    MUST(table->shape.rank == 2 && ids->shape.rank == 1 && ids->dtype == DTYPE_I32,
+    MUST(table->shape.rank == 2 && rows.rank >= 1 && rows.rank < SHAPE_RANK &&
+             ids->dtype == DTYPE_I32,
          "embedding: table %s, ids %s", shape_text(s, table->shape), shape_text(t, ids->shape));
-    return record(g, &embedding, SHAPE(ids->shape.dim[0], shape_last(table->shape)), table, ids,
-                  NULL, NULL);
+    rows.dim[rows.rank++] = shape_last(table->shape);
+    return record(g, &embedding, rows, table, ids, NULL, NULL);
 }
 
 /* --- waves of time ---------------------------------------------------------------------------- */

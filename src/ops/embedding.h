@@ -6,7 +6,7 @@
 
 #include "graph/graph.h"
 
-/* Rows of table [K, D] by index ids [N] (int32, each in 0..K-1): [N, D]. */
+/* Rows of table [K, D] by index ids [...] (int32, each in 0..K-1): [..., D]. */
 struct tensor *op_embedding(struct graph *g, struct tensor *table, struct tensor *ids);
 
 /* [cos(t f_k) | sin(t f_k)], f_k = 10000^(-k / (D/2)), k = 0 .. D/2-1, D/2 rounded down, angles in

@@ -27,7 +27,8 @@ enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
 struct run {
     const struct generate_request *r;
     struct settings settings;
-    int32_t away;   /* the label to guide away from: none, or the negative one            */
+    int32_t away; /* the label to guide away from: none, or the negative one            */
+    struct prompts prompts, of_guides; /* texts as the model reads them, and as its guide does */
     bool *identity; /* [io.n_attention]: layers whose attention is perturbed, or NULL     */
     struct graph *graph, *own;
     struct graph *of_classifier, *of_guide; /* or NULL */
@@ -95,6 +96,9 @@ static enum status check_item(const struct generate_request *r, const struct gen
     if (!io->n_classes && told && item->label >= told)
         return fail(err, E_ARG, "picture %" PRId64 ": label %d is not in 0..%" PRId64, i,
                     item->label, told - 1);
+    if (io->text_length && (item->label < -1 || item->label >= r->n_texts))
+        return fail(err, E_ARG, "picture %" PRId64 ": text %d is not in 0..%" PRId64, i,
+                    item->label, r->n_texts - 1);
     if (!io->n_classes)
         return OK;
     if (item->label < 0 || item->label >= io->n_labels)
@@ -164,10 +168,12 @@ static enum status check_items(struct run *run, struct error *err)
     enum status st;
 
     run->away = r->model->network->io.null_label;
-    if (*negative && !r->model->network->io.n_classes)
+    if (*negative && !network_asks(&r->model->network->io))
         return fail(err, E_ARG, "the model has no labels, so none to guide away from: '%.40s'",
                     negative);
-    if (*negative && (st = model_find_label(r->model, negative, &run->away, err)))
+    if (*negative && r->model->network->io.text_length)
+        run->away = (int32_t)r->n_texts;
+    else if (*negative && (st = model_find_label(r->model, negative, &run->away, err)))
         return st;
     if (r->guide && (st = pair_check(r->guide, r->model, r->guide_label, *negative, err)))
         return st;
@@ -175,6 +181,24 @@ static enum status check_items(struct run *run, struct error *err)
         if ((st = check_item(r, &r->items[i], i, *negative, err)))
             return st;
     return OK;
+}
+
+/* The request's texts, and behind them the one to guide away from. */
+static enum status read_texts(struct prompts *p, const struct run *run, const struct model *m,
+                              struct error *err)
+{
+    const struct generate_request *r = run->r;
+    const char *negative = run->settings.negative;
+    enum status st;
+
+    if (!m || !m->network->io.text_length)
+        return OK;
+    if ((st = prompts_init(p, &m->network->io, r->n_texts + (*negative != 0), err)))
+        return st;
+    for (int64_t i = 0; i < r->n_texts; i++)
+        if ((st = prompts_set_whole(p, i, r->texts[i], err)))
+            return st;
+    return *negative ? prompts_set_whole(p, r->n_texts, negative, err) : OK;
 }
 
 /* Of a network with two predictions, those that are asked. */
@@ -289,7 +313,7 @@ static bool report_decoding(int64_t done, int64_t n, void *self)
 static void split_items(const struct run *run, int32_t *label, double *w)
 {
     const struct generate_request *r = run->r;
-    bool guided = r->model->network->io.n_classes > 0 || r->guide;
+    bool guided = network_asks(&r->model->network->io) || r->guide;
 
     for (int64_t i = 0; i < run->count; i++) {
         label[i] = r->items[run->first + i].label;
@@ -368,10 +392,12 @@ static enum status asked_init(struct asked *a, const struct run *run, struct err
     negative = run->away != r->model->network->io.null_label;
     split_items(run, label, w);
     choose_heads(&a->field, r->model, heads);
-    if ((st = network_predictor_init(net, r->model, run->graph, label, run->count, err)) ||
+    if ((st = network_predictor_init(net, r->model, run->graph, label, &run->prompts, run->count,
+                                     err)) ||
         (run->identity && (st = network_predictor_perturb(net, run->identity, err))) ||
-        (r->guide && (st = pair_init(&a->pair, r->guide, run->of_guide, r->guide_label, label,
-                                     negative ? run->away : -1, run->count, both ? 2 : 1, err))))
+        (r->guide &&
+         (st = pair_init(&a->pair, r->guide, run->of_guide, r->guide_label, label, &run->of_guides,
+                         negative ? run->away : -1, run->count, both ? 2 : 1, err))))
         return st;
     net->away = run->away;
     if ((st =
@@ -475,7 +501,8 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     run->r = r;
     run->length = io->height * io->width * io->in_channels;
     if ((st = read_settings(run, err)) || (st = check_items(run, err)) ||
-        (st = choose_layers(run, err)))
+        (st = read_texts(&run->prompts, run, r->model, err)) ||
+        (st = read_texts(&run->of_guides, run, r->guide, err)) || (st = choose_layers(run, err)))
         goto out;
     run->sampling.sampler = run->settings.sampler;
     memcpy(run->sampling.values, run->settings.sampler_values, sizeof run->sampling.values);
@@ -502,6 +529,8 @@ out:
     graph_free(run->of_guide);
     graph_free(run->of_classifier);
     viewer_release(&run->viewer);
+    prompts_release(&run->prompts);
+    prompts_release(&run->of_guides);
     free(run->identity);
     free(run);
     return st;
@@ -534,12 +563,13 @@ enum status generate_measure(struct graph_stats *most, int64_t *beside,
     for (int k = 0; k < 2 && !st; k++) {
         struct network_predictor net = {0};
         struct graph_stats stats = {0};
+        struct prompts none = {.length = io->text_length};
         bool guided = false;
 
         for (int64_t i = 0; i < counts[k]; i++)
-            guided |= io->n_classes && r->items[i].w != 0 && r->items[i].w != 1;
+            guided |= network_asks(io) && r->items[i].w != 0 && r->items[i].w != 1;
         if (counts[k] &&
-            !(st = network_predictor_init(&net, r->model, r->graph, NULL, counts[k], err)))
+            !(st = network_predictor_init(&net, r->model, r->graph, NULL, &none, counts[k], err)))
             st = network_predictor_measure(&net, guided ? 2 * counts[k] : counts[k], &stats, err);
         network_predictor_release(&net);
         if (stats.arena_bytes > most->arena_bytes)

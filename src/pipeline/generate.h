@@ -12,7 +12,8 @@
 /* One picture.  It is a function of these three, the model and the settings alone: not of its place
  * in the list, of its neighbours, of the batch size or of the number of threads. */
 struct generate_item {
-    int32_t label; /* or the null label; of the classifier's where the model has none */
+    int32_t label; /* or the null label; of the classifier's where the model has none; of a model
+                      that reads texts one of the request's, or -1 for the empty text         */
     double w;      /* guidance scale                           */
     uint64_t seed; /* of X_0                                   */
 };
@@ -40,6 +41,8 @@ struct generate_request {
     int n_times;
     const char *const *numbers; /* [n_numbers] "SECTION.NAME=VALUE": pipeline/settings.h */
     int n_numbers;
+    const char *const *texts; /* [n_texts] that items ask for, of a model that reads them */
+    int64_t n_texts;
     const struct generate_item *items; /* [n] */
     int64_t n;
     int64_t batch;                  /* at most so many at once; 0: chosen */

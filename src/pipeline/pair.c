@@ -50,7 +50,10 @@ static enum status check_asked(const struct network_io *guide, const struct netw
                     "the guide knows %" PRId64 " labels and the model %" PRId64
                     ": it cannot be asked for the same one",
                     guide->n_classes, model->n_classes);
-    if (negative && !guide->n_classes)
+    if ((guide->text_length > 0) != (model->text_length > 0) && network_asks(guide))
+        return fail(err, E_ARG, "the guide reads %s, and the model %s",
+                    guide->text_length ? "texts" : "labels", model->text_length ? "texts" : "none");
+    if (negative && !network_asks(guide))
         return fail(err, E_ARG, "the guide has no labels, so none to guide away from");
     if (label == GUIDE_NONE && !negative && guide->n_classes && guide->null_label < 0)
         return fail(err, E_ARG,
@@ -83,7 +86,7 @@ static enum status label_of(int32_t *out, const struct network_io *io, enum guid
                             int32_t label, int32_t away, struct error *err)
 {
     *out = asked == GUIDE_SAME ? label : away >= 0 ? away : io->null_label;
-    if (!io->n_classes)
+    if (!network_asks(io))
         *out = 0;
     if (io->n_classes && (*out < 0 || *out >= io->n_labels))
         return fail(err, E_ARG,
@@ -92,8 +95,8 @@ static enum status label_of(int32_t *out, const struct network_io *io, enum guid
 }
 
 enum status pair_init(struct pair *p, const struct model *guide, struct graph *graph,
-                      enum guide_label asked, const int32_t *label, int32_t away, int64_t rows,
-                      int n_heads, struct error *err)
+                      enum guide_label asked, const int32_t *label, const struct prompts *prompts,
+                      int32_t away, int64_t rows, int n_heads, struct error *err)
 {
     const struct network_io *io = &guide->network->io;
     int32_t *each = NULL;
@@ -104,7 +107,7 @@ enum status pair_init(struct pair *p, const struct model *guide, struct graph *g
         return st;
     for (int64_t i = 0; i < rows && !st; i++)
         st = label_of(&each[i], io, asked, label[i], away, err);
-    if (!st && !(st = network_predictor_init(&p->net, guide, graph, each, rows, err)) &&
+    if (!st && !(st = network_predictor_init(&p->net, guide, graph, each, prompts, rows, err)) &&
         n_heads > 1)
         st = network_predictor_remember(&p->net, err);
     free(each);

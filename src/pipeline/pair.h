@@ -28,12 +28,13 @@ struct pair {
     struct predictor_pair joined[2]; /* of each prediction of the model */
 };
 
-/* label: [rows] of the pictures; away: a negative label, or below 0.  n_heads: how many predictions
+/* label: [rows] of the pictures; prompts: what they stand for to a guide that reads texts; away: a
+ * negative label, or below 0.  n_heads: how many predictions
  * of the model are asked for.  E_ARG where the guide knows no null label and a row needs it.
  * Release also after a failure. */
 enum status pair_init(struct pair *p, const struct model *guide, struct graph *graph,
-                      enum guide_label asked, const int32_t *label, int32_t away, int64_t rows,
-                      int n_heads, struct error *err);
+                      enum guide_label asked, const int32_t *label, const struct prompts *prompts,
+                      int32_t away, int64_t rows, int n_heads, struct error *err);
 void pair_release(struct pair *p);
 
 /* *of, prediction `head` of the model, which predicts `predicts` on the path, becomes the pair of

@@ -23,8 +23,8 @@
 #include <string.h>
 
 enum status network_predictor_init(struct network_predictor *p, const struct model *model,
-                                   struct graph *graph, const int32_t *label, int64_t rows,
-                                   struct error *err)
+                                   struct graph *graph, const int32_t *label,
+                                   const struct prompts *prompts, int64_t rows, struct error *err)
 {
     const struct network_io *io = &model->network->io;
     uint64_t twice = 2 * (uint64_t)rows;
@@ -36,7 +36,13 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         .rows = rows,
         .length = io->height * io->width * io->in_channels,
         .away = io->null_label,
+        .prompts = prompts,
     };
+    MUST(prompts || !io->text_length, "a network that reads texts is given none");
+    if (io->text_length &&
+        (st = mem_new((void **)&p->text, twice, (uint64_t)io->text_length * sizeof *p->text,
+                      "texts", err)))
+        return st;
     if ((st = mem_new((void **)&p->label, (uint64_t)rows, sizeof *p->label, "labels", err)) ||
         (st = mem_new((void **)&p->fed, twice, sizeof *p->fed, "labels", err)) ||
         (st = mem_new((void **)&p->t, twice, sizeof *p->t, "times", err)) ||
@@ -82,6 +88,7 @@ void network_predictor_release(struct network_predictor *p)
     free(p->label);
     free(p->asked);
     free(p->fed);
+    free(p->text);
     free(p->t);
     free(p->x);
     free(p->y);
@@ -109,6 +116,8 @@ static void feed(struct network_predictor *p, int64_t at, const double *x, const
         p->t[at + i] = (float)r->time;
         p->fed[at + i] = label ? label[i] : p->away;
     }
+    if (p->text)
+        prompts_gather(p->prompts, p->text + at * p->prompts->length, p->fed + at, p->rows);
 }
 
 static struct tensor *record_rows(struct network_predictor *p, int64_t rows, const bool *identity)
@@ -121,7 +130,7 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows, con
     graph_reset(g);
     in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels), p->x);
     in.t = graph_input(g, SHAPE(rows), p->t);
-    in.y = io->n_labels ? graph_input_i32(g, SHAPE(rows), p->fed) : NULL;
+    network_ask(g, io, &in, rows, p->fed, p->text);
     y = network_forward(g, p->model->network, in);
     graph_keep(g, y);
     return y;

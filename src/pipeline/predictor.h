@@ -4,6 +4,7 @@
 #ifndef IMGEN_PIPELINE_PREDICTOR_H
 #define IMGEN_PIPELINE_PREDICTOR_H
 
+#include "model/prompts.h"
 #include "pipeline/model.h"
 
 struct network_predictor;
@@ -24,6 +25,8 @@ struct network_predictor {
     float *x, *t, *y;     /* [2 rows, length], [2 rows], as x; y [3 rows, length] once perturbed */
     const bool *identity; /* of the perturbed branch: network_input; NULL: there is none */
     int32_t *fed;         /* [2 rows]: the labels of a batch            */
+    const struct prompts *prompts; /* what labels stand for, of a network that reads texts */
+    int32_t *text;                 /* [2 rows, text_length]: the texts of a batch, or NULL */
     struct network_head head[2];
     double *asked;           /* [rows, length] where y was computed, of one that remembers */
     double asked_t;          /* and when                                                   */
@@ -31,11 +34,12 @@ struct network_predictor {
     int64_t evaluations;     /* branches computed so far                                   */
 };
 
-/* label: [rows], each below the network's n_labels; ignored by an unconditional network.  A frozen
- * graph packs the weights once.  Release also after a failure. */
+/* label: [rows], each below the network's n_labels, or of `prompts`, which stay and which a network
+ * that reads texts has to have; ignored by an unconditional network.  A frozen graph packs the
+ * weights once.  Release also after a failure. */
 enum status network_predictor_init(struct network_predictor *p, const struct model *model,
-                                   struct graph *graph, const int32_t *label, int64_t rows,
-                                   struct error *err);
+                                   struct graph *graph, const int32_t *label,
+                                   const struct prompts *prompts, int64_t rows, struct error *err);
 void network_predictor_release(struct network_predictor *p);
 
 /* From now on it has a perturbed branch: identity [io.n_attention], kept by the caller. */

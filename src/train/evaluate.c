@@ -14,6 +14,8 @@
 
 #include "base/memory.h"
 #include "data/loader.h"
+#include "model/byte_text.h"
+#include "model/prompts.h"
 #include "train/classify.h"
 #include "train/criterion.h"
 
@@ -29,6 +31,7 @@ struct evaluation {
     int64_t batch; /* pictures at once                       */
     struct flow_task task;
     struct flow_batch samples; /* all of them                            */
+    int32_t *text;             /* [rows, text_length] of their captions, or NULL */
     float *y;                  /* [batch, H, W, out_channels], or logits */
     int64_t row;               /* floats of a row of y                   */
 };
@@ -54,20 +57,26 @@ enum status evaluation_data(const struct experiment *e, struct dataset **out, st
     return fail(err, E_ARG, "there are no held-out pictures: name them with data.eval_path");
 }
 
+/* text: [rows, numbers], or NULL. */
 static enum status fill(const struct dataset *d, int64_t rows, float *pixels, int32_t *labels,
-                        struct error *err)
+                        int32_t *text, int64_t numbers, struct error *err)
 {
     int64_t length = d->height * d->width * d->channels;
     char caption[CAPTION_TEXT];
-    enum status st = OK;
+    enum status st;
 
-    for (int64_t i = 0; i < rows && !st; i++)
-        st = dataset_get(d, loader_index(EVAL_SEED, d->count, i), pixels + i * length, &labels[i],
-                         caption, err);
-    return st;
+    for (int64_t i = 0; i < rows; i++) {
+        if ((st = dataset_get(d, loader_index(EVAL_SEED, d->count, i), pixels + i * length,
+                              &labels[i], caption, err)))
+            return st;
+        if (text)
+            byte_text_read(text + i * numbers, numbers, caption);
+    }
+    return OK;
 }
 
-static enum status draw(struct evaluation *v, const struct dataset *d, struct error *err)
+static enum status draw(struct evaluation *v, const struct dataset *d, const struct network_io *io,
+                        struct error *err)
 {
     int64_t rows = v->samples.rows, length = v->samples.length;
     float *pixels = NULL;
@@ -77,8 +86,8 @@ static enum status draw(struct evaluation *v, const struct dataset *d, struct er
     if (!(st = mem_new((void **)&pixels, (uint64_t)(rows * length), sizeof *pixels, "pictures",
                        err)) &&
         !(st = mem_new((void **)&labels, (uint64_t)rows, sizeof *labels, "labels", err)) &&
-        !(st = fill(d, rows, pixels, labels, err)))
-        st = flow_batch_draw(&v->samples, &v->task, pixels, d->n_classes ? labels : NULL, 0, err);
+        !(st = fill(d, rows, pixels, labels, v->text, io->text_length, err)))
+        st = flow_batch_draw(&v->samples, &v->task, pixels, io->n_classes ? labels : NULL, 0, err);
     free(pixels);
     free(labels);
     return st;
@@ -116,7 +125,7 @@ static enum status check_set(const struct dataset *d, const struct model *m, str
     const struct network_io *io = &m->network->io;
 
     if (d->height == io->height && d->width == io->width && d->channels == io->in_channels &&
-        d->n_classes == io->n_classes)
+        (io->text_length || d->n_classes == io->n_classes))
         return OK;
     return fail(err, E_ARG,
                 "data.eval_path: pictures of %" PRId64 " x %" PRId64 " x %" PRId64 " in %" PRId64
@@ -158,7 +167,10 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
         (st = flow_batch_init_for(&v->samples, &v->task, rows, pixels * io->in_channels, err)) ||
         (st = mem_new((void **)&v->y, (uint64_t)(v->batch * row), sizeof *v->y, "predictions",
                       err)) ||
-        (st = draw(v, d, err)) || (st = check_labels(v, io, err)))
+        (io->text_length &&
+         (st = mem_new((void **)&v->text, (uint64_t)rows,
+                       (uint64_t)io->text_length * sizeof *v->text, "texts", err))) ||
+        (st = draw(v, d, io, err)) || (st = check_labels(v, io, err)))
         goto out;
     v->row = row;
     *out = v;
@@ -173,6 +185,7 @@ void evaluation_free(struct evaluation *v)
     if (!v)
         return;
     flow_batch_release(&v->samples);
+    free(v->text);
     free(v->y);
     free(v);
 }
@@ -192,7 +205,8 @@ static struct tensor *record_rows(struct evaluation *v, const struct network *ne
     in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels),
                        v->samples.x + first * v->samples.length);
     in.t = graph_input(g, SHAPE(rows), v->samples.time + first);
-    in.y = io->n_labels ? graph_input_i32(g, SHAPE(rows), v->samples.label + first) : NULL;
+    network_ask(g, io, &in, rows, v->samples.label + first,
+                v->text ? v->text + first * io->text_length : NULL);
     y = network_forward(g, net, in);
     graph_keep(g, y);
     return y;

@@ -8,6 +8,8 @@
  */
 #include "train/experiment.h"
 
+#include "model/prompts.h"
+
 #include "base/ini.h"
 #include "base/memory.h"
 
@@ -412,7 +414,7 @@ enum status experiment_task(const struct experiment *e, const struct model *m,
         .head = {graded, graded},
         .has_second = m->options.second != 0,
         .precondition = m->precondition,
-        .eta = m->network->io.null_label >= 0 ? e->train.label_drop : 0,
+        .eta = network_asks_for_nothing(&m->network->io) ? e->train.label_drop : 0,
         .null_label = m->network->io.null_label,
         .clean = m->network->io.clean,
         .seed = e->train.seed,

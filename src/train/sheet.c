@@ -8,6 +8,7 @@
 #include "train/sheet.h"
 
 #include "base/memory.h"
+#include "model/prompts.h"
 #include "pipeline/generate.h"
 #include "pipeline/picture.h"
 
@@ -21,8 +22,10 @@ static void fill_items(struct generate_item *items, int64_t count, const struct 
 
     for (int64_t i = 0; i < count; i++)
         items[i] = (struct generate_item){
-            .label = io->n_classes ? (int32_t)(i % io->n_classes) : -1,
-            .w = io->null_label >= 0 ? m->sample.cfg_scale : 1,
+            .label = io->text_length ? (int32_t)i
+                     : io->n_classes ? (int32_t)(i % io->n_classes)
+                                     : -1,
+            .w = network_asks_for_nothing(io) ? m->sample.cfg_scale : 1,
             .seed = (uint64_t)i,
         };
 }
@@ -59,6 +62,8 @@ static enum status fill_request(struct generate_request *out, struct generate_it
     *out = (struct generate_request){
         .model = r->model,
         .settings = r->model->sample,
+        .texts = r->texts,
+        .n_texts = r->texts ? r->count : 0,
         .items = *items,
         .n = r->count,
         .batch = r->batch > 1 ? r->batch : 1,

@@ -11,16 +11,18 @@
  * the memory of a step, half of its pictures at once since guidance doubles them. */
 struct sheet_request {
     struct model *model;
-    float *values; /* the weights to use, a flat array of the network's layout   */
-    int64_t count; /* pictures, in as square a grid as count allows              */
-    int64_t batch; /* at most so many at once                                    */
+    float *values;            /* the weights to use, a flat array of the network's layout   */
+    int64_t count;            /* pictures, in as square a grid as count allows              */
+    const char *const *texts; /* [count] that they are asked for, of a network that reads them */
+    int64_t batch;            /* at most so many at once                                    */
     struct graph *graph;
     int threads; /* of what decodes latents                                  */
     bool rough;  /* latents by their linear preview                          */
 };
 
-/* Write the pictures as one PNG: labels in turn, seeds 0, 1, ..., so that sheets of different steps
- * differ by training alone.  The network's own weights are in use again afterwards. */
+/* Write the pictures as one PNG: labels in turn, or the texts, seeds 0, 1, ..., so that sheets of
+ * different steps differ by training alone.  The network's own weights are in use again afterwards.
+ */
 enum status sheet_write(const char *path, const struct sheet_request *r, struct error *err);
 
 /* generate_measure of it, the sheet itself included. */

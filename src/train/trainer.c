@@ -96,6 +96,24 @@ static enum status check_labels(const struct trainer *t, struct error *err)
     return OK;
 }
 
+static enum status make_texts(struct trainer *t, struct error *err)
+{
+    const struct network_io *io = &t->state.model->network->io;
+    uint64_t rows = (uint64_t)t->options.batch;
+    enum status st;
+
+    if (!io->text_length)
+        return OK;
+    if ((st = prompts_init(&t->prompts, io, t->options.batch, err)) ||
+        (st = mem_new((void **)&t->number, rows, sizeof *t->number, "numbers of texts", err)) ||
+        (st = mem_new((void **)&t->text, rows, (uint64_t)io->text_length * sizeof *t->text, "texts",
+                      err)))
+        return st;
+    for (int64_t i = 0; i < t->options.batch; i++)
+        t->number[i] = (int32_t)i;
+    return OK;
+}
+
 static enum status make_arrays(struct trainer *t, struct error *err)
 {
     const struct network *net = t->state.model->network;
@@ -111,6 +129,8 @@ static enum status make_arrays(struct trainer *t, struct error *err)
         (st = mem_block_new((void **)&t->state.v, n_trained, sizeof(float), "second moments",
                             err)) ||
         (st = flow_batch_init_for(&t->batch, &t->task, t->options.batch, length, err)))
+        return st;
+    if ((st = make_texts(t, err)))
         return st;
     if (t->options.accumulate > 1 &&
         (st = mem_block_new((void **)&t->total, n_trained, sizeof(float), "summed gradients", err)))
@@ -144,7 +164,8 @@ static enum status set_up(struct trainer *t, const struct train_request *r, bool
         (st = describe_config(t, err)) || (st = trainer_make_model(t, err)) ||
         (st = check_labels(t, err)) || (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
         (st = graph_new(&t->graph, 0, r->threads, err)) ||
-        (st = trainer_make_evaluation(t, writes, err)) || (st = trainer_choose_sheets(t, err)))
+        (st = trainer_make_evaluation(t, writes, err)) || (st = trainer_choose_sheets(t, err)) ||
+        (st = trainer_choose_texts(t, err)))
         return st;
     t->state.config = t->config;
     graph_set_precision(t->graph, (enum precision)e->train.precision);
@@ -170,6 +191,10 @@ static void tear_down(struct trainer *t)
     graph_free(t->graph);
     flow_batch_release(&t->batch);
     free(t->criterion.numbers);
+    prompts_release(&t->prompts);
+    free(t->number);
+    free(t->text);
+    free((void *)t->sheet_texts);
     log_close(&t->log);
     evaluation_free(t->evaluation);
     round_trip_free(t->round_trip);
@@ -192,6 +217,7 @@ static struct sheet_request sheet_of(const struct trainer *t)
         .model = t->state.model,
         .values = t->state.average,
         .count = t->options.sample_count,
+        .texts = t->sheet_texts,
         .batch = t->options.batch / 2,
         .graph = t->graph,
         .threads = t->r->threads,

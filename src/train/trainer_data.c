@@ -8,7 +8,9 @@
  */
 #include "train/trainer_parts.h"
 
+#include "base/memory.h"
 #include "base/text.h"
+#include "model/byte_text.h"
 
 #include <stdlib.h>
 
@@ -104,6 +106,47 @@ enum status trainer_choose_sheets(struct trainer *t, struct error *err)
     t->note = "no sheets of pictures: latents are decoded by the autoencoder that data.autoencoder "
               "names, and it names none";
     return OK;
+}
+
+/* As much as the network reads.  One block: pointers, and behind them what they point to. */
+static enum status read_captions(const char ***out, const struct dataset *d,
+                                 const struct network_io *io, int64_t n, struct error *err)
+{
+    int64_t length = d->height * d->width * d->channels;
+    char(*caption)[CAPTION_TEXT];
+    float *pixels = NULL;
+    enum status st;
+
+    if ((st =
+             mem_new((void **)out, (uint64_t)n, sizeof **out + sizeof *caption, "captions", err)) ||
+        (st = mem_new((void **)&pixels, (uint64_t)length, sizeof *pixels, "a picture", err)))
+        return st;
+    caption = (char(*)[CAPTION_TEXT])(*out + n);
+    for (int64_t i = 0; i < n && !st; i++) {
+        (*out)[i] = caption[i];
+        st = dataset_get(d, loader_index(EVAL_SEED, d->count, i), pixels, NULL, caption[i], err);
+        caption[i][byte_text_fits(caption[i], io->text_length)] = '\0';
+    }
+    free(pixels);
+    return st;
+}
+
+enum status trainer_choose_texts(struct trainer *t, struct error *err)
+{
+    const struct training_data_request r = data_request(t, false);
+    const struct experiment *e = t->r->experiment;
+    struct dataset *held_out = NULL;
+    enum status st = OK;
+
+    if (!t->state.model->network->io.text_length || !t->options.sample_every)
+        return OK;
+    if (e->data.eval_path && *e->data.eval_path)
+        st = training_data_held_out(&held_out, t->state.model->space, &t->data, &r, err);
+    if (!st)
+        st = read_captions(&t->sheet_texts, held_out ? held_out : t->data.set,
+                           &t->state.model->network->io, t->options.sample_count, err);
+    dataset_close(held_out);
+    return st;
 }
 
 enum status trainer_name_autoencoder(struct trainer *t, struct error *err)

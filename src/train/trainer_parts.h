@@ -6,6 +6,7 @@
 
 #include "data/loader.h"
 #include "diffusion/loss.h"
+#include "model/prompts.h"
 #include "train/adamw.h"
 #include "train/checkpoint.h"
 #include "train/criterion.h"
@@ -34,6 +35,9 @@ struct trainer {
     struct autoencode *autoencode; /* of an autoencoder, which has this in place of a criterion */
     struct round_trip *round_trip; /* of an autoencoder, in place of an evaluation; or NULL */
     const float *pixels;           /* of the batch */
+    struct prompts prompts;   /* of the batch, where the network reads texts: row i's is text i */
+    int32_t *number, *text;   /* [rows] 0, 1, ...; [rows, text_length] what each is asked for   */
+    const char **sheet_texts; /* [sample_count] of sheets, or NULL */
     struct train_state state;
     char *config;
     float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
@@ -57,6 +61,8 @@ enum status trainer_open_data(struct trainer *t, bool writes, struct error *err)
 enum status trainer_make_model(struct trainer *t, struct error *err);
 enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error *err);
 enum status trainer_choose_sheets(struct trainer *t, struct error *err);
+/* What sheets are asked for where the network reads texts: held-out captions, or the training's. */
+enum status trainer_choose_texts(struct trainer *t, struct error *err);
 /* The autoencoder under the name by which a model in the run's folder, which is there, sees it. */
 enum status trainer_name_autoencoder(struct trainer *t, struct error *err);
 

@@ -49,7 +49,7 @@ struct tensor *trainer_record(struct trainer *t)
         return autoencode_record(t->autoencode, g, t->batch.x);
     in.x = graph_input(g, shape, t->batch.x);
     in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.time);
-    in.y = net->io.n_labels ? graph_input_i32(g, SHAPE(t->batch.rows), t->batch.label) : NULL;
+    network_ask(g, &net->io, &in, t->batch.rows, t->batch.label, t->text);
     in.drop = graph_input_i32(g, SHAPE(t->batch.rows, DROP_WORDS), t->batch.drop);
     y = network_forward(g, net, in);
     loss = net->io.classifies ? classify_loss(g, y, t->batch.label)
@@ -57,6 +57,14 @@ struct tensor *trainer_record(struct trainer *t)
     graph_backward(g, loss);
     graph_keep(g, loss);
     return loss;
+}
+
+/* What is left of the captions after some were dropped. */
+static void read_texts(struct trainer *t, char (*caption)[CAPTION_TEXT])
+{
+    for (int64_t i = 0; i < t->batch.rows; i++)
+        prompts_set(&t->prompts, i, caption[i]);
+    prompts_gather(&t->prompts, t->text, t->batch.label, t->batch.rows);
 }
 
 static enum status draw_batch(struct trainer *t, struct error *err)
@@ -67,9 +75,12 @@ static enum status draw_batch(struct trainer *t, struct error *err)
 
     if ((st = loader_next(t->loader, &b, err)))
         return st;
-    st = flow_batch_draw(&t->batch, &t->task, b.pixels, b.labels, (uint64_t)b.first_sample, err);
+    st = flow_batch_draw(&t->batch, &t->task, b.pixels, t->text ? t->number : b.labels,
+                         (uint64_t)b.first_sample, err);
     if (!st)
         st = check_drawn(t, b.first_sample, err);
+    if (t->text)
+        read_texts(t, b.captions);
     criterion_draw(&t->criterion, &t->batch);
     if (t->autoencode)
         autoencode_draw(t->autoencode, (uint64_t)b.first_sample);

@@ -532,7 +532,7 @@ static void a_data_set_is_opened_by_its_section(void **state)
     struct imgen_data_info info;
     struct imgen_error err;
     float pixels[PIXELS];
-    char caption[160];
+    char caption[IMGEN_CAPTION];
     int label, seen = 0;
 
     (void)state;

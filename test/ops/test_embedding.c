@@ -27,7 +27,7 @@ static void ref_embedding(double *out, const double *const in[], const struct ch
 {
     int64_t D = shape_last(c->in[0].shape);
 
-    for (int64_t n = 0; n < c->in[1].shape.dim[0]; n++)
+    for (int64_t n = 0; n < shape_count(c->in[1].shape); n++)
         for (int64_t d = 0; d < D; d++)
             out[n * D + d] = in[0][(int64_t)in[1][n] * D + d];
 }
@@ -43,8 +43,17 @@ static void test_rows(void **state)
         .out = SHAPE(N, D), .build = build_embedding, .ref = ref_embedding \
     }
     const struct check_case cases[] = {
-        ROWS("one", 1, 1, 1),     ROWS("repeated", 3, 5, 11),  ROWS("mostly unused", 40, 7, 3),
-        ROWS("nothing", 3, 5, 0), ROWS("large", 11, 384, 200),
+        ROWS("one", 1, 1, 1),
+        ROWS("repeated", 3, 5, 11),
+        ROWS("mostly unused", 40, 7, 3),
+        ROWS("nothing", 3, 5, 0),
+        ROWS("large", 11, 384, 200),
+        {.name = "embedding, sequences",
+         .in = {{.shape = SHAPE(7, 5), .param = true},
+                {.shape = SHAPE(3, 4), .ids = 7, .batched = true}},
+         .out = SHAPE(3, 4, 5),
+         .build = build_embedding,
+         .ref = ref_embedding},
     };
 
     (void)state;

@@ -129,8 +129,8 @@ static void edm_around_a_network(void **state)
         x[i] = rng_normal(&r);
         in[i] = x[i] / t / size;
     }
-    assert_int_equal(network_predictor_init(&net[0], bare, g, label, 1, NULL), OK);
-    assert_int_equal(network_predictor_init(&net[1], wrapped, g, label, 1, NULL), OK);
+    assert_int_equal(network_predictor_init(&net[0], bare, g, label, NULL, 1, NULL), OK);
+    assert_int_equal(network_predictor_init(&net[1], wrapped, g, label, NULL, 1, NULL), OK);
     for (int k = 0; k < 2; k++) {
         struct predictor p = predictor_of_network(&net[k]);
 
@@ -162,7 +162,7 @@ static void indices_are_told(void **state)
 
     (void)state;
     assert_int_equal(graph_new(&g, 0, 1, NULL), OK);
-    assert_int_equal(network_predictor_init(&net, m, g, label, 1, NULL), OK);
+    assert_int_equal(network_predictor_init(&net, m, g, label, NULL, 1, NULL), OK);
     p = predictor_of_network(&net);
     for (int k = 0; k < 1000; k += 37) {
         assert_int_equal(
@@ -300,7 +300,7 @@ static void remembered_answers_are_not_mixed_up(void **state)
 
     (void)state;
     assert_int_equal(graph_new(&g, 0, 1, NULL), OK);
-    assert_int_equal(network_predictor_init(&net, m, g, label, 2, NULL), OK);
+    assert_int_equal(network_predictor_init(&net, m, g, label, NULL, 2, NULL), OK);
     first = predictor_of_network(&net);
     second = predictor_of_second(&net);
     assert_int_equal(first.predict(first.self, a, x, 0.5, BRANCH_BOTH, NULL), OK);

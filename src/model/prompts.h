@@ -1,0 +1,42 @@
+/*
+ * prompts.h - what a network is asked for, by number: a label, or a text that the number stands for
+ *
+ * Losses, guidance and samplers know requests as numbers alone, whatever they mean: to one network
+ * label 7 is its seventh class, to another the seventh caption of a batch.  Only what is put on the
+ * tape differs.
+ */
+#ifndef IMGEN_MODEL_PROMPTS_H
+#define IMGEN_MODEL_PROMPTS_H
+
+#include "model/network.h"
+
+/* Whether the network can be asked for anything, and whether for nothing too, which guidance wants:
+ * a null label, or the empty text. */
+bool network_asks(const struct network_io *io);
+bool network_asks_for_nothing(const struct network_io *io);
+
+/* Texts 0 .. n-1 as a network reads them. */
+struct prompts {
+    int64_t n, length;
+    int32_t *number; /* [n + 1, length], heap; the last is the empty text */
+};
+
+/* n empty texts, for a network of io.text_length > 0.  E_MEMORY.  Release also after a failure. */
+enum status prompts_init(struct prompts *p, const struct network_io *io, int64_t n,
+                         struct error *err);
+void prompts_release(struct prompts *p); /* zeroes it */
+
+/* Text i; what is too long is cut (byte_text_read). */
+void prompts_set(struct prompts *p, int64_t i, const char *text);
+/* The same; E_ARG, naming the bytes, where it would be cut. */
+enum status prompts_set_whole(struct prompts *p, int64_t i, const char *text, struct error *err);
+
+/* to [rows, length]: the texts of these numbers, each below n; negative: the empty one. */
+void prompts_gather(const struct prompts *p, int32_t *to, const int32_t *label, int64_t rows);
+
+/* Put requests on a tape: labels int32 [rows] for a network of labels, texts [rows, text_length]
+ * for one that reads them; the arrays stay until the run is over, the other may be NULL. */
+void network_ask(struct graph *g, const struct network_io *io, struct network_input *in,
+                 int64_t rows, const int32_t *label, const int32_t *text);
+
+#endif
