@@ -19,7 +19,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/listing.h"
-#include "data/packed.h"
+#include "io/packed.h"
 #include "data/stored.h"
 
 #include <ctype.h>

@@ -6,7 +6,7 @@
  * lets tests and fuzzers feed bytes without files, and lets a header's claim be checked against the
  * most that the bytes could unpack to, before anything is allocated.
  */
-#include "data/packed.h"
+#include "io/packed.h"
 
 #include <inttypes.h>
 #include <string.h>

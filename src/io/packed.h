@@ -1,8 +1,8 @@
 /*
  * packed.h - bytes that may be gzip, read front to back
  */
-#ifndef IMGEN_DATA_PACKED_H
-#define IMGEN_DATA_PACKED_H
+#ifndef IMGEN_IO_PACKED_H
+#define IMGEN_IO_PACKED_H
 
 #include "base/error.h"
 
