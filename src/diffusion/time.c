@@ -36,10 +36,17 @@ static const struct option uniform_options[] = {
     {0},
 };
 
-static double uniform_draw(const double *values, const struct path *path, struct rng *r)
+static double uniform_quantile(const double *values, const struct path *path, double u)
 {
     (void)path;
-    return values[UNIFORM_T0] + (values[UNIFORM_T1] - values[UNIFORM_T0]) * rng_uniform(r);
+    return values[UNIFORM_T0] + (values[UNIFORM_T1] - values[UNIFORM_T0]) * u;
+}
+
+static double uniform_density(const double *values, double t)
+{
+    return t < values[UNIFORM_T0] || t > values[UNIFORM_T1]
+               ? 0
+               : 1 / (values[UNIFORM_T1] - values[UNIFORM_T0]);
 }
 
 static enum status uniform_check(const double *values, const struct path *path, struct error *err)
@@ -62,7 +69,8 @@ static const struct time_kind time_uniform = {
     .is = {.name = "uniform",
            .summary = "all times alike, from t0 to t1",
            .options = uniform_options},
-    .draw = uniform_draw,
+    .quantile = uniform_quantile,
+    .density = uniform_density,
     .check = uniform_check,
     .ends = uniform_ends,
 };
@@ -90,10 +98,43 @@ static const struct time_kind time_uniform = {
 const struct option logit_normal_options[] =
     LOG_NORMAL_ROWS("mean of log(t / (1 - t)); below 0 favours noise", "0", "1");
 
+/* The z below which a standard normal number falls with probability p, by halving: erfc is exact to
+ * the last bits, and this is asked for a few dozen times a run. */
+static double normal_quantile(double p)
+{
+    double lo = -40, hi = 40;
+
+    for (double mid = 0; mid > lo && mid < hi; mid = 0.5 * (lo + hi)) {
+        if (0.5 * erfc(-mid / sqrt(2.0)) < p)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return hi;
+}
+
+static double logit_normal_of(const double *values, double z)
+{
+    return 1 / (1 + exp(-(values[LOGIT_MEAN] + values[LOGIT_STD] * z)));
+}
+
+static double logit_normal_quantile(const double *values, const struct path *path, double u)
+{
+    (void)path;
+    return logit_normal_of(values, normal_quantile(u));
+}
+
 static double logit_normal_draw(const double *values, const struct path *path, struct rng *r)
 {
     (void)path;
-    return 1 / (1 + exp(-(values[LOGIT_MEAN] + values[LOGIT_STD] * rng_normal(r))));
+    return logit_normal_of(values, rng_normal(r));
+}
+
+static double logit_normal_density(const double *values, double t)
+{
+    double z = (log(t / (1 - t)) - values[LOGIT_MEAN]) / values[LOGIT_STD];
+
+    return exp(-0.5 * z * z) / (values[LOGIT_STD] * sqrt(4 * half_pi) * t * (1 - t));
 }
 
 static const struct time_kind time_logit_normal = {
@@ -102,7 +143,9 @@ static const struct time_kind time_logit_normal = {
            .summary = "most times in the middle of the path",
            .paper = "Esser et al. 2024",
            .options = logit_normal_options},
+    .quantile = logit_normal_quantile,
     .draw = logit_normal_draw,
+    .density = logit_normal_density,
 };
 
 static void whole_ends(const double *values, const struct path *path, double ends[2])
@@ -125,9 +168,9 @@ static const struct option mode_options[] = {
 };
 
 /* Odd about t = 1/2, so it is the same law whichever end is noise. */
-static double mode_draw(const double *values, const struct path *path, struct rng *r)
+static double mode_quantile(const double *values, const struct path *path, double u)
 {
-    double u = rng_uniform(r), root = cos(half_pi * u);
+    double root = cos(half_pi * u);
 
     (void)path;
     return u + values[MODE_S] * (root * root - 1 + u);
@@ -138,33 +181,49 @@ static const struct time_kind time_mode = {
            .summary = "most times in the middle, with heavy tails",
            .paper = "Esser et al. 2024",
            .options = mode_options},
-    .draw = mode_draw,
+    .quantile = mode_quantile,
     .ends = whole_ends,
 };
 
 /* log SNR then has the law that a uniform time gives it on the cosine path. */
-static double cosmap_draw(const double *values, const struct path *path, struct rng *r)
+static double cosmap_quantile(const double *values, const struct path *path, double u)
 {
     (void)values, (void)path;
-    return 1 - 1 / (1 + tan(half_pi * rng_uniform(r)));
+    return 1 - 1 / (1 + tan(half_pi * u));
+}
+
+static double cosmap_density(const double *values, double t)
+{
+    (void)values;
+    return 1 / (half_pi * (1 - 2 * t + 2 * t * t));
 }
 
 static const struct time_kind time_cosmap = {
     .is = {.name = "cosmap",
            .summary = "density 2 / (pi - 2 pi t + 2 pi t^2): on condot, the noise levels of cosine",
            .paper = "Esser et al. 2024"},
-    .draw = cosmap_draw,
+    .quantile = cosmap_quantile,
+    .density = cosmap_density,
     .ends = whole_ends,
 };
 
 static const struct option log_normal_options[] =
     LOG_NORMAL_ROWS("mean of log(beta / alpha); above 0 favours noise", "-1.2", "1.2");
 
+static double log_normal_of(const double *values, const struct path *path, double z)
+{
+    return path_time_of_noise(path, exp(values[LOGIT_MEAN] + values[LOGIT_STD] * z));
+}
+
+/* The more noise, the earlier. */
+static double log_normal_quantile(const double *values, const struct path *path, double u)
+{
+    return log_normal_of(values, path, -normal_quantile(u));
+}
+
 static double log_normal_draw(const double *values, const struct path *path, struct rng *r)
 {
-    double level = exp(values[LOGIT_MEAN] + values[LOGIT_STD] * rng_normal(r));
-
-    return path_time_of_noise(path, level);
+    return log_normal_of(values, path, rng_normal(r));
 }
 
 static const struct time_kind time_log_normal = {
@@ -173,6 +232,7 @@ static const struct time_kind time_log_normal = {
            .summary = "the noise level beta / alpha log-normal, whatever the path",
            .paper = "Karras et al. 2022",
            .options = log_normal_options},
+    .quantile = log_normal_quantile,
     .draw = log_normal_draw,
 };
 
@@ -182,6 +242,15 @@ static double discrete_draw(const double *values, const struct path *path, struc
 
     (void)values;
     return path_time_of_index(path, k < T ? k : T - 1);
+}
+
+/* The last index is the first time. */
+static double discrete_quantile(const double *values, const struct path *path, double u)
+{
+    int T = path_steps(path), k = T - 1 - (int)(u * T);
+
+    (void)values;
+    return path_time_of_index(path, k > 0 ? k : 0);
 }
 
 static enum status discrete_check(const double *values, const struct path *path, struct error *err)
@@ -207,6 +276,7 @@ static const struct time_kind time_discrete = {
            .aliases = {"ddpm"},
            .summary = "the indices of a discrete schedule, all alike",
            .paper = "Ho et al. 2020"},
+    .quantile = discrete_quantile,
     .draw = discrete_draw,
     .check = discrete_check,
     .ends = discrete_ends,
@@ -264,8 +334,25 @@ double time_draw(const struct time_density *d, const struct path *path, uint64_t
                  uint64_t sample)
 {
     struct rng r = rng_stream(seed, RNG_TIME, sample);
-    double t = d->kind->draw(d->values, path, &r);
+    double t = d->kind->draw ? d->kind->draw(d->values, path, &r)
+                             : d->kind->quantile(d->values, path, rng_uniform(&r));
 
     /* Rounding may reach 1, where some targets are infinite. */
     return t < 1 ? t : 1 - 0x1p-53;
+}
+
+double time_quantile(const struct time_density *d, const struct path *path, double u)
+{
+    return d->kind->quantile(d->values, path, u);
+}
+
+double time_density_at(const struct time_density *d, double t)
+{
+    MUST(d->kind->density, "the law '%s' has no density in closed form", d->kind->is.name);
+    return d->kind->density(d->values, t);
+}
+
+double sigma_shifted(double sigma, double a)
+{
+    return a * sigma / (1 + (a - 1) * sigma);
 }

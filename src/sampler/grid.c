@@ -9,6 +9,7 @@
  */
 #include "sampler/grid.h"
 
+#include <math.h>
 #include <string.h>
 
 /* The list of grids: a new one is one descriptor and one name here. */
@@ -22,7 +23,9 @@
     X(logit_normal)     \
     X(beta)             \
     X(karras)           \
-    X(exponential)
+    X(exponential)      \
+    X(sd3)              \
+    X(sd3_dynamic)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct grid_kind grid_##name;
@@ -87,6 +90,13 @@ enum status grid_fill(double *t, const struct grid *g, int n, double t0, double 
     t[0] = t0;
     t[n] = t1;
     return grid_check(t, n, err);
+}
+
+int grid_start(int n, double strength, enum grid_start rule)
+{
+    double kept = fmin(n * strength, n);
+
+    return (int)(rule == START_REFERENCE ? n * (1 - strength) : fmax(n - kept, 0));
 }
 
 enum status grid_check(const double *t, int n, struct error *err)

@@ -36,6 +36,15 @@ enum status grid_set(struct grid *g, const char *param, double value, struct err
 enum status grid_fill(double *t, const struct grid *g, int n, double t0, double t1,
                       struct error *err);
 
+/* Where pictures made of others begin: how many of n steps are left out, so that a share
+ * strength in [0, 1] of them is left; n means none.  Programs round the product differently where
+ * it is not exact: 20 steps at 0.8 begin at 3 or at 4. */
+enum grid_start {
+    START_REFERENCE, /* trunc(n (1 - strength)): the published inference code              */
+    START_FOLDER,    /* trunc(n - min(n strength, n)): pipelines of the folder layout       */
+};
+int grid_start(int n, double strength, enum grid_start rule);
+
 /* A grid given by a person: at least two times, increasing, inside [0, 1] (E_ARG naming the entry).
  */
 enum status grid_check(const double *t, int n, struct error *err);

@@ -10,6 +10,7 @@
 #include "diffusion/time.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double half_pi = 1.57079632679489661923;
 
@@ -51,7 +52,7 @@ static void shift_fill(double *t, int n, const double *values, const struct path
 
 const struct grid_kind grid_shift = {
     .is = {.name = "shift",
-           .aliases = {"shifted", "sd3", "discrete_flow"},
+           .aliases = {"shifted", "discrete_flow"},
            .summary = "equal steps bent towards noise, as large pictures need",
            .paper = "Esser et al. 2024",
            .options = shift_options},
@@ -134,27 +135,14 @@ const struct grid_kind grid_sine = {
 
 /* ---- Where the training times were ---- */
 
-/* The z below which a standard normal number falls with probability p, by halving: erfc is exact to
- * the last bits, and this is asked for a few dozen times a run. */
-static double normal_quantile(double p)
-{
-    double lo = -40, hi = 40;
-
-    for (double mid = 0; mid > lo && mid < hi; mid = 0.5 * (lo + hi)) {
-        if (0.5 * erfc(-mid / sqrt(2.0)) < p)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return hi;
-}
-
 static void logit_normal_fill(double *t, int n, const double *values, const struct path *path)
 {
-    (void)path;
+    struct time_density law;
+
+    MUST(!time_init(&law, "logit_normal", NULL), "no law of that name");
+    memcpy(law.values, values, sizeof law.values);
     for (int i = 1; i < n; i++)
-        t[i] = 1 / (1 + exp(-(values[LOGIT_MEAN] +
-                              values[LOGIT_STD] * normal_quantile((i + 0.5) / (n + 1)))));
+        t[i] = time_quantile(&law, path, (i + 0.5) / (n + 1));
 }
 
 const struct grid_kind grid_logit_normal = {
