@@ -1,5 +1,6 @@
 # What is installed: one header, the shared library, its pkg-config file and CMake package, the
-# program, and its man page and completions, which the program writes itself from its options.
+# vocabularies that may be passed on, the program, and its man page and completions, which the
+# program writes itself from its options.
 
 # Relative to itself, so that an installed tree may be moved.
 file(RELATIVE_PATH PREFIX_FROM_PC /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
@@ -11,6 +12,7 @@ configure_package_config_file(cmake/imgenConfig.cmake.in imgenConfig.cmake
 write_basic_package_version_file(imgenConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 
 install(FILES include/imgen.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES data/clip/merges.txt data/clip/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/imgen/clip)
 install(TARGETS imgen EXPORT imgenTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT imgenTargets NAMESPACE imgen:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/imgen)
 install(FILES ${PROJECT_BINARY_DIR}/imgen.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
