@@ -37,6 +37,14 @@ const struct parity_checker *checker_knowing(const json_t *root)
     return NULL;
 }
 
+const struct parity_checker *checker_knowing_tensors(const struct safetensors *file)
+{
+    for (int i = 0; i < N_CHECKERS; i++)
+        if (checkers[i]->knows_tensors && checkers[i]->knows_tensors(file))
+            return checkers[i];
+    return NULL;
+}
+
 bool checker_has_part(const char *suffix)
 {
     for (int i = 0; i < N_CHECKERS; i++)

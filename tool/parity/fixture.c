@@ -55,19 +55,22 @@ static void blocks_free(struct parity_fixture *f)
 
 /* --- opening ------------------------------------------------------------------------------ */
 
+/* Unlike configurations, texts for tokenizers may hold a NUL. */
 static enum status json_open(struct parity_part *part, const char **kind, struct error *err)
 {
     const struct parity_checker *c;
     uint8_t *text = NULL;
-    uint64_t n;
     enum status st;
+    json_error_t why;
+    uint64_t n;
 
     if ((st = file_read(&text, &n, part->path, CONFIG_BYTES, err)))
         return st;
-    st = config_parse(&part->json, (const char *)text, n, CONFIG_BYTES, part->path, err);
+    part->json = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     free(text);
-    if (st)
-        return st;
+    if (!part->json)
+        return fail(err, E_FORMAT, "%s: JSON line %d, column %d: %s", part->path, why.line,
+                    why.column, why.text);
     *kind = json_string_value(json_object_get(part->json, "kind"));
     c = *kind ? NULL : checker_knowing(part->json);
     if (c)
@@ -78,6 +81,7 @@ static enum status json_open(struct parity_part *part, const char **kind, struct
 static enum status part_open(struct parity_part *part, const char **kind, struct error *err)
 {
     size_t n = strlen(part->path);
+    const struct parity_checker *c;
     enum status st;
 
     *kind = NULL;
@@ -86,6 +90,9 @@ static enum status part_open(struct parity_part *part, const char **kind, struct
     if ((st = safetensors_open(&part->file, part->path, err)))
         return st;
     *kind = safetensors_metadata(part->file, "kind");
+    c = *kind || part->suffix[0] ? NULL : checker_knowing_tensors(part->file);
+    if (c)
+        *kind = c->kind;
     return OK;
 }
 

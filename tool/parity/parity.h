@@ -189,6 +189,8 @@ struct parity_checker {
 
     /* For JSON files without a kind: whether this is one of ours, by its keys. May be NULL. */
     bool (*knows)(const json_t *root);
+    /* The same for a single file of tensors. */
+    bool (*knows_tensors)(const struct safetensors *file);
 
     /* Compare all there is.  A status other than OK is reported as a failure of the fixture. */
     enum status (*check)(struct parity_report *r, struct parity_fixture *f,
@@ -225,11 +227,17 @@ struct parity_checker {
     X(theory_sde)          \
     X(sampler_mixture)     \
     X(guidance)            \
-    X(schedules)
+    X(schedules)           \
+    X(clip_tokenizer)      \
+    X(t5_tokenizer)        \
+    X(prompt_weights)      \
+    X(torch_noise)         \
+    X(flow_sigmas)
 
 /* NULL when no checker has this kind, or knows this JSON. */
 const struct parity_checker *checker_find(const char *kind);
 const struct parity_checker *checker_knowing(const json_t *root);
+const struct parity_checker *checker_knowing_tensors(const struct safetensors *file);
 /* Whether some checker has a part of this suffix: "a.data" is a part, "a.v2" a name with a dot. */
 bool checker_has_part(const char *suffix);
 
