@@ -407,6 +407,7 @@ static void print_set_json(struct json_out *j, const char *key, const struct pic
         json_out_int(j, "steps", r->n_times ? r->n_times - 1 : r->steps);
         json_out_real(j, "cfg_scale", r->item.cfg_scale);
         json_out_text(j, "precision", r->precision);
+        json_out_text(j, "rng", r->rng);
         json_out_text(j, "heads", r->heads);
         json_out_text(j, "clip", r->clip);
         if (r->classifier[0]) {

@@ -105,6 +105,8 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
         printf("  shift            %g\n  steps            %d\n", r->shift, r->steps);
     }
     print_field("precision", r->precision);
+    if (strcmp(r->rng, "imgen") != 0)
+        print_field("rng", r->rng);
     if (strcmp(r->heads, "both") != 0)
         print_field("heads", r->heads);
     if (strcmp(r->clip, "auto") != 0)
@@ -140,6 +142,7 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
     json_out_text(&j, "sampling_method", r->sampler);
     json_out_text(&j, "schedule", r->schedule);
     json_out_text(&j, "precision", r->precision);
+    json_out_text(&j, "rng", r->rng);
     json_out_text(&j, "heads", r->heads);
     json_out_text(&j, "clip", r->clip);
     json_out_real(&j, "shift", r->shift);

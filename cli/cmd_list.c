@@ -40,6 +40,7 @@ static const struct {
     {"strengths", IMGEN_STRENGTHS},
     {"laws", IMGEN_LAWS},
     {"measures", IMGEN_MEASURES},
+    {"rngs", IMGEN_RNGS},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
@@ -199,7 +200,7 @@ static int cmd_list(int argc, char **argv)
 const struct command command_list = {
     .is = {"list",
            "[samplers|schedules|networks|paths|times|datasets|precisions|predictions|weights|"
-           "preconditions|guidances|strengths|laws|measures|numbers|keys]",
+           "preconditions|guidances|strengths|laws|measures|rngs|numbers|keys]",
            "list what there is to choose from", rows},
     .details =
         "Lists the names that configurations and flags accept; `keys` are the keys of a\n"

@@ -276,6 +276,7 @@ static int choose_solver(struct job *job)
         r->sampler = job->recipe.sampler;
         r->schedule = job->recipe.schedule;
         r->precision = job->recipe.precision;
+        r->rng = job->recipe.rng;
         r->heads = job->recipe.heads;
         r->clip = job->recipe.clip;
         r->shift = job->recipe.shift;
@@ -488,6 +489,7 @@ static void print_result_json(const struct job *job)
     json_out_text(&j, "sampling_method", r->sampler);
     json_out_text(&j, "schedule", r->times ? NULL : r->schedule);
     json_out_text(&j, "precision", r->precision ? r->precision : "float32");
+    json_out_text(&j, "rng", r->rng ? r->rng : "imgen");
     json_out_int(&j, "steps", r->times ? r->n_times - 1 : r->steps);
     if (job->models.classifier) {
         json_out_text(&j, "classifier",

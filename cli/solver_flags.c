@@ -28,6 +28,11 @@ const char *solver_flags_precision(int i)
     return choice_name(IMGEN_PRECISIONS, i);
 }
 
+const char *solver_flags_rng(int i)
+{
+    return choice_name(IMGEN_RNGS, i);
+}
+
 const char *solver_flags_heads(int i)
 {
     static const char *const names[] = {"both", "first", "second"};
@@ -76,6 +81,8 @@ int solver_flags_apply(const struct command *c, const bool *given, const struct 
         r->schedule = solver_flags_schedule(f->schedule);
     if (command_given(c, given, "precision"))
         r->precision = solver_flags_precision(f->precision);
+    if (command_given(c, given, "rng"))
+        r->rng = solver_flags_rng(f->rng);
     if (command_given(c, given, "heads"))
         r->heads = solver_flags_heads(f->heads);
     if (command_given(c, given, "clip"))

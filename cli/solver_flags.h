@@ -20,7 +20,7 @@ struct solver_flags {
         char *model; /* a file */
         int label;
     } guide;
-    int sampler, schedule, precision, heads, clip;
+    int sampler, schedule, precision, rng, heads, clip;
     struct imgen_real_list times;
     struct imgen_text_list numbers;
 };
@@ -28,6 +28,7 @@ struct solver_flags {
 const char *solver_flags_sampler(int i);
 const char *solver_flags_schedule(int i);
 const char *solver_flags_precision(int i);
+const char *solver_flags_rng(int i);
 const char *solver_flags_heads(int i);
 const char *solver_flags_clip(int i);
 const char *solver_flags_guide_label(int i);
@@ -67,13 +68,16 @@ const char *solver_flags_guide_label(int i);
      (at) + offsetof(struct solver_flags, sampler), .choice = solver_flags_sampler},           \
     {"schedule", "how the times are spaced; default: the model's", IMGEN_OPTION_CHOICE,        \
      (at) + offsetof(struct solver_flags, schedule), .choice = solver_flags_schedule},         \
-    {"shift", "of the shifted schedule; default: the model's", IMGEN_OPTION_REAL,              \
+    {"shift", "of the shifted schedules; default: the model's", IMGEN_OPTION_REAL,              \
      (at) + offsetof(struct solver_flags, shift), .lo = 0.01, .hi = 100},                      \
     {"times", "the solver's times from 0 to 1, instead of schedule and steps",                 \
      IMGEN_OPTION_REALS, (at) + offsetof(struct solver_flags, times), .lo = 0, .hi = 1},       \
     {"precision", "numbers of the large layers: other pictures by a hair, made faster",        \
      IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, precision), "float32",          \
      .choice = solver_flags_precision},                                                        \
+    {"rng", "what draws the noise of a seed: torch-cpu makes seeds of other programs mean the same", \
+     IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, rng), "imgen",                  \
+     .choice = solver_flags_rng},                                                              \
     {"heads", "of a model with two predictions, which to use; default: the model's",           \
      IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, heads),                         \
      .choice = solver_flags_heads},                                                            \

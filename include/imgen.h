@@ -84,6 +84,7 @@ enum imgen_kind {
     IMGEN_STRENGTHS,     /* of an SDE's noise over time: sde.kind                */
     IMGEN_LAWS,          /* of points in the plane, for studies                  */
     IMGEN_MEASURES,      /* of a set of pictures                                 */
+    IMGEN_RNGS,          /* that draw the noise a picture begins with            */
 };
 
 struct imgen_choice {
@@ -210,7 +211,9 @@ struct imgen_request {
                                    "sampler.churn=40", "schedule.rho=5", "guidance.kind=apg",
                                    "guidance.to=0.8", "sde.scale=0.5": see imgen_numbers */
     int n_numbers;
-    const char *precision;          /* see imgen_list; NULL: "float32"; other bits, faster      */
+    const char *precision; /* see imgen_list; NULL: "float32"; other bits, faster      */
+    const char *rng;       /* of the noise of a seed, see imgen_list; NULL: "imgen".  What a
+                              solver draws on its way is ours in any case              */
     struct imgen_model *classifier; /* of noisy pictures, to guide by; or NULL         */
     double classifier_scale;        /* 0 or more; 1: as its probabilities say          */
     struct imgen_model *guide;      /* a second model in the place of the unguided prediction: of
@@ -280,7 +283,7 @@ struct imgen_recipe {
     char hash[65];             /* SHA-256 of the file              */
     char label[IMGEN_CAPTION]; /* name or number, or the prompt; "none" */
     struct imgen_item item;
-    char sampler[48], schedule[48], precision[16], heads[16], clip[16];
+    char sampler[48], schedule[48], precision[16], heads[16], clip[16], rng[16];
     char classifier[256], classifier_hash[65]; /* "": guided by none */
     double classifier_scale;
     char guide[256], guide_hash[65], guide_label[16]; /* "": one model gave both predictions */

@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "eval/measure.h"
 #include "lab/law.h"
+#include "sampler/start.h"
 
 #include <omp.h>
 #include <string.h>
@@ -117,6 +118,8 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
         return precision_name(i) ? give(out, precision_name(i), precision_summary(i),
                                         panel_engine((enum precision)i)->name)
                                  : 0;
+    case IMGEN_RNGS:
+        return start_rng_at(i) ? give_choice(out, start_rng_at(i)) : 0;
     case IMGEN_LAWS:
         return law_kind_at(i) ? give_choice(out, &law_kind_at(i)->is) : 0;
     }

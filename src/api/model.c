@@ -284,6 +284,15 @@ static enum status precision_of(const struct imgen_request *r, enum precision *o
     return fail(err, E_ARG, "precision: '%.40s' is not float32, bf16 or int8", name);
 }
 
+static enum status rng_of(const struct imgen_request *r, enum start_rng *out, struct error *err)
+{
+    int i = START_IMGEN;
+    enum status st = r->rng ? choice_find(&i, "generator of noise", r->rng, start_rng_at, err) : OK;
+
+    *out = (enum start_rng)i;
+    return st;
+}
+
 /* Two files are told apart by their names. */
 static enum status guide_of(const struct imgen_model *model, const struct imgen_request *r,
                             struct generate_request *out, struct error *err)
@@ -340,8 +349,8 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
     enum status st;
 
     if (!(st = check_found(model, err)) && !(st = settings_of(r, &g.settings, err)) &&
-        !(st = precision_of(r, &g.precision, err)) && !(st = guide_of(model, r, &g, err)) &&
-        !(st = items_of(r, &items, err))) {
+        !(st = precision_of(r, &g.precision, err)) && !(st = rng_of(r, &g.rng, err)) &&
+        !(st = guide_of(model, r, &g, err)) && !(st = items_of(r, &items, err))) {
         g.items = items;
         st = generate(pixels, &g, NULL, err);
     }

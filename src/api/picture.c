@@ -13,6 +13,7 @@
 #include "io/image.h"
 #include "pipeline/pair.h"
 #include "pipeline/picture.h"
+#include "sampler/start.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -170,6 +171,7 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
     put(out->sampler, sizeof out->sampler, r->sampler);
     put(out->schedule, sizeof out->schedule, r->schedule);
     put(out->precision, sizeof out->precision, r->precision ? r->precision : "float32");
+    put(out->rng, sizeof out->rng, r->rng ? r->rng : start_rng_at(START_IMGEN)->name);
     put(out->heads, sizeof out->heads, r->heads ? r->heads : use_heads_name(HEADS_BOTH));
     put(out->clip, sizeof out->clip, r->clip ? r->clip : clip_when_name(CLIP_AUTO));
     out->shift = r->shift;
@@ -206,6 +208,11 @@ static json_t *numbers_json(const struct imgen_recipe *r)
     return list;
 }
 
+static bool is_own_rng(const struct imgen_recipe *r)
+{
+    return !r->rng[0] || !strcmp(r->rng, start_rng_at(START_IMGEN)->name);
+}
+
 /* Seeds take all 64 bits, which JSON numbers do not: written as text. */
 static enum status recipe_json(char **out, const struct imgen_recipe *r, struct error *err)
 {
@@ -228,6 +235,7 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
         (r->guide[0] && (json_object_set_new(root, "guide", json_string(r->guide)) ||
                          json_object_set_new(root, "guide_hash", json_string(r->guide_hash)) ||
                          json_object_set_new(root, "guide_label", json_string(r->guide_label)))) ||
+        (!is_own_rng(r) && json_object_set_new(root, "rng", json_string(r->rng))) ||
         (r->n_numbers && json_object_set_new(root, "numbers", numbers_json(r)))) {
         json_decref(root);
         return fail(err, E_MEMORY, "no memory to describe a picture");
@@ -246,6 +254,8 @@ static void recipe_line(struct text *t, const struct imgen_image *im, const stru
              ", Size: %" PRId64 "x%" PRId64 ", Model hash: %.10s, Model: %s, Version: imgen %s",
              r->label, r->steps, r->sampler, r->schedule, text_from_real(cfg, r->item.cfg_scale),
              r->item.seed, im->width, im->height, r->hash, r->model, IMGEN_VERSION);
+    if (!is_own_rng(r)) /* as other programs put it */
+        text_add(t, ", RNG: CPU");
     if (r->classifier[0])
         text_add(t, ", Classifier: %s, Classifier hash: %.10s, Classifier scale: %s", r->classifier,
                  r->classifier_hash, text_from_real(scale, r->classifier_scale));
@@ -333,7 +343,7 @@ static enum status read_guides(struct imgen_recipe *out, const json_t *root, str
 static enum status read_recipe(struct imgen_recipe *out, const json_t *root, struct error *err)
 {
     const char *model, *hash, *label, *seed, *sampler, *schedule, *precision;
-    const char *heads, *clip;
+    const char *heads, *clip, *rng;
     int64_t number, steps;
     enum status st;
 
@@ -345,6 +355,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_text(&schedule, root, "schedule", "", err)) ||
         (st = config_text(&precision, root, "precision", "float32", err)) ||
         (st = config_text(&heads, root, "heads", use_heads_name(HEADS_BOTH), err)) ||
+        (st = config_text(&rng, root, "rng", start_rng_at(START_IMGEN)->name, err)) ||
         (st = config_text(&clip, root, "clip", clip_when_name(CLIP_AUTO), err)) ||
         (st = config_int(&number, root, "label_number", -1, -1, INT32_MAX, err)) ||
         (st = config_int(&steps, root, "steps", 1, 1, STEPS_MAX, err)) ||
@@ -362,6 +373,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
     put(out->precision, sizeof out->precision, precision);
     put(out->heads, sizeof out->heads, heads);
     put(out->clip, sizeof out->clip, clip);
+    put(out->rng, sizeof out->rng, rng);
     out->item.label = (int)number;
     out->steps = (int)steps;
     return OK;

@@ -112,6 +112,14 @@ static enum status check_item(const struct generate_request *r, const struct gen
     return OK;
 }
 
+static bool has_number(const struct choice *c, const char *name)
+{
+    for (const struct option *o = c->options; o && o->name; o++)
+        if (!strcmp(o->name, name))
+            return true;
+    return false;
+}
+
 static enum status read_settings(struct run *run, struct error *err)
 {
     const struct generate_request *r = run->r;
@@ -120,7 +128,7 @@ static enum status read_settings(struct run *run, struct error *err)
 
     settings_init(s, sampler_at(r->settings.sampler), grid_kind_at(r->settings.schedule),
                   &r->model->path);
-    if (!strcmp(s->grid.kind->is.name, "shift") &&
+    if (has_number(&s->grid.kind->is, "shift") &&
         (st = grid_set(&s->grid, "shift", r->settings.shift, err)))
         return st;
     if ((st = settings_assign(s, NULL, r->numbers, r->n_numbers, err)))
@@ -429,7 +437,7 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     const struct model *m = run->r->model;
     struct asked asked = {0};
     struct sampling_report count = {0};
-    int64_t n = run->count * run->length;
+    int64_t n = run->count * run->length, channels = m->network->io.in_channels;
     double *x = NULL;
     enum status st;
 
@@ -437,8 +445,10 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
         (st = asked_init(&asked, run, err)))
         goto out;
     for (int64_t i = 0; i < run->count; i++)
-        sampling_start(x + i * run->length, &m->path, run->r->items[run->first + i].seed, 0,
-                       run->length);
+        if ((st = start_draw(x + i * run->length, run->r->rng, &m->path,
+                             run->r->items[run->first + i].seed, run->length / channels, channels,
+                             err)))
+            goto out;
     run->sampling.field = &asked.field;
     run->sampling.diffusion = run->settings.diffusion;
     run->sampling.draw = draw_noise;

@@ -8,6 +8,7 @@
 #include "pipeline/pair.h"
 #include "pipeline/settings.h"
 #include "pipeline/viewer.h"
+#include "sampler/start.h"
 
 /* One picture.  It is a function of these three, the model and the settings alone: not of its place
  * in the list, of its neighbours, of the batch size or of the number of threads. */
@@ -47,6 +48,7 @@ struct generate_request {
     int64_t n;
     int64_t batch;                  /* at most so many at once; 0: chosen */
     enum precision precision;       /* of the large linear layers         */
+    enum start_rng rng;             /* that X_0 is drawn by               */
     const struct model *classifier; /* to be guided by, or NULL                      */
     double classifier_scale;        /* 0 or more; 1: as its probabilities say        */
     const struct model *guide; /* in the place of the unguided branch (pipeline/pair.h), or NULL */
