@@ -32,7 +32,7 @@ if(IMGEN_TESTS)
     # Those in which threads of the project's own run: loading, callbacks, several calls on one model.
     # The thread sanitizer runs these alone, with one OpenMP thread (CONTRIBUTING).
     set_tests_properties(test_loader test_run test_api PROPERTIES LABELS threads)
-    foreach(name test_parity test_theory)
+    foreach(name test_parity test_theory test_golden)
         if(TARGET ${name})
             target_link_libraries(${name} PRIVATE parity_objects)
         endif()

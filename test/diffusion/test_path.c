@@ -259,6 +259,36 @@ static void logit_normal_times(void **state)
     assert_true(fabs(square / 2.25 - 1) < 5 * sqrt(2.0 / N));
 }
 
+/* Of 20,000 times a share u lies below the quantile of u, and the density is what shares grow by. */
+static void laws_know_their_quantiles(void **state)
+{
+    enum { N = 20000, SHARES = 9 };
+
+    (void)state;
+    for (int k = 0; time_kind_at(k); k++) {
+        const char *name = time_kind_at(k)->is.name;
+        const struct path path = path_named(strcmp(name, "discrete") ? "condot" : "ddpm_linear");
+        struct time_density d;
+        int below[SHARES] = {0};
+
+        assert_int_equal(time_init(&d, name, NULL), OK);
+        for (uint64_t i = 0; i < N; i++)
+            for (int s = 0; s < SHARES; s++)
+                below[s] += time_draw(&d, &path, 3, i) < time_quantile(&d, &path, 0.1 * (s + 1));
+        for (int s = 0; s < SHARES; s++)
+            near((double)below[s] / N, 0.1 * (s + 1), 5 * sqrt(0.25 / N), name);
+        for (int s = 1; s < 100 && d.kind->density; s++) {
+            double u = 0.01 * s, h = 1e-5;
+            double slope = (time_quantile(&d, &path, u + h) - time_quantile(&d, &path, u - h)) / h;
+
+            near(time_density_at(&d, time_quantile(&d, &path, u)) * slope, 2, 1e-3, name);
+        }
+    }
+    near(sigma_shifted(0.5, 3), 0.75, 1e-15, "shifted");
+    near(sigma_shifted(1, 3), 1, 0, "shifted");
+    near(sigma_shifted(0, 3), 0, 0, "shifted");
+}
+
 /* ---- Mixtures ---- */
 
 static void bad_mixtures_are_refused(void **state)
@@ -346,6 +376,7 @@ int main(void)
         cmocka_unit_test(points_have_the_law_of_the_path),
         cmocka_unit_test(uniform_times),
         cmocka_unit_test(logit_normal_times),
+        cmocka_unit_test(laws_know_their_quantiles),
         cmocka_unit_test(bad_mixtures_are_refused),
         cmocka_unit_test(absent_labels_and_flat_parts_are_refused),
         cmocka_unit_test(samples_have_the_moments),

@@ -118,6 +118,66 @@ static void beta_takes_equal_shares(void **state)
         assert_true(fabs(t[i] + t[STEPS_MAX - i] - 1) < 1e-12);
 }
 
+/* Shifted at both ends, equally spaced, and shifted again; one step is the whole way. */
+static void sd3_shifts_its_small_end_twice(void **state)
+{
+    struct grid g = grid_named("sd3");
+    double t[STEPS_MAX + 1];
+
+    (void)state;
+    assert_int_equal(grid_fill(t, &g, 28, 0, 1, NULL), OK);
+    assert_true(fabs(1 - t[27] - 0.00892857142857) < 1e-12);
+    for (int i = 1; i < 28; i++) {
+        double sigma = 1 - t[i], once = sigma / (3 - 2 * sigma);
+
+        assert_true(fabs(once - (1 + (3 * 0.001 / 1.002 - 1) * i / 27)) < 1e-12);
+    }
+    assert_int_equal(grid_fill(t, &g, 1, 0, 1, NULL), OK);
+    assert_true(t[0] == 0 && t[1] == 1);
+}
+
+static void sd3_dynamic_shifts_by_size(void **state)
+{
+    static const double tokens[] = {256, 4096, 2176}, mu[] = {0.5, 1.15, 0.825};
+    struct grid g = grid_named("sd3_dynamic");
+    double t[STEPS_MAX + 1];
+    struct error err = {0};
+
+    (void)state;
+    for (int linear = 0; linear < 2; linear++)
+        for (int k = 0; k < 3; k++) {
+            double a = linear ? mu[k] : exp(mu[k]);
+
+            assert_int_equal(grid_set(&g, "tokens", tokens[k], NULL), OK);
+            assert_int_equal(grid_set(&g, "linear", linear, NULL), OK);
+            assert_int_equal(grid_fill(t, &g, 10, 0, 1, NULL), OK);
+            for (int i = 0; i < 10; i++) {
+                double u = 1 - 0.999 * i / 9;
+
+                assert_true(fabs(1 - t[i] - a / (a + 1 / u - 1)) < 1e-12);
+            }
+        }
+    assert_int_equal(grid_set(&g, "base_shift", -1, NULL), OK);
+    assert_int_equal(grid_set(&g, "tokens", 256, NULL), OK);
+    assert_int_equal(grid_fill(t, &g, 10, 0, 1, &err), E_ARG);
+    assert_non_null(strstr(err.text, "-1"));
+    assert_int_equal(grid_set(&g, "max_tokens", 100, NULL), OK);
+    assert_int_equal(grid_fill(t, &g, 10, 0, 1, &err), E_ARG);
+    assert_non_null(strstr(err.text, "max_tokens"));
+}
+
+static void pictures_of_others_begin_late(void **state)
+{
+    (void)state;
+    assert_int_equal(grid_start(20, 0.8, START_REFERENCE), 3); /* 20 (1 - 0.8) is just below 4 */
+    assert_int_equal(grid_start(20, 0.8, START_FOLDER), 4);
+    for (int rule = 0; rule < 2; rule++) {
+        assert_int_equal(grid_start(10, 0, rule), 10);
+        assert_int_equal(grid_start(10, 1, rule), 0);
+        assert_int_equal(grid_start(10, 0.5, rule), 5);
+    }
+}
+
 static void wrong_requests_are_answered(void **state)
 {
     struct grid g = grid_named("uniform");
@@ -171,6 +231,9 @@ int main(void)
         cmocka_unit_test(shift_multiplies_the_noise),
         cmocka_unit_test(linear_quadratic_begins_like_the_long_grid),
         cmocka_unit_test(beta_takes_equal_shares),
+        cmocka_unit_test(sd3_shifts_its_small_end_twice),
+        cmocka_unit_test(sd3_dynamic_shifts_by_size),
+        cmocka_unit_test(pictures_of_others_begin_late),
         cmocka_unit_test(wrong_requests_are_answered),
         cmocka_unit_test(given_grids_are_checked),
     };

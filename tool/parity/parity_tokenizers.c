@@ -73,23 +73,32 @@ static enum status vocabulary_near(char **out, enum vocabulary which,
     return vocabulary_find(out, which, NULL, NULL, err);
 }
 
-/* Open what is asked for; *ready is false, with the reason in the report, when it is not there. */
-static enum status texts_open(struct texts *t, bool *ready, bool clip, bool t5, struct error *err)
+/* Open one vocabulary; what is not there is a line of the report, and NULL. */
+static enum status clip_open(struct texts *t, struct error *err)
 {
-    char *path[2] = {NULL, NULL};
     struct error why = {0};
+    char *path;
     enum status st = OK;
 
-    *ready = true;
-    if ((clip && vocabulary_near(&path[0], VOCABULARY_CLIP, t->f, &why)) ||
-        (t5 && vocabulary_near(&path[1], VOCABULARY_T5, t->f, &why))) {
-        parity_skip(t->r, "vocabulary", "%s", why.text);
-        *ready = false;
-    } else if (!clip || !(st = clip_bpe_open(&t->clip, path[0], err))) {
-        st = t5 ? unigram_open(&t->t5, path[1], err) : OK;
-    }
-    free(path[0]);
-    free(path[1]);
+    if (vocabulary_near(&path, VOCABULARY_CLIP, t->f, &why))
+        parity_skip(t->r, "clip vocabulary", "%s", why.text);
+    else
+        st = clip_bpe_open(&t->clip, path, err);
+    free(path);
+    return st;
+}
+
+static enum status t5_open(struct texts *t, struct error *err)
+{
+    struct error why = {0};
+    char *path;
+    enum status st = OK;
+
+    if (vocabulary_near(&path, VOCABULARY_T5, t->f, &why))
+        parity_skip(t->r, "t5 vocabulary", "%s", why.text);
+    else
+        st = unigram_open(&t->t5, path, err);
+    free(path);
     return st;
 }
 
@@ -182,10 +191,9 @@ static enum status clip_check(struct parity_report *r, struct parity_fixture *f,
     const json_t *root = fixture_part(f, "")->json;
     struct texts t = {.r = r, .f = f};
     enum status st;
-    bool ready;
 
     (void)options;
-    if ((st = texts_open(&t, &ready, true, false, err)) || !ready)
+    if ((st = clip_open(&t, err)) || !t.clip)
         goto out;
     id_claim(r, root, "bos", clip_bpe_begin(t.clip));
     id_claim(r, root, "eos", clip_bpe_end(t.clip));
@@ -249,10 +257,9 @@ static enum status t5_check(struct parity_report *r, struct parity_fixture *f,
     const json_t *root = fixture_part(f, "")->json;
     struct texts t = {.r = r, .f = f};
     enum status st;
-    bool ready;
 
     (void)options;
-    if ((st = texts_open(&t, &ready, false, true, err)) || !ready)
+    if ((st = t5_open(&t, err)) || !t.t5)
         goto out;
     id_claim(r, root, "eos", UNIGRAM_END);
     id_claim(r, root, "pad", UNIGRAM_PAD);
@@ -367,20 +374,22 @@ static enum status t5_weights_row(struct texts *t, const json_t *row, const char
 static enum status weights_check(struct parity_report *r, struct parity_fixture *f,
                                  const struct parity_options *options, struct error *err)
 {
-    static const struct {
-        const char *group;
-        row_check *check;
-    } passes[] = {{"segments", segments_row}, {"clip", clip_weights_row}, {"t5", t5_weights_row}};
+    const json_t *list = fixture_part(f, "")->json;
     struct texts t = {.r = r, .f = f};
     enum status st;
-    bool ready;
 
     (void)options;
-    st = texts_open(&t, &ready, true, true, err);
-    for (size_t i = 0; i < sizeof passes / sizeof *passes && !st && ready; i++) {
-        report_group(r, passes[i].group);
-        st = list_check(&t, fixture_part(f, "")->json, passes[i].check, err);
-    }
+    if ((st = clip_open(&t, err)) || (st = t5_open(&t, err)))
+        goto out;
+    report_group(r, "segments");
+    st = list_check(&t, list, segments_row, err);
+    report_group(r, "clip");
+    if (!st && t.clip)
+        st = list_check(&t, list, clip_weights_row, err);
+    report_group(r, "t5");
+    if (!st && t.t5)
+        st = list_check(&t, list, t5_weights_row, err);
+out:
     texts_release(&t);
     return st;
 }
