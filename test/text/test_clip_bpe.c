@@ -95,6 +95,17 @@ static void words_are_cut_and_merged(void **state)
     clip_bpe_close(NULL);
 }
 
+/* "xyz" can be made in two ways, and the rule that extends it stands between them: all x yz of a
+ * word are merged before any xyz x, although that has the better rank. */
+static void occurrences_go_together(void **state)
+{
+    struct clip_bpe *b = opened("y z\nx y\nxy z\nxyz x\nx yz\n");
+
+    (void)state;
+    assert_ids(b, "xyzxyzq", CLIP_PLAIN, IDS(516, 516, 256 + 'q' - 33));
+    clip_bpe_close(b);
+}
+
 /* ---- The heap against the statement ---- */
 
 enum { SYMBOL = 64, RULES = 40, PARTS = 64 };
@@ -400,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_are_numbered_as_published),
         cmocka_unit_test(words_are_cut_and_merged),
+        cmocka_unit_test(occurrences_go_together),
         cmocka_unit_test(merging_is_as_stated),
         cmocka_unit_test(long_words_come_through),
         cmocka_unit_test(damaged_files_are_refused),
