@@ -4,14 +4,14 @@
 #include "api/api.h"
 
 #include "base/memory.h"
-#include "io/safetensors.h"
+#include "io/weights.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
 struct imgen_file {
-    struct safetensors *f;
+    struct weights *f;
 };
 
 enum imgen_status imgen_file_open(struct imgen_file **out, const char *path,
@@ -23,7 +23,7 @@ enum imgen_status imgen_file_open(struct imgen_file **out, const char *path,
 
     *out = NULL;
     if ((st = mem_new((void **)&file, 1, sizeof *file, "a file", &e)) ||
-        (st = safetensors_open(&file->f, path, &e)))
+        (st = weights_open(&file->f, path, &e)))
         imgen_file_close(file);
     else
         *out = file;
@@ -34,7 +34,7 @@ void imgen_file_close(struct imgen_file *file)
 {
     if (!file)
         return;
-    safetensors_close(file->f);
+    weights_close(file->f);
     free(file);
 }
 
@@ -42,9 +42,9 @@ int imgen_file_tensor(const struct imgen_file *file, int64_t i, struct imgen_fil
 {
     const struct file_tensor *t;
 
-    if (i < 0 || i >= safetensors_count(file->f))
+    if (i < 0 || i >= weights_count(file->f))
         return 0;
-    t = safetensors_at(file->f, i);
+    t = weights_at(file->f, i);
     *out = (struct imgen_file_tensor){t->name, file_dtype_name(t->dtype), t->rank, {0}, t->n_bytes};
     for (int k = 0; k < t->rank; k++)
         out->dim[k] = t->dim[k];
@@ -54,20 +54,20 @@ int imgen_file_tensor(const struct imgen_file *file, int64_t i, struct imgen_fil
 int imgen_file_metadata(const struct imgen_file *file, int64_t i, const char **key,
                         const char **value)
 {
-    if (i < 0 || i >= safetensors_metadata_count(file->f))
+    if (i < 0 || i >= weights_metadata_count(file->f))
         return 0;
-    safetensors_metadata_at(file->f, i, key, value);
+    weights_metadata_at(file->f, i, key, value);
     return 1;
 }
 
 static const struct file_tensor *find(const struct imgen_file *file, const char *name,
                                       struct error *err)
 {
-    const struct file_tensor *t = safetensors_find(file->f, name);
+    const struct file_tensor *t = weights_find(file->f, name);
 
     if (!t)
         fail(err, E_ARG, "there is no tensor '%.100s' among the %" PRId64 " of the file", name,
-             safetensors_count(file->f));
+             weights_count(file->f));
     return t;
 }
 
@@ -108,7 +108,7 @@ enum imgen_status imgen_file_verify(const struct imgen_file *file, struct imgen_
     struct error e = {0};
     enum status st = OK;
 
-    for (int64_t i = 0; i < safetensors_count(file->f) && !st; i++)
-        st = verify_one(safetensors_at(file->f, i), &e);
+    for (int64_t i = 0; i < weights_count(file->f) && !st; i++)
+        st = verify_one(weights_at(file->f, i), &e);
     return api_status(err, &e, st);
 }

@@ -243,13 +243,13 @@ enum imgen_status imgen_params_save(struct imgen_params *p, const char *path,
 enum imgen_status imgen_params_load(struct imgen_params *p, const char *path,
                                     struct imgen_error *err)
 {
-    struct safetensors *f = NULL;
+    struct weights *f = NULL;
     struct error e = {0};
     enum status st;
 
-    if (!(st = safetensors_open(&f, path, &e)))
+    if (!(st = weights_open(&f, path, &e)))
         st = params_load(p->params, f, "", PARAMS_ALL, NULL, &e);
-    safetensors_close(f);
+    weights_close(f);
     return api_status(err, &e, st);
 }
 

@@ -32,17 +32,17 @@ static const struct features_kind *kind_at(int i)
 static enum status open_kind(struct features *f, const struct features_how *how, struct error *err)
 {
     static const struct features_how usual;
-    struct safetensors *file;
+    struct weights *file;
     enum status st;
     int i = 0;
 
-    if ((st = safetensors_open(&file, f->path, err)))
+    if ((st = weights_open(&file, f->path, err)))
         return st;
     while (!kind_at(i)->takes(file))
         i++;
     f->kind = kind_at(i);
     st = f->kind->open(f, file, how ? how : &usual, err);
-    safetensors_close(file);
+    weights_close(file);
     return st;
 }
 

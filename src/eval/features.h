@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "eval/scaling.h"
 #include "graph/graph.h"
-#include "io/safetensors.h"
+#include "io/weights.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,10 +42,10 @@ struct features_how {
 
 struct features_kind {
     const char *name;
-    int batch;                                     /* pictures at a time          */
-    bool (*takes)(const struct safetensors *file); /* whether it is of this kind  */
+    int batch;                                 /* pictures at a time          */
+    bool (*takes)(const struct weights *file); /* whether it is of this kind  */
     /* Fill in everything from height on.  E_ARG for a choice that the kind does not leave. */
-    enum status (*open)(struct features *f, const struct safetensors *file,
+    enum status (*open)(struct features *f, const struct weights *file,
                         const struct features_how *how, struct error *err);
     void (*close)(struct features *f); /* also after a failure */
     /* Record x [N, height, width, channels], -1 .. 1, to features [N, D]; *logits [N, n_classes],

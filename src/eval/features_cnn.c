@@ -13,13 +13,13 @@
 #include <string.h>
 
 /* What else a file is, loading it tells best. */
-static bool cnn_takes(const struct safetensors *file)
+static bool cnn_takes(const struct weights *file)
 {
     (void)file;
     return true;
 }
 
-static enum status cnn_open(struct features *f, const struct safetensors *file,
+static enum status cnn_open(struct features *f, const struct weights *file,
                             const struct features_how *how, struct error *err)
 {
     struct model *m;

@@ -37,7 +37,7 @@ static enum status find_pooling(enum inception_pooling *out, const char *name, s
                 poolings[INCEPTION_POOLING_FID].name, poolings[INCEPTION_POOLING_TORCHVISION].name);
 }
 
-static enum status inception_open(struct features *f, const struct safetensors *file,
+static enum status inception_open(struct features *f, const struct weights *file,
                                   const struct features_how *how, struct error *err)
 {
     enum inception_pooling pooling = INCEPTION_POOLING_FID;

@@ -290,11 +290,11 @@ static bool begins(const char *name, const char *with)
     return !strncmp(name, with, strlen(with));
 }
 
-bool inception_is(const struct safetensors *f)
+bool inception_is(const struct weights *f)
 {
-    for (int64_t i = 0; i < safetensors_count(f); i++)
-        if (begins(safetensors_at(f, i)->name, "Conv2d_1a_3x3.") ||
-            begins(safetensors_at(f, i)->name, "Mixed_"))
+    for (int64_t i = 0; i < weights_count(f); i++)
+        if (begins(weights_at(f, i)->name, "Conv2d_1a_3x3.") ||
+            begins(weights_at(f, i)->name, "Mixed_"))
             return true;
     return false;
 }
@@ -335,7 +335,7 @@ static enum status fold(struct unit *u, struct error *err)
     return OK;
 }
 
-enum status inception_load(struct inception **out, const struct safetensors *f,
+enum status inception_load(struct inception **out, const struct weights *f,
                            enum inception_pooling pooling, struct error *err)
 {
     struct inception *m = NULL;

@@ -5,7 +5,7 @@
 #define IMGEN_EVAL_INCEPTION_H
 
 #include "graph/graph.h"
-#include "io/safetensors.h"
+#include "io/weights.h"
 
 #include <stdbool.h>
 
@@ -24,12 +24,12 @@ enum inception_pooling {
 struct inception;
 
 /* Whether the file holds tensors of the names of such a network, all of them or not. */
-bool inception_is(const struct safetensors *f);
+bool inception_is(const struct weights *f);
 
 /* Take the weights out of f, with every batch norm folded into its convolution; f is not kept.
  * E_FORMAT lists what is missing or has another shape, with both, and names a layer whose numbers
  * are not finite once folded; E_MEMORY.  Freed by inception_free (NULL is fine). */
-enum status inception_load(struct inception **out, const struct safetensors *f,
+enum status inception_load(struct inception **out, const struct weights *f,
                            enum inception_pooling pooling, struct error *err);
 void inception_free(struct inception *m);
 

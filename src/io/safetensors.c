@@ -70,9 +70,9 @@ static enum status read_shape(struct file_tensor *t, uint64_t *bytes, const json
 
     if (!json_is_array(shape))
         return fail(err, E_FORMAT, "tensor %s: no array \"shape\"", name);
-    if (rank > SAFETENSORS_RANK)
+    if (rank > FILE_RANK)
         return fail(err, E_UNSUPPORTED, "tensor %s: %zu dimensions, at most %d are supported", name,
-                    rank, SAFETENSORS_RANK);
+                    rank, FILE_RANK);
     for (size_t i = 0; i < rank; i++) {
         const json_t *dim = json_array_get(shape, i);
         int64_t d = json_integer_value(dim);

@@ -11,44 +11,12 @@
 #ifndef IMGEN_IO_SAFETENSORS_H
 #define IMGEN_IO_SAFETENSORS_H
 
-#include "base/error.h"
-#include "tensor/tensor.h"
-
-/* Element types as files know them. */
-enum file_dtype {
-    FILE_BOOL,
-    FILE_U8,
-    FILE_I8,
-    FILE_I16,
-    FILE_U16,
-    FILE_F16,
-    FILE_BF16,
-    FILE_I32,
-    FILE_U32,
-    FILE_F32,
-    FILE_F64,
-    FILE_I64,
-    FILE_U64,
-    FILE_F8_E4M3,
-    FILE_F8_E5M2,
-};
-const char *file_dtype_name(enum file_dtype t);
-size_t file_dtype_size(enum file_dtype t);
-
-struct file_tensor {
-    const char *name;
-    enum file_dtype dtype;
-    int rank; /* at most SAFETENSORS_RANK  */
-    int64_t dim[8];
-    const uint8_t *bytes; /* not aligned               */
-    uint64_t n_bytes;
-};
-enum { SAFETENSORS_RANK = 8 };
+#include "io/file_tensor.h"
 
 struct safetensors;
 
 /* E_IO, E_FORMAT (naming rule, tensor and numbers), E_MEMORY; E_UNSUPPORTED for element types newer
- * than those above and for more than SAFETENSORS_RANK dimensions. */
+ * than those above and for more than FILE_RANK dimensions. */
 enum status safetensors_open(struct safetensors **out, const char *path, struct error *err);
 /* The same for bytes in memory, which must outlive the result (fuzzing, embedding). */
 enum status safetensors_open_bytes(struct safetensors **out, const uint8_t *bytes, uint64_t n,
@@ -69,13 +37,6 @@ const char *safetensors_metadata(const struct safetensors *f, const char *key);
 int64_t safetensors_metadata_count(const struct safetensors *f);
 void safetensors_metadata_at(const struct safetensors *f, int64_t i, const char **key,
                              const char **value);
-
-/* Number of elements of t, and its values as float32 (from F32, F16, BF16, F64, F8, integers) or as
- * double or int64 (integers and bool; E_FORMAT for floating ones). out has room for all. */
-int64_t file_tensor_count(const struct file_tensor *t);
-enum status file_tensor_f32(const struct file_tensor *t, float *out, struct error *err);
-enum status file_tensor_f64(const struct file_tensor *t, double *out, struct error *err);
-enum status file_tensor_i64(const struct file_tensor *t, int64_t *out, struct error *err);
 
 /* One tensor to be written: dense values in memory. */
 struct save_tensor {

@@ -26,7 +26,7 @@ static enum status save_bytes(uint64_t *bytes, const struct save_tensor *t, stru
 {
     uint64_t product = file_dtype_size(t->dtype);
 
-    MUST(t->rank >= 0 && t->rank <= SAFETENSORS_RANK, "%s has rank %d", t->name, t->rank);
+    MUST(t->rank >= 0 && t->rank <= FILE_RANK, "%s has rank %d", t->name, t->rank);
     for (int i = 0; i < t->rank; i++)
         if (t->dim[i] < 0 || __builtin_mul_overflow(product, (uint64_t)t->dim[i], &product) ||
             product > INT64_MAX)

@@ -178,16 +178,16 @@ void backbone_record(struct graph *g, const struct backbone *b, struct tensor *x
 /* --- loading ------------------------------------------------------------------------------------
  */
 
-static const struct kind *kind_of(const struct safetensors *f)
+static const struct kind *kind_of(const struct weights *f)
 {
     /* The longest first: VGG16 has a layer 10 too. */
     for (size_t i = sizeof kinds / sizeof *kinds; i-- > 0;)
-        if (safetensors_find(f, kinds[i].mark))
+        if (weights_find(f, kinds[i].mark))
             return &kinds[i];
     return NULL;
 }
 
-enum status backbone_load(struct backbone **out, const struct safetensors *f, struct error *err)
+enum status backbone_load(struct backbone **out, const struct weights *f, struct error *err)
 {
     const struct kind *kind = kind_of(f);
     struct backbone *b = NULL;

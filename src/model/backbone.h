@@ -14,7 +14,7 @@ struct backbone;
 
 /* Which of them the file holds is told by its names.  E_FORMAT: none of them, or not whole.
  * E_MEMORY.  Freed by backbone_free (NULL is fine). */
-enum status backbone_load(struct backbone **out, const struct safetensors *f, struct error *err);
+enum status backbone_load(struct backbone **out, const struct weights *f, struct error *err);
 void backbone_free(struct backbone *b);
 
 const char *backbone_name(const struct backbone *b); /* "alexnet", "vgg16", "squeezenet1_1" */

@@ -57,13 +57,13 @@ static enum status with_path(enum status st, const char *path, struct error *err
 
 static enum status backbone_open(struct lpips *l, const char *path, struct error *err)
 {
-    struct safetensors *f;
+    struct weights *f;
     enum status st;
 
-    if ((st = safetensors_open(&f, path, err)))
+    if ((st = weights_open(&f, path, err)))
         return st;
     st = with_path(backbone_load(&l->backbone, f, err), path, err);
-    safetensors_close(f);
+    weights_close(f);
     return st;
 }
 
@@ -88,16 +88,16 @@ static enum status heads_check(const struct lpips *l, struct error *err)
 
 static enum status heads_open(struct lpips *l, const char *path, struct error *err)
 {
-    struct safetensors *f;
+    struct weights *f;
     enum status st;
 
-    if ((st = safetensors_open(&f, path, err)))
+    if ((st = weights_open(&f, path, err)))
         return st;
     heads_declare(l);
     if ((st = params_alloc(l->heads, false, err)) ||
         (st = params_load(l->heads, f, "", PARAMS_ALL, NULL, err)) || (st = heads_check(l, err)))
         fail_under(err, "%s, for %s", path, backbone_name(l->backbone));
-    safetensors_close(f);
+    weights_close(f);
     return st;
 }
 

@@ -259,13 +259,12 @@ static bool half_name(char *out, size_t room, const char *ours, int attempt, con
     return m >= 0 && m < (int)room;
 }
 
-static const struct file_tensor *layer_find(const struct safetensors *f, int place,
-                                            const char *what)
+static const struct file_tensor *layer_find(const struct weights *f, int place, const char *what)
 {
     char name[48];
 
     snprintf(name, sizeof name, "%d.%s", place, what);
-    return safetensors_find(f, name);
+    return weights_find(f, name);
 }
 
 /* What a file says: 0 where it does not. */
@@ -280,7 +279,7 @@ static int64_t dim_of(const struct file_tensor *t, int k)
 
 /* A level is its blocks and `between` places more: in the encoder the convolution that follows, in
  * the decoder a doubling and one. */
-static struct found look(const struct safetensors *f, bool decodes)
+static struct found look(const struct weights *f, bool decodes)
 {
     const struct file_tensor *start = layer_find(f, decodes ? 1 : 0, "weight"), *end;
     int at = 3, between = decodes ? 2 : 1, blocks = 0;
@@ -313,7 +312,7 @@ static enum status check_alike(const struct found *a, const struct found *b, str
                 a->latents, b->latents, a->levels, b->levels);
 }
 
-static enum status load_half(struct network *net, const struct safetensors *f, const char *half,
+static enum status load_half(struct network *net, const struct weights *f, const char *half,
                              struct error *err)
 {
     const struct params_naming naming = {.prefix = "", .rename = half_name, .user = half};
@@ -321,8 +320,8 @@ static enum status load_half(struct network *net, const struct safetensors *f, c
     return f ? params_load_named(net->params, f, &naming, err) : OK;
 }
 
-enum status tae_open_published(struct network **out, const struct safetensors *encoder,
-                               const struct safetensors *decoder, struct error *err)
+enum status tae_open_published(struct network **out, const struct weights *encoder,
+                               const struct weights *decoder, struct error *err)
 {
     struct found e = {0}, d = {0}, *is = encoder ? &e : &d;
     json_t *config;

@@ -4,7 +4,7 @@
 #ifndef IMGEN_MODEL_TAE_H
 #define IMGEN_MODEL_TAE_H
 
-#include "io/safetensors.h"
+#include "io/weights.h"
 #include "model/autoencoder.h"
 
 struct tae_config {
@@ -25,7 +25,7 @@ extern const struct network_kind network_tae;
  * is not wanted, not for both.  Sizes come from the shapes of their tensors; the latents are those
  * of the autoencoder it was distilled from, and how a generator sees them is that one's affair.
  * E_FORMAT, E_ARG: not such files, or halves that do not fit; E_MEMORY. */
-enum status tae_open_published(struct network **out, const struct safetensors *encoder,
-                               const struct safetensors *decoder, struct error *err);
+enum status tae_open_published(struct network **out, const struct weights *encoder,
+                               const struct weights *decoder, struct error *err);
 
 #endif

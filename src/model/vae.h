@@ -4,7 +4,7 @@
 #ifndef IMGEN_MODEL_VAE_H
 #define IMGEN_MODEL_VAE_H
 
-#include "io/safetensors.h"
+#include "io/weights.h"
 #include "model/autoencoder.h"
 
 struct vae_config {
@@ -37,8 +37,7 @@ struct tensor *vae_codebook(struct graph *g, const struct network *net);
  * channels and 3 for 16.  Original names, with or without the prefix of single files, and those of
  * the folder layout, both spellings of its attention.  halves: what is wanted of it.
  * E_FORMAT, E_ARG: not such a file, or sizes that cannot be; E_MEMORY. */
-enum status vae_open_published(struct network **out, const struct safetensors *f,
-                               const json_t *config, enum autoencoder_halves halves,
-                               struct error *err);
+enum status vae_open_published(struct network **out, const struct weights *f, const json_t *config,
+                               enum autoencoder_halves halves, struct error *err);
 
 #endif

@@ -96,7 +96,7 @@ static bool folder_name(char *out, size_t room, const char *ours, int attempt, c
  */
 
 struct source {
-    const struct safetensors *file;
+    const struct weights *file;
     const char *prefix;
     bool folder;
     int levels;
@@ -119,12 +119,12 @@ static const struct file_tensor *source_find(const struct source *s, const char 
         if (s->folder ? !folder_name(theirs, sizeof theirs, ours, k, &s->levels) : k > 0)
             break;
         snprintf(name, sizeof name, "%s%s", s->prefix, s->folder ? theirs : ours);
-        t = safetensors_find(s->file, name);
+        t = weights_find(s->file, name);
     }
     return t;
 }
 
-static enum status source_open(struct source *s, const struct safetensors *f, struct error *err)
+static enum status source_open(struct source *s, const struct weights *f, struct error *err)
 {
     static const char *const prefixes[] = {"first_stage_model.", "vae.", ""};
 
@@ -282,9 +282,8 @@ static enum status describe(json_t *o, const struct source *s, const json_t *con
     return read_numbers(o, config, latents, err);
 }
 
-enum status vae_open_published(struct network **out, const struct safetensors *f,
-                               const json_t *config, enum autoencoder_halves halves,
-                               struct error *err)
+enum status vae_open_published(struct network **out, const struct weights *f, const json_t *config,
+                               enum autoencoder_halves halves, struct error *err)
 {
     json_t *own = json_object();
     struct source s;

@@ -14,6 +14,7 @@
 
 #include "graph/graph.h"
 #include "io/safetensors.h"
+#include "io/weights.h"
 
 enum init_kind {
     INIT_ZERO,
@@ -126,7 +127,7 @@ enum params_part { PARAMS_ALL, PARAMS_TRAINED };
 /* Read values (into `values`, n_values floats, or the own when NULL) from tensors named
  * "<prefix><name>".  E_FORMAT lists what is missing, has another shape, or begins with the prefix
  * and is not wanted.  Buffers with an INIT_TABLE rule may be missing. */
-enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
+enum status params_load(struct params *p, const struct weights *f, const char *prefix,
                         enum params_part part, float *values, struct error *err);
 
 /* Names that files may hold besides the parameters (without the prefix): what only training reads,
@@ -145,14 +146,14 @@ struct params_naming {
 };
 
 /* params_load of all parameters from such a file; E_FORMAT lists as it does. */
-enum status params_load_named(struct params *p, const struct safetensors *f,
+enum status params_load_named(struct params *p, const struct weights *f,
                               const struct params_naming *naming, struct error *err);
 
 /* Let every parameter be its tensor "<prefix><name>" where that lies in the file: nothing is copied
  * that is float32, in our order of elements and aligned to 4 bytes, as all but convolutions are in
  * files of ours.  The others are converted into memory of their own.  For sampling: the values may
  * not be written, and f must outlive p.  Fails as params_load. */
-enum status params_map(struct params *p, const struct safetensors *f, const char *prefix,
+enum status params_map(struct params *p, const struct weights *f, const char *prefix,
                        struct error *err);
 
 /* Describe `values` (or the own when NULL) for safetensors_save under "<prefix><name>", in file

@@ -124,7 +124,7 @@ static bool is_among(const struct file_tensor *t, const struct file_tensor *cons
 }
 
 /* A look at every tensor only when the counts do not agree: the search is a walk over all found. */
-static void check_unexpected(struct params *p, const struct safetensors *f,
+static void check_unexpected(struct params *p, const struct weights *f,
                              const struct params_naming *naming,
                              const struct file_tensor *const *found, int64_t n_found,
                              struct complaints *c)
@@ -132,10 +132,10 @@ static void check_unexpected(struct params *p, const struct safetensors *f,
     size_t n = strlen(naming->prefix);
     int64_t there = 0;
 
-    for (int64_t i = 0; i < safetensors_count(f); i++)
-        there += !strncmp(safetensors_at(f, i)->name, naming->prefix, n);
-    for (int64_t i = 0; i < safetensors_count(f) && there != n_found; i++) {
-        const struct file_tensor *t = safetensors_at(f, i);
+    for (int64_t i = 0; i < weights_count(f); i++)
+        there += !strncmp(weights_at(f, i)->name, naming->prefix, n);
+    for (int64_t i = 0; i < weights_count(f) && there != n_found; i++) {
+        const struct file_tensor *t = weights_at(f, i);
 
         if (!strncmp(t->name, naming->prefix, n) && !params_allowed(p, t->name + n) &&
             !is_among(t, found, params_count(p)))
@@ -175,7 +175,7 @@ static bool file_name(char out[NAME], const struct params_naming *naming, const 
 
 /* The tensor of q, or NULL; name: the first that it could have had, "" when it could have none. */
 static const struct file_tensor *find_tensor(char name[NAME], const struct param *q,
-                                             const struct safetensors *f,
+                                             const struct weights *f,
                                              const struct params_naming *naming)
 {
     const struct file_tensor *t = NULL;
@@ -183,7 +183,7 @@ static const struct file_tensor *find_tensor(char name[NAME], const struct param
 
     name[0] = 0;
     for (int k = 0; !t && file_name(other, naming, q->name, k); k++) {
-        t = safetensors_find(f, other);
+        t = weights_find(f, other);
         if (k == 0)
             memcpy(name, other, NAME);
     }
@@ -192,7 +192,7 @@ static const struct file_tensor *find_tensor(char name[NAME], const struct param
 
 /* The tensor of each parameter, in out[i]; NULL where there is none and there need not be. */
 static enum status find_tensors(const struct file_tensor **out, struct params *p,
-                                const struct safetensors *f, const struct params_naming *naming,
+                                const struct weights *f, const struct params_naming *naming,
                                 enum params_part part, struct error *err)
 {
     struct complaints c = {0};
@@ -232,7 +232,7 @@ static enum status load_value(struct param *q, const struct file_tensor *t, floa
     return OK;
 }
 
-static enum status load_all(struct params *p, const struct safetensors *f,
+static enum status load_all(struct params *p, const struct weights *f,
                             const struct params_naming *naming, enum params_part part,
                             float *values, struct error *err)
 {
@@ -249,20 +249,20 @@ static enum status load_all(struct params *p, const struct safetensors *f,
         if (wanted(q, part))
             st = load_value(q, found[i], values ? values + q->offset : q->own, err);
         if (found[i])
-            safetensors_drop(f, found[i]->bytes, found[i]->n_bytes);
+            weights_drop(f, found[i]->bytes, found[i]->n_bytes);
     }
 out:
     free(found);
     return st;
 }
 
-enum status params_load(struct params *p, const struct safetensors *f, const char *prefix,
+enum status params_load(struct params *p, const struct weights *f, const char *prefix,
                         enum params_part part, float *values, struct error *err)
 {
     return load_all(p, f, &(struct params_naming){.prefix = prefix}, part, values, err);
 }
 
-enum status params_load_named(struct params *p, const struct safetensors *f,
+enum status params_load_named(struct params *p, const struct weights *f,
                               const struct params_naming *naming, struct error *err)
 {
     return load_all(p, f, naming, PARAMS_ALL, NULL, err);
@@ -270,10 +270,11 @@ enum status params_load_named(struct params *p, const struct safetensors *f,
 
 static bool lies_as_here(const struct param *q, const struct file_tensor *t)
 {
-    return param_keeps_order(q) && t->dtype == FILE_F32 && (uintptr_t)t->bytes % sizeof(float) == 0;
+    return param_keeps_order(q) && t->dtype == FILE_F32 && !t->n_scale &&
+           (uintptr_t)t->bytes % sizeof(float) == 0;
 }
 
-enum status params_map(struct params *p, const struct safetensors *f, const char *prefix,
+enum status params_map(struct params *p, const struct weights *f, const char *prefix,
                        struct error *err)
 {
     const struct params_naming naming = {.prefix = prefix};
@@ -298,7 +299,7 @@ enum status params_map(struct params *p, const struct safetensors *f, const char
             continue;
         st = load_value(q, found[i], q->own, err);
         if (found[i])
-            safetensors_drop(f, found[i]->bytes, found[i]->n_bytes);
+            weights_drop(f, found[i]->bytes, found[i]->n_bytes);
     }
 out:
     free(found);

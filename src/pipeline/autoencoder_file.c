@@ -48,10 +48,10 @@ static enum status open_own(struct autoencoder_file *a, const char *path, struct
  */
 
 /* In the file's own metadata, or beside it where the folder layout has it; else NULL. */
-static enum status read_config(json_t **out, const struct safetensors *f, const char *path,
+static enum status read_config(json_t **out, const struct weights *f, const char *path,
                                struct error *err)
 {
-    const char *text = safetensors_metadata(f, "config"), *slash = strrchr(path, '/');
+    const char *text = weights_metadata(f, "config"), *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
     uint8_t *bytes = NULL;
     struct text name;
@@ -74,7 +74,7 @@ static enum status read_config(json_t **out, const struct safetensors *f, const 
     return st;
 }
 
-static enum status open_published(struct autoencoder_file *a, const struct safetensors *f,
+static enum status open_published(struct autoencoder_file *a, const struct weights *f,
                                   const char *path, enum autoencoder_halves halves,
                                   struct error *err)
 {
@@ -105,15 +105,15 @@ static void pair_release(struct pair *p)
 
 /* The first layer has number 0 in an encoder and 1 in a decoder, behind the one that bounds the
  * latents; both have blocks at 3. */
-static bool is_half(const struct safetensors *f)
+static bool is_half(const struct weights *f)
 {
-    return safetensors_find(f, "3.conv.0.weight") &&
-           (safetensors_find(f, "0.weight") || safetensors_find(f, "1.weight"));
+    return weights_find(f, "3.conv.0.weight") &&
+           (weights_find(f, "0.weight") || weights_find(f, "1.weight"));
 }
 
-static bool is_encoder(const struct safetensors *f)
+static bool is_encoder(const struct weights *f)
 {
-    return safetensors_find(f, "0.weight") != NULL;
+    return weights_find(f, "0.weight") != NULL;
 }
 
 /* "NAME_encoder.safetensors" and "NAME_decoder.safetensors" in each other's place: *out is heap, or
@@ -160,23 +160,23 @@ static enum status open_pair(struct autoencoder_file *a, const struct pair *p,
     const char *missing = !p->encoder && halves != HALVES_DECODER   ? encoder_ending
                           : !p->decoder && halves != HALVES_ENCODER ? decoder_ending
                                                                     : NULL;
-    struct safetensors *encoder = NULL, *decoder = NULL;
+    struct weights *encoder = NULL, *decoder = NULL;
     enum status st;
 
     if (missing)
         return fail(err, E_FORMAT, "%s: one half of an autoencoder, and no file NAME_%s beside it",
                     p->encoder ? p->encoder : p->decoder, missing);
-    if ((halves == HALVES_DECODER || !(st = safetensors_open(&encoder, p->encoder, err))) &&
-        (halves == HALVES_ENCODER || !(st = safetensors_open(&decoder, p->decoder, err))) &&
+    if ((halves == HALVES_DECODER || !(st = weights_open(&encoder, p->encoder, err))) &&
+        (halves == HALVES_ENCODER || !(st = weights_open(&decoder, p->decoder, err))) &&
         (st = tae_open_published(&a->network, encoder, decoder, err)))
         fail_under(err, "%s", encoder ? p->encoder : p->decoder);
-    safetensors_close(encoder);
-    safetensors_close(decoder);
+    weights_close(encoder);
+    weights_close(decoder);
     return st ? st : hash_pair(a->hash, p, err);
 }
 
-static enum status open_half(struct autoencoder_file *a, const struct safetensors *f,
-                             const char *path, enum autoencoder_halves halves, struct error *err)
+static enum status open_half(struct autoencoder_file *a, const struct weights *f, const char *path,
+                             enum autoencoder_halves halves, struct error *err)
 {
     struct pair p = {0};
     enum status st;
@@ -200,18 +200,18 @@ static enum status open_half(struct autoencoder_file *a, const struct safetensor
 static enum status open_file(struct autoencoder_file *a, const char *path,
                              enum autoencoder_halves halves, struct error *err)
 {
-    struct safetensors *f;
+    struct weights *f;
     enum status st;
 
-    if ((st = safetensors_open(&f, path, err)))
+    if ((st = weights_open(&f, path, err)))
         return st;
-    if (safetensors_metadata(f, "imgen"))
+    if (weights_metadata(f, "imgen"))
         st = open_own(a, path, err);
     else if (is_half(f))
         st = open_half(a, f, path, halves, err);
     else
         st = open_published(a, f, path, halves, err);
-    safetensors_close(f);
+    weights_close(f);
     return st;
 }
 

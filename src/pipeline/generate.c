@@ -471,7 +471,7 @@ static void drop_packed(const struct tensor *y, void *user)
 
     for (int k = 0; k < TENSOR_INS; k++)
         if (y->in[k] && y->in[k]->op == &op_param)
-            safetensors_drop(m->file, y->in[k]->data, tensor_bytes(y->in[k]));
+            weights_drop(m->file, y->in[k]->data, tensor_bytes(y->in[k]));
 }
 
 /* A graph of the run's own: weights are packed once. */

@@ -188,7 +188,7 @@ void model_free(struct model *m)
     free(m->about);
     latent_space_free(m->space);
     network_free(m->network);
-    safetensors_close(m->file);
+    weights_close(m->file);
     free(m);
 }
 
@@ -504,19 +504,19 @@ out:
 }
 
 /* A checkpoint of a run is a model too: the averaged weights in it are. */
-static const char *weights_prefix(const struct safetensors *f)
+static const char *weights_prefix(const struct weights *f)
 {
-    return safetensors_metadata(f, "imgen.train") ? "ema." : "";
+    return weights_metadata(f, "imgen.train") ? "ema." : "";
 }
 
 /* A description may ask for any size: nothing is allocated that the file does not fill. */
-static enum status check_size(const struct model *m, const struct safetensors *f, const char *path,
+static enum status check_size(const struct model *m, const struct weights *f, const char *path,
                               struct error *err)
 {
     int64_t want = params_numbers(m->network->params), have = 0;
 
-    for (int64_t i = 0; i < safetensors_count(f); i++)
-        have += file_tensor_count(safetensors_at(f, i));
+    for (int64_t i = 0; i < weights_count(f); i++)
+        have += file_tensor_count(weights_at(f, i));
     if (want <= have)
         return OK;
     return fail(err, E_FORMAT, "%s: describes a network of %" PRId64 " numbers and holds %" PRId64,
@@ -525,15 +525,15 @@ static enum status check_size(const struct model *m, const struct safetensors *f
 
 enum status model_load(struct model **out, const char *path, struct error *err)
 {
-    struct safetensors *f = NULL;
+    struct weights *f = NULL;
     struct model *m = NULL;
     const char *text;
     enum status st;
 
     *out = NULL;
-    if ((st = safetensors_open(&f, path, err)))
+    if ((st = weights_open(&f, path, err)))
         return st;
-    text = safetensors_metadata(f, "imgen");
+    text = weights_metadata(f, "imgen");
     if (!text) {
         st = fail(err, E_FORMAT,
                   "%s: a safetensors file, but no model of imgen (no \"imgen\" in its "
@@ -555,6 +555,6 @@ enum status model_load(struct model **out, const char *path, struct error *err)
     f = NULL;
 out:
     model_free(m);
-    safetensors_close(f);
+    weights_close(f);
     return st;
 }

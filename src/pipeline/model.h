@@ -79,7 +79,7 @@ struct model {
     int64_t step;               /* training steps behind it                               */
     char *about;                /* free text: the data set, say; heap or NULL             */
     struct latent_space *space; /* of a network that works on latents, owned; NULL: on pixels */
-    struct safetensors *file;   /* where the parameters lie, or NULL: in memory of their own */
+    struct weights *file;       /* where the parameters lie, or NULL: in memory of their own */
 };
 
 /* Build a model whose parameters are declared and have no memory yet (params_alloc).  config: the

@@ -183,15 +183,15 @@ int64_t checkpoint_bytes(const struct train_state *s)
 static enum status opens(bool *good, char path[CHECKPOINT_PATH], const char *folder, int64_t step,
                          struct error *err)
 {
-    struct safetensors *f = NULL;
+    struct weights *f = NULL;
     enum status st;
 
     *good = false;
     if ((st = checkpoint_path(path, folder, step, err)))
         return st;
-    if (!(st = safetensors_open(&f, path, err)))
-        *good = safetensors_metadata(f, "imgen.train") != NULL;
-    safetensors_close(f);
+    if (!(st = weights_open(&f, path, err)))
+        *good = weights_metadata(f, "imgen.train") != NULL;
+    weights_close(f);
     return st == E_MEMORY ? st : OK;
 }
 
@@ -264,14 +264,14 @@ bool checkpoint_exists(const char *folder)
     return highest(&step, folder, INT64_MAX, NULL) || step >= 0;
 }
 
-static enum status read_step(struct train_state *s, const struct safetensors *f, const char *path,
+static enum status read_step(struct train_state *s, const struct weights *f, const char *path,
                              struct error *err)
 {
-    const char *text = safetensors_metadata(f, "imgen");
+    const char *text = weights_metadata(f, "imgen");
     struct model *other = NULL;
     enum status st;
 
-    if (!text || !safetensors_metadata(f, "imgen.train"))
+    if (!text || !weights_metadata(f, "imgen.train"))
         return fail(err, E_FORMAT, "%s: no checkpoint of imgen", path);
     if ((st = model_from_text(&other, text, path, err)))
         return st;
@@ -287,19 +287,19 @@ static enum status read_step(struct train_state *s, const struct safetensors *f,
 
 enum status checkpoint_load(struct train_state *s, const char *path, struct error *err)
 {
-    struct safetensors *f = NULL;
+    struct weights *f = NULL;
     struct part part[PARTS];
     int parts = parts_of(s, part);
     enum status st;
 
-    if ((st = safetensors_open(&f, path, err)) || (st = read_step(s, f, path, err)))
+    if ((st = weights_open(&f, path, err)) || (st = read_step(s, f, path, err)))
         goto out;
     for (int k = 0; k < parts && !st; k++)
         st = params_load(part[k].params, f, part[k].prefix, part[k].which, part[k].values, err);
     if (st)
         fail_under(err, "%s", path);
 out:
-    safetensors_close(f);
+    weights_close(f);
     return st;
 }
 

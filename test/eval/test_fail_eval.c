@@ -174,12 +174,12 @@ static void test_inception(void **state)
     const struct save_tensor one = {
         .name = "Conv2d_1a_3x3.bn.bias", .dtype = FILE_F32, .rank = 1, .dim = {32}, .bytes = x};
     static float scaled[9 * 9 * 3];
-    struct safetensors *file;
+    struct weights *file;
     enum status st = E_MEMORY;
 
     (void)state;
     assert_int_equal(safetensors_save(saved, &one, 1, NULL, 0, NULL), OK);
-    assert_int_equal(safetensors_open(&file, saved, NULL), OK);
+    assert_int_equal(weights_open(&file, saved, NULL), OK);
     for (int64_t k = 0; st == E_MEMORY; k += k < 20 ? 1 : 7) {
         struct inception *m;
         struct error err = {0};
@@ -189,7 +189,7 @@ static void test_inception(void **state)
         assert_true(failing_disarm() ? st == E_MEMORY : st == E_FORMAT);
         assert_true(!m && *err.text);
     }
-    safetensors_close(file);
+    weights_close(file);
     st = E_MEMORY;
     for (int64_t k = 0; st == E_MEMORY; k++) {
         struct scaling *s;

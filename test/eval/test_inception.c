@@ -7,6 +7,7 @@
  */
 #include "eval/features.h"
 #include "eval/inception.h"
+#include "io/safetensors.h"
 
 #include "base/file.h"
 #include "imgen.h"
@@ -30,7 +31,7 @@ enum { D = INCEPTION_FEATURES, PIXELS = 320 * 450 * 3 };
 static char folder[TEMP_PATH], weights[TEMP_PATH];
 static struct save_tensor tensor[TENSORS];
 static char name[TENSORS][NAME];
-static struct safetensors *golden;
+static struct weights *golden;
 
 /* --- numbers drawn by the formula --------------------------------------------------------------
  */
@@ -120,15 +121,14 @@ static int set_up(void **state)
     temp_dir_new(folder);
     temp_path(weights, folder, "inception.safetensors");
     assert_int_equal(safetensors_save(weights, tensor, TENSORS, NULL, 0, NULL), OK);
-    assert_int_equal(safetensors_open(&golden, GOLDEN_DIR "/inception/features.safetensors", NULL),
-                     OK);
+    assert_int_equal(weights_open(&golden, GOLDEN_DIR "/inception/features.safetensors", NULL), OK);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    safetensors_close(golden);
+    weights_close(golden);
     for (int i = 0; i < TENSORS; i++)
         free((void *)(uintptr_t)tensor[i].bytes);
     temp_dir_remove(folder);
@@ -140,7 +140,7 @@ static int tear_down(void **state)
 
 static void agrees(const float *got, const char *key, double tolerance)
 {
-    const struct file_tensor *t = safetensors_find(golden, key);
+    const struct file_tensor *t = weights_find(golden, key);
     double most = 0, off = 0;
     float *want;
 
@@ -245,14 +245,14 @@ static void test_least(void **state)
     static const char *const key[] = {"fid.least", "torchvision.least"};
     static uint8_t pixels[2 * LENGTH];
     static float x[2 * LENGTH], got[2 * D], alone[D];
-    struct safetensors *file;
+    struct weights *file;
 
     (void)state;
     draw_picture(pixels, "least", H, W, 3);
     draw_picture(pixels + LENGTH, "other", H, W, 3);
     for (int i = 0; i < 2 * LENGTH; i++)
         x[i] = (float)((pixels[i] - 127.5) / 127.5);
-    assert_int_equal(safetensors_open(&file, weights, NULL), OK);
+    assert_int_equal(weights_open(&file, weights, NULL), OK);
     for (int form = 0; form < 2; form++) {
         struct inception *m;
 
@@ -272,7 +272,7 @@ static void test_least(void **state)
         assert_memory_equal(alone, got, sizeof alone);
         inception_free(m);
     }
-    safetensors_close(file);
+    weights_close(file);
 }
 
 /* --- what is refused ---------------------------------------------------------------------------

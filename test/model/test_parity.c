@@ -10,6 +10,7 @@
 #include "support/temp.h"
 
 #include "base/file.h"
+#include "io/safetensors.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -26,12 +26,12 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct safetensors *must_open(const char *path)
+static struct weights *must_open(const char *path)
 {
     struct error err = {0};
-    struct safetensors *f;
+    struct weights *f;
 
-    if (safetensors_open(&f, path, &err))
+    if (weights_open(&f, path, &err))
         fail_msg("%s", err.text);
     return f;
 }
@@ -43,9 +43,9 @@ static struct safetensors *must_open(const char *path)
 #define TAEF2 SHARED_DIR "/data/taef2"
 
 /* Tensor `name` [1, C, H, W] as [1, H, W, C]. */
-static float *read_map(const struct safetensors *f, const char *name, struct shape want)
+static float *read_map(const struct weights *f, const char *name, struct shape want)
 {
-    const struct file_tensor *t = safetensors_find(f, name);
+    const struct file_tensor *t = weights_find(f, name);
     int64_t n = shape_count(want), pixels = n / shape_last(want), C = shape_last(want);
     float *in = malloc((size_t)n * sizeof *in), *out = malloc((size_t)n * sizeof *out);
 
@@ -76,15 +76,15 @@ static void stretch(float *v, int64_t n)
 
 static struct network *open_taef2(bool encodes, bool decodes)
 {
-    struct safetensors *e = encodes ? must_open(TAEF2 "/taef2_encoder.safetensors") : NULL;
-    struct safetensors *d = decodes ? must_open(TAEF2 "/taef2_decoder.safetensors") : NULL;
+    struct weights *e = encodes ? must_open(TAEF2 "/taef2_encoder.safetensors") : NULL;
+    struct weights *d = decodes ? must_open(TAEF2 "/taef2_decoder.safetensors") : NULL;
     struct error err = {0};
     struct network *net;
 
     if (tae_open_published(&net, e, d, &err))
         fail_msg("%s", err.text);
-    safetensors_close(e);
-    safetensors_close(d);
+    weights_close(e);
+    weights_close(d);
     return net;
 }
 
@@ -95,7 +95,7 @@ static void test_reference(void **state)
     const struct shape picture = SHAPE(1, 128, 128, 3), latent = SHAPE(1, 16, 16, 32);
     float *x, *z, *y, *got_z, *got_y;
     struct tensor *code, *decoded;
-    struct safetensors *f;
+    struct weights *f;
     struct graph *g = NULL;
     struct network *net;
     struct stat s;
@@ -132,7 +132,7 @@ static void test_reference(void **state)
     assert_true(farthest(got_y, y, shape_count(picture)) < 2e-5);
     graph_free(g);
     network_free(net);
-    safetensors_close(f);
+    weights_close(f);
     free(x);
     free(y);
     free(z);
@@ -408,7 +408,7 @@ static void test_files(void **state)
     temp_path(cut, dir, "cut");
     for (size_t i = 0; i < COUNT(tiny); i++) {
         struct network *net = must_build(tiny[i].settings), *back = NULL, *half = NULL;
-        struct safetensors *ef, *df, *cf;
+        struct weights *ef, *df, *cf;
         struct error err = {0};
         struct feed f;
         float out[PICTURE];
@@ -438,9 +438,9 @@ static void test_files(void **state)
         assert_null(half);
         network_free(back);
         network_free(net);
-        safetensors_close(ef);
-        safetensors_close(df);
-        safetensors_close(cf);
+        weights_close(ef);
+        weights_close(df);
+        weights_close(cf);
     }
     temp_dir_remove(dir);
 }

@@ -338,12 +338,12 @@ static void test_decoder_quantises(void **state)
  * ------------------------------------------------------------------------------
  */
 
-static struct safetensors *must_open(const char *path)
+static struct weights *must_open(const char *path)
 {
     struct error err = {0};
-    struct safetensors *f;
+    struct weights *f;
 
-    if (safetensors_open(&f, path, &err))
+    if (weights_open(&f, path, &err))
         fail_msg("%s", err.text);
     return f;
 }
@@ -356,7 +356,7 @@ static json_t *groups(int n)
 
 static struct network *must_load(const char *path, enum autoencoder_halves halves)
 {
-    struct safetensors *f = must_open(path);
+    struct weights *f = must_open(path);
     json_t *config = groups(2);
     struct error err = {0};
     struct network *net;
@@ -364,7 +364,7 @@ static struct network *must_load(const char *path, enum autoencoder_halves halve
     if (vae_open_published(&net, f, config, halves, &err))
         fail_msg("%s: %s", path, err.text);
     json_decref(config);
-    safetensors_close(f);
+    weights_close(f);
     return net;
 }
 
@@ -434,15 +434,15 @@ static void exchange(char *name, size_t room, const char *from, const char *to)
 static void rewrite(const char *to, const char *from,
                     void (*change)(char *name, size_t room, struct save_tensor *t))
 {
-    struct safetensors *f = must_open(from);
-    int64_t n = safetensors_count(f);
+    struct weights *f = must_open(from);
+    int64_t n = weights_count(f);
     struct save_tensor *t = calloc((size_t)n, sizeof *t);
     char(*name)[200] = calloc((size_t)n, sizeof *name);
     struct error err = {0};
 
     assert_true(t && name);
     for (int64_t i = 0; i < n; i++) {
-        const struct file_tensor *s = safetensors_at(f, i);
+        const struct file_tensor *s = weights_at(f, i);
 
         snprintf(name[i], sizeof name[i], "%s", s->name);
         t[i] = (struct save_tensor){
@@ -454,7 +454,7 @@ static void rewrite(const char *to, const char *from,
         fail_msg("%s", err.text);
     free(name);
     free(t);
-    safetensors_close(f);
+    weights_close(f);
 }
 
 /* The folder layout's first words for its attention, whose weights were convolutions. */
@@ -502,7 +502,7 @@ static void test_spellings(void **state)
 /* What the numbers are when nobody says: 32 groups, and the scale by the channels. */
 static void test_defaults(void **state)
 {
-    struct safetensors *f = must_open(PUBLISHED "/vae16-g32-bf16/model.safetensors");
+    struct weights *f = must_open(PUBLISHED "/vae16-g32-bf16/model.safetensors");
     struct error err = {0};
     struct network *net;
 
@@ -513,7 +513,7 @@ static void test_defaults(void **state)
     assert_true(fabs(net->io.scale->at[0] - 1.5305) < 1e-12);
     assert_true(fabs(net->io.shift->at[0] - 0.0609) < 1e-12);
     network_free(net);
-    safetensors_close(f);
+    weights_close(f);
 }
 
 /* --- refusals
@@ -569,16 +569,16 @@ static void test_sizes(void **state)
 static enum status open_bytes(const uint8_t *bytes, uint64_t n, enum autoencoder_halves halves,
                               struct error *err)
 {
-    struct safetensors *f = NULL;
+    struct weights *f = NULL;
     struct network *net = NULL;
     json_t *config = groups(2);
     enum status st;
 
-    if (!(st = safetensors_open_bytes(&f, bytes, n, "mutant", err)))
+    if (!(st = weights_open_bytes(&f, bytes, n, "mutant", err)))
         st = vae_open_published(&net, f, config, halves, err);
     assert_true(!st == !!net);
     network_free(net);
-    safetensors_close(f);
+    weights_close(f);
     json_decref(config);
     return st;
 }

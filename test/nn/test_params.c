@@ -85,9 +85,9 @@ static void save_all(struct params *p)
     free(keep);
 }
 
-static bool lies_in(const struct safetensors *f, const struct param *q)
+static bool lies_in(const struct weights *f, const struct param *q)
 {
-    const struct file_tensor *t = safetensors_find(f, q->name);
+    const struct file_tensor *t = weights_find(f, q->name);
 
     return t && (const void *)q->own == (const void *)t->bytes;
 }
@@ -103,13 +103,13 @@ static void mapped_parameters_are_the_saved_ones(void **state)
 {
     static const char *const in_place[] = {"odd", "even", "point", "patch", "table"};
     struct params *from = declare(), *to = declare();
-    struct safetensors *f;
+    struct weights *f;
 
     (void)state;
     assert_int_equal(params_alloc(from, true, NULL), OK);
     params_init(from, 3);
     save(from, "", true);
-    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
     assert_int_equal(params_map(to, f, "", NULL), OK);
     assert_same(from, to);
     assert_null(params_values(to));
@@ -118,35 +118,35 @@ static void mapped_parameters_are_the_saved_ones(void **state)
     assert_false(lies_in(f, params_find(to, "conv")));
     /* Memory that is given back comes again. */
     for (int64_t i = 0; i < params_count(to); i++)
-        safetensors_drop(f, params_at(to, i)->own, 1 << 20);
+        weights_drop(f, params_at(to, i)->own, 1 << 20);
     assert_same(from, to);
     params_free(from);
     params_free(to);
-    safetensors_close(f);
+    weights_close(f);
 }
 
 static void a_missing_table_is_filled(void **state)
 {
     struct params *from = declare(), *to = declare();
-    struct safetensors *f;
+    struct weights *f;
 
     (void)state;
     assert_int_equal(params_alloc(from, false, NULL), OK);
     params_init(from, 4);
     save(from, "ema.", false);
-    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
     assert_int_equal(params_map(to, f, "ema.", NULL), OK);
     assert_same(from, to);
     params_free(from);
     params_free(to);
-    safetensors_close(f);
+    weights_close(f);
 }
 
 static void what_does_not_fit_is_listed(void **state)
 {
     struct params *from = declare(), *to = declare();
     struct error err = {0};
-    struct safetensors *f;
+    struct weights *f;
 
     (void)state;
     params_add(scope_root(from), "more", SHAPE(2), (struct init){.kind = INIT_ONE});
@@ -155,7 +155,7 @@ static void what_does_not_fit_is_listed(void **state)
     params_init(from, 5);
     params_find(from, "even")->file_shape = SHAPE(8, 16);
     save(from, "", true);
-    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
     assert_int_equal(params_map(to, f, "", &err), E_FORMAT);
     assert_non_null(strstr(err.text, "1 missing, 1 of another shape, 1 unexpected"));
     assert_non_null(strstr(err.text, "less"));
@@ -163,7 +163,7 @@ static void what_does_not_fit_is_listed(void **state)
     assert_non_null(strstr(err.text, "[8, 16]"));
     params_free(from);
     params_free(to);
-    safetensors_close(f);
+    weights_close(f);
 }
 
 static float stored(const float *file, const int64_t *dim, const int64_t *at, int rank)
@@ -179,7 +179,7 @@ static void any_order_of_dimensions_comes_back(void **state)
 {
     struct params *from = declare_turned(), *to = declare_turned(), *mapped = declare_turned();
     const struct file_tensor *t;
-    struct safetensors *f;
+    struct weights *f;
     float file[240];
 
     (void)state;
@@ -187,18 +187,18 @@ static void any_order_of_dimensions_comes_back(void **state)
     assert_int_equal(params_alloc(to, false, NULL), OK);
     params_init(from, 9);
     save_all(from);
-    assert_int_equal(safetensors_open(&f, path, NULL), OK);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
     assert_int_equal(params_load(to, f, "", PARAMS_ALL, NULL, NULL), OK);
     assert_int_equal(params_map(mapped, f, "", NULL), OK);
     assert_same(from, to);
     assert_same(from, mapped);
-    t = safetensors_find(f, "turned");
+    t = weights_find(f, "turned");
     assert_int_equal(t->rank, 3);
     assert_int_equal(file_tensor_f32(t, file, NULL), OK);
     for (int64_t i = 0; i < 5 * 7 * 3; i++)
         assert_true(params_find(from, "turned")->value[i] ==
                     stored(file, t->dim, (int64_t[]){i % 3, i / 21, i / 3 % 7}, 3));
-    t = safetensors_find(f, "five");
+    t = weights_find(f, "five");
     assert_int_equal(t->rank, 5);
     assert_int_equal(file_tensor_f32(t, file, NULL), OK);
     for (int64_t i = 0; i < 240; i++)
@@ -207,27 +207,27 @@ static void any_order_of_dimensions_comes_back(void **state)
     params_free(from);
     params_free(to);
     params_free(mapped);
-    safetensors_close(f);
+    weights_close(f);
 }
 
 /* The data begin at a cache line, and what fills whole ones begins at one. */
 static void files_are_aligned(void **state)
 {
     struct params *from = declare();
-    struct safetensors *f;
+    struct weights *f;
 
     (void)state;
     assert_int_equal(params_alloc(from, false, NULL), OK);
     params_init(from, 6);
     save(from, "", true);
-    assert_int_equal(safetensors_open(&f, path, NULL), OK);
-    for (int64_t i = 0; i < safetensors_count(f); i++) {
-        const struct file_tensor *t = safetensors_at(f, i);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
+    for (int64_t i = 0; i < weights_count(f); i++) {
+        const struct file_tensor *t = weights_at(f, i);
 
         assert_int_equal((uintptr_t)t->bytes % (t->n_bytes % 64 ? sizeof(float) : 64), 0);
     }
     params_free(from);
-    safetensors_close(f);
+    weights_close(f);
 }
 
 /* Two heads of three channels, rows of two numbers: in the file q's first row, k's first, v's
@@ -237,7 +237,7 @@ static void heads_are_dealt_in_files(void **state)
     enum { HEADS = 2, D = 3, WIDTH = 2, N = 3 * HEADS * D * WIDTH };
     struct params *p, *back;
     const struct file_tensor *t;
-    struct safetensors *f;
+    struct weights *f;
     struct param *q[2];
     float file[N];
 
@@ -260,8 +260,8 @@ static void heads_are_dealt_in_files(void **state)
         assert_int_equal(safetensors_save(path, &row, n, NULL, 0, NULL), OK);
         free(keep);
     }
-    assert_int_equal(safetensors_open(&f, path, NULL), OK);
-    t = safetensors_find(f, "qkv");
+    assert_int_equal(weights_open(&f, path, NULL), OK);
+    t = weights_find(f, "qkv");
     assert_non_null(t);
     assert_int_equal(t->rank, 4);
     assert_int_equal(file_tensor_f32(t, file, NULL), OK);
@@ -275,7 +275,7 @@ static void heads_are_dealt_in_files(void **state)
     assert_same(p, back);
     params_free(p);
     params_free(back);
-    safetensors_close(f);
+    weights_close(f);
 }
 
 /* Declared so, rows start at unit root mean square and come back to it; others are left alone. */

@@ -3,7 +3,7 @@
  */
 #include "support/tensor_files.h"
 
-#include "io/safetensors.h"
+#include "io/weights.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,21 +14,21 @@
 
 void assert_same_tensors(const char *a, const char *b)
 {
-    struct safetensors *f, *g;
+    struct weights *f, *g;
 
-    assert_int_equal(safetensors_open(&f, a, NULL), OK);
-    assert_int_equal(safetensors_open(&g, b, NULL), OK);
-    assert_true(safetensors_count(f) > 0);
-    assert_int_equal(safetensors_count(f), safetensors_count(g));
-    for (int64_t i = 0; i < safetensors_count(f); i++) {
-        const struct file_tensor *t = safetensors_at(f, i);
-        const struct file_tensor *u = safetensors_find(g, t->name);
+    assert_int_equal(weights_open(&f, a, NULL), OK);
+    assert_int_equal(weights_open(&g, b, NULL), OK);
+    assert_true(weights_count(f) > 0);
+    assert_int_equal(weights_count(f), weights_count(g));
+    for (int64_t i = 0; i < weights_count(f); i++) {
+        const struct file_tensor *t = weights_at(f, i);
+        const struct file_tensor *u = weights_find(g, t->name);
 
         assert_non_null(u);
         assert_int_equal(t->n_bytes, u->n_bytes);
         if (memcmp(t->bytes, u->bytes, t->n_bytes))
             fail_msg("%s differs between %s and %s", t->name, a, b);
     }
-    safetensors_close(f);
-    safetensors_close(g);
+    weights_close(f);
+    weights_close(g);
 }

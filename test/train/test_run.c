@@ -144,7 +144,7 @@ static void test_resume(void **state)
 }
 
 /* Of a weight in a checkpoint; returns how many rows it has. */
-static int64_t assert_unit_rows(const struct safetensors *f, const char *name)
+static int64_t assert_unit_rows(const struct weights *f, const char *name)
 {
     char key[160];
     const struct file_tensor *t;
@@ -152,7 +152,7 @@ static int64_t assert_unit_rows(const struct safetensors *f, const char *name)
     float *w;
 
     snprintf(key, sizeof key, "model.%s", name);
-    t = safetensors_find(f, key);
+    t = weights_find(f, key);
     assert_non_null(t);
     O = t->dim[0];
     n = file_tensor_count(t) / O;
@@ -176,7 +176,7 @@ static void test_unit_weights(void **state)
     const char *edm2[] = {"unet.style=edm2", "model.time_scale=1", "train.learning_rate=0.02",
                           NULL};
     char whole[TEMP_PATH], part[TEMP_PATH], a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
-    struct safetensors *f;
+    struct weights *f;
     struct model *m;
     int64_t rows = 0;
 
@@ -190,12 +190,12 @@ static void test_unit_weights(void **state)
     assert_int_equal(checkpoint_find(b, part, NULL), OK);
     assert_same_tensors(a, b);
     assert_int_equal(model_load(&m, a, NULL), OK);
-    assert_int_equal(safetensors_open(&f, a, NULL), OK);
+    assert_int_equal(weights_open(&f, a, NULL), OK);
     for (int64_t i = 0; i < params_count(m->network->params); i++)
         if (params_at(m->network->params, i)->unit_rows)
             rows += assert_unit_rows(f, params_at(m->network->params, i)->name);
     assert_true(rows > 100);
-    safetensors_close(f);
+    weights_close(f);
     model_free(m);
     temp_dir_remove(whole);
     temp_dir_remove(part);

@@ -87,9 +87,9 @@ static enum status part_open(struct parity_part *part, const char **kind, struct
     *kind = NULL;
     if (n > 5 && strcmp(part->path + n - 5, ".json") == 0)
         return json_open(part, kind, err);
-    if ((st = safetensors_open(&part->file, part->path, err)))
+    if ((st = weights_open(&part->file, part->path, err)))
         return st;
-    *kind = safetensors_metadata(part->file, "kind");
+    *kind = weights_metadata(part->file, "kind");
     c = *kind || part->suffix[0] ? NULL : checker_knowing_tensors(part->file);
     if (c)
         *kind = c->kind;
@@ -121,7 +121,7 @@ static enum status folder_kind(struct parity_fixture *f, struct error *err)
     const char *class;
     enum status st = OK;
 
-    if (!safetensors_metadata(fixture_part(f, "model")->file, "config"))
+    if (!weights_metadata(fixture_part(f, "model")->file, "config"))
         return OK;
     if ((st = fixture_metadata(&config, fixture_part(f, "model"), "config", err)))
         return st;
@@ -144,7 +144,7 @@ enum status fixture_open(struct parity_fixture *f, struct error *err)
 void fixture_close(struct parity_fixture *f)
 {
     for (int k = 0; k < f->n_parts; k++) {
-        safetensors_close(f->parts[k].file);
+        weights_close(f->parts[k].file);
         json_decref(f->parts[k].json);
         f->parts[k].file = NULL;
         f->parts[k].json = NULL;
@@ -163,7 +163,7 @@ const struct parity_part *fixture_part(const struct parity_fixture *f, const cha
 enum status fixture_metadata(json_t **out, const struct parity_part *part, const char *key,
                              struct error *err)
 {
-    const char *text = safetensors_metadata(part->file, key);
+    const char *text = weights_metadata(part->file, key);
 
     *out = NULL;
     if (!text)
@@ -176,7 +176,7 @@ enum status fixture_metadata(json_t **out, const struct parity_part *part, const
 static enum status tensor_find(const struct file_tensor **out, const struct parity_part *part,
                                const char *name, struct error *err)
 {
-    *out = part->file ? safetensors_find(part->file, name) : NULL;
+    *out = part->file ? weights_find(part->file, name) : NULL;
     if (!*out)
         return fail(err, E_FORMAT, "%s has no tensor %s", part->path, name);
     return OK;

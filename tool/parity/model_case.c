@@ -107,7 +107,7 @@ static enum status context_load(struct model_case *m)
     if (io->pooled_width &&
         (st = model_case_array(m, &m->pooled, "in.pooled", SHAPE(m->t.n, io->pooled_width))))
         return st;
-    if (!safetensors_find(m->data->file, "in.mask"))
+    if (!weights_find(m->data->file, "in.mask"))
         return OK;
     if ((st = fixture_i32(m->fixture, &m->mask, &n, m->data, "in.mask", m->err)))
         return st;

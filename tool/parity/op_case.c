@@ -28,7 +28,7 @@ static const struct file_tensor *case_find(const struct op_case *c, const char *
     char key[CASE_KEY];
 
     key_make(key, c, what, name);
-    return safetensors_find(c->part->file, key);
+    return weights_find(c->part->file, key);
 }
 
 bool case_need(struct op_case *c, bool holds, const char *what)
@@ -297,8 +297,8 @@ static void gradients_covered(const struct op_case *c, struct parity_report *r)
 
     key_make(prefix, c, "grad.", "");
     n = strlen(prefix);
-    for (int64_t k = 0; k < safetensors_count(c->part->file); k++) {
-        const char *name = safetensors_at(c->part->file, k)->name;
+    for (int64_t k = 0; k < weights_count(c->part->file); k++) {
+        const char *name = weights_at(c->part->file, k)->name;
         bool found = false;
 
         if (strncmp(name, prefix, n) != 0)

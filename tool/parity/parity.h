@@ -17,7 +17,7 @@
 #define IMGEN_PARITY_PARITY_H
 
 #include "base/error.h"
-#include "io/safetensors.h"
+#include "io/weights.h"
 #include "tensor/tensor.h"
 
 #include <jansson.h>
@@ -110,7 +110,7 @@ enum { PARITY_PARTS = 4 };
  * Exactly one of file and json is set. */
 struct parity_part {
     char *suffix, *path;
-    struct safetensors *file;
+    struct weights *file;
     json_t *json;
 };
 

@@ -38,8 +38,8 @@ enum status model_activations_compare(struct model_case *m, struct graph *g,
     int k;
 
     report_group(r, "activations");
-    for (int64_t i = 0; i < safetensors_count(m->data->file); i++) {
-        name = safetensors_at(m->data->file, i)->name;
+    for (int64_t i = 0; i < weights_count(m->data->file); i++) {
+        name = weights_at(m->data->file, i)->name;
         if (strncmp(name, "act.", 4) != 0)
             continue;
         for (k = 0; k < taps->n && strcmp(taps->at[k].name, name + 4) != 0; k++)
@@ -73,7 +73,7 @@ static enum status loss_compare(struct model_case *m, struct parity_report *r,
     int64_t n;
     enum status st;
 
-    if (!safetensors_find(m->data->file, "loss"))
+    if (!weights_find(m->data->file, "loss"))
         return OK;
     if ((st = fixture_f64(m->fixture, &want, &n, m->data, "loss", m->err)))
         return st;
@@ -177,7 +177,7 @@ static enum status tables_compare(struct model_case *m, struct parity_report *r)
         const struct param *q = params_at(p, i);
         const struct parity_part *weights = fixture_part(m->fixture, "weights");
 
-        if (q->init.kind != INIT_TABLE || !safetensors_find(weights->file, q->name))
+        if (q->init.kind != INIT_TABLE || !weights_find(weights->file, q->name))
             continue;
         if ((st = fixture_f32(m->fixture, &want, weights, q->name, m->err)))
             return st;
@@ -297,7 +297,7 @@ static enum status guidance_compare(struct model_case *m, struct parity_report *
     int64_t n;
     enum status st;
 
-    if (!safetensors_find(m->data->file, "cfg.uncond_out"))
+    if (!weights_find(m->data->file, "cfg.uncond_out"))
         return OK;
     report_group(r, "guidance");
     if (io->null_label < 0)
@@ -334,7 +334,7 @@ static enum status dropping_compare(struct model_case *m, struct parity_report *
     int64_t n, differ = 0;
     enum status st;
 
-    if (!safetensors_find(m->data->file, "drop.force_ids"))
+    if (!weights_find(m->data->file, "drop.force_ids"))
         return OK;
     report_group(r, "label dropping");
     if ((st = fixture_i32(m->fixture, &force, &n, m->data, "drop.force_ids", m->err)) ||
@@ -378,10 +378,8 @@ enum status model_case_open(struct model_case *m, struct parity_report *r, struc
     json_t *config = NULL;
     enum status st;
 
-    *m = (struct model_case){.fixture = f,
-                             .data = fixture_part(f, "data"),
-                             .run = model_case_run,
-                             .err = err};
+    *m = (struct model_case){
+        .fixture = f, .data = fixture_part(f, "data"), .run = model_case_run, .err = err};
     if (!(st = fixture_metadata(&config, m->data, "config", err)) &&
         !(st = model_from_config(&m->net, f->kind, config, true, err)) &&
         !(st = tables_compare(m, r)))

@@ -496,7 +496,7 @@ static struct tensor *build_unpatchify(struct op_case *c)
     char key[256];
 
     snprintf(key, sizeof(key), "%s.out", c->name);
-    out = safetensors_find(c->part->file, key);
+    out = weights_find(c->part->file, key);
     if (c->status || !case_need(c, t->shape.rank == 3 && out && out->rank == 4,
                                 "t [N, T, p p C], out [N, C, H, W]"))
         return NULL;
@@ -589,7 +589,7 @@ static enum status limit_of(struct op_case *c, struct parity_limit *limit)
 
     *limit = (struct parity_limit){.of_max = 2e-5, .absolute = 1e-9};
     snprintf(key, sizeof(key), "%s.in.x", c->name);
-    if (groups < 1 || eps <= 0 || !safetensors_find(c->part->file, key))
+    if (groups < 1 || eps <= 0 || !weights_find(c->part->file, key))
         return OK;
     if ((st = fixture_f32(c->fixture, &x, c->part, key, c->err)))
         return st;

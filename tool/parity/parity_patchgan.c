@@ -353,7 +353,7 @@ static enum status balance_check(struct patchgan_case *c, struct parity_report *
     struct graph *g = NULL;
     enum status st;
 
-    if (!safetensors_find(c->data->file, "adapt.last_weight"))
+    if (!weights_find(c->data->file, "adapt.last_weight"))
         return OK;
     if ((st = balance_load(c, &b)) ||
         (st = params_load(p, c->weights->file, "", PARAMS_ALL, NULL, c->err)) ||

@@ -150,13 +150,13 @@ static bool sizes_read(int64_t *size, int n, const char *text)
 static enum status tables_check(struct parity_report *r, struct parity_fixture *f,
                                 const struct parity_options *options, struct error *err)
 {
-    const struct safetensors *file = fixture_part(f, "")->file;
+    const struct weights *file = fixture_part(f, "")->file;
     int64_t size[2];
     enum status st = OK;
 
     (void)options; /* tables are made once, by one thread */
-    for (int64_t i = 0; i < safetensors_count(file) && !st; i++) {
-        const char *name = safetensors_at(file, i)->name;
+    for (int64_t i = 0; i < weights_count(file) && !st; i++) {
+        const char *name = weights_at(file, i)->name;
         int k = 0;
 
         if (strcmp(name, "time.t") == 0)

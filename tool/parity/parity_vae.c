@@ -192,8 +192,8 @@ static enum status training_gradients(struct vae_case *c, struct parity_report *
     struct parity_array in, want;
     enum status st;
 
-    for (int64_t i = 0; i < safetensors_count(m->data->file); i++) {
-        const char *name = safetensors_at(m->data->file, i)->name;
+    for (int64_t i = 0; i < weights_count(m->data->file); i++) {
+        const char *name = weights_at(m->data->file, i)->name;
         const struct param *q;
 
         if (strncmp(name, "ae.grad.", 8) != 0)
@@ -247,7 +247,7 @@ static enum status training_check(struct vae_case *c, struct parity_report *r,
     double weight;
     enum status st;
 
-    if (!safetensors_find(m->data->file, "ae.loss"))
+    if (!weights_find(m->data->file, "ae.loss"))
         return OK;
     report_group(r, "training loss");
     if ((st = fixture_metadata(&config, m->data, "config", m->err)))

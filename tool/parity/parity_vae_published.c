@@ -155,8 +155,8 @@ static enum status taps_compare(struct published *p)
     int k;
 
     report_group(p->r, "activations");
-    for (int64_t i = 0; i < safetensors_count(p->io->file); i++) {
-        const char *name = safetensors_at(p->io->file, i)->name;
+    for (int64_t i = 0; i < weights_count(p->io->file); i++) {
+        const char *name = weights_at(p->io->file, i)->name;
 
         if (strncmp(name, "mid.encoder.", 12) != 0 && strncmp(name, "mid.decoder.", 12) != 0)
             continue;
@@ -181,7 +181,7 @@ static enum status bytes_compare(struct published *p, const float *picture)
     int64_t n, most = 0;
     enum status st;
 
-    if (!safetensors_find(p->io->file, "out.u8"))
+    if (!weights_find(p->io->file, "out.u8"))
         return OK;
     if ((st = fixture_i32(p->fixture, &want, &n, p->io, "out.u8", p->err)))
         return st;
@@ -261,7 +261,7 @@ static enum status json_read(json_t **out, const char *path, struct error *err)
 
 static enum status folder_open(struct network **out, const char *folder, struct error *err)
 {
-    struct safetensors *f = NULL;
+    struct weights *f = NULL;
     json_t *config = NULL;
     char path[4096];
     enum status st;
@@ -270,9 +270,9 @@ static enum status folder_open(struct network **out, const char *folder, struct 
     if ((st = json_read(&config, path, err)))
         return st;
     snprintf(path, sizeof(path), "%s/diffusers/vae/diffusion_pytorch_model.safetensors", folder);
-    if (!(st = safetensors_open(&f, path, err)))
+    if (!(st = weights_open(&f, path, err)))
         st = vae_open_published(out, f, config, HALVES_BOTH, err);
-    safetensors_close(f);
+    weights_close(f);
     json_decref(config);
     return st;
 }
