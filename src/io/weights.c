@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "io/gguf.h"
 #include "io/safetensors.h"
 #include "io/shards.h"
 
@@ -29,9 +30,10 @@
 
 enum { INDEX_LIMIT = 100000000 };
 
-/* One file. */
+/* One file, of one of the two formats. */
 struct part {
     struct safetensors *file;
+    struct gguf *gguf;
     char *name;
 };
 
@@ -45,8 +47,53 @@ struct weights {
     int64_t n_all, n;
 };
 
-/* --- files --------------------------------------------------------------------------------------
+/* --- one file -----------------------------------------------------------------------------------
  */
+
+static int64_t part_count(const struct part *p)
+{
+    return p->gguf ? gguf_count(p->gguf) : safetensors_count(p->file);
+}
+
+static const struct file_tensor *part_at(const struct part *p, int64_t i)
+{
+    return p->gguf ? gguf_at(p->gguf, i) : safetensors_at(p->file, i);
+}
+
+static const struct file_tensor *part_find(const struct part *p, const char *name)
+{
+    return p->gguf ? gguf_find(p->gguf, name) : safetensors_find(p->file, name);
+}
+
+static const char *part_metadata(const struct part *p, const char *key)
+{
+    return p->gguf ? gguf_metadata(p->gguf, key) : safetensors_metadata(p->file, key);
+}
+
+static int64_t part_metadata_count(const struct part *p)
+{
+    return p->gguf ? gguf_metadata_count(p->gguf) : safetensors_metadata_count(p->file);
+}
+
+static void part_close(struct part *p)
+{
+    safetensors_close(p->file);
+    gguf_close(p->gguf);
+    free(p->name);
+}
+
+/* Whether the file at path is GGUF; false for what cannot be read, which safetensors_open tells. */
+static bool is_gguf(const char *path)
+{
+    struct file_map map;
+    bool is;
+
+    if (file_map(&map, path, NULL))
+        return false;
+    is = gguf_is(map.bytes, map.n);
+    file_map_release(&map);
+    return is;
+}
 
 static enum status part_open(struct weights *w, const char *path, struct error *err)
 {
@@ -55,8 +102,11 @@ static enum status part_open(struct weights *w, const char *path, struct error *
 
     if ((st = mem_text(&p->name, path, err)))
         return st;
-    return safetensors_open(&p->file, path, err);
+    return is_gguf(path) ? gguf_open(&p->gguf, path, err) : safetensors_open(&p->file, path, err);
 }
+
+/* --- several ------------------------------------------------------------------------------------
+ */
 
 static enum status new_parts(struct weights *w, int n, struct error *err)
 {
@@ -80,7 +130,7 @@ static enum status check_index(const struct weights *w, const struct shards *s, 
     for (int64_t i = 0; i < s->n; i++) {
         const struct shard_entry *e = &s->tensor[i];
 
-        if (!safetensors_find(w->part[e->file].file, e->tensor))
+        if (!part_find(&w->part[e->file], e->tensor))
             return fail(err, E_FORMAT, "the index has tensor %s in %s, which does not hold it",
                         utf8_shown(name, e->tensor), utf8_shown(file, s->file[e->file]));
     }
@@ -225,7 +275,7 @@ static enum status told_twice(const struct weights *w, const char *tensor, struc
     char name[UTF8_SHOWN];
 
     for (int i = 0; i < w->n_parts; i++) {
-        if (!safetensors_find(w->part[i].file, tensor))
+        if (!part_find(&w->part[i], tensor))
             continue;
         if (first)
             return fail(err, E_FORMAT, "tensor %s is in %s and in %s", utf8_shown(name, tensor),
@@ -248,15 +298,15 @@ static enum status gather(struct weights *w, struct error *err)
     enum status st;
 
     for (int i = 0; i < w->n_parts; i++)
-        w->n_all += safetensors_count(w->part[i].file);
+        w->n_all += part_count(&w->part[i]);
     if ((st = mem_new((void **)&w->all, (uint64_t)w->n_all, sizeof *w->all, "tensors", err)) ||
         (st = mem_new((void **)&w->list, (uint64_t)w->n_all, sizeof *w->list, "tensors", err)) ||
         (st =
              mem_new((void **)&w->by_name, (uint64_t)w->n_all, sizeof *w->by_name, "tensors", err)))
         return st;
     for (int i = 0; i < w->n_parts; i++)
-        for (int64_t k = 0; k < safetensors_count(w->part[i].file); k++, w->n++) {
-            w->all[w->n] = *safetensors_at(w->part[i].file, k);
+        for (int64_t k = 0; k < part_count(&w->part[i]); k++, w->n++) {
+            w->all[w->n] = *part_at(&w->part[i], k);
             w->list[w->n] = &w->all[w->n];
         }
     sort_names(w);
@@ -405,9 +455,13 @@ enum status weights_open_bytes(struct weights **out, const uint8_t *bytes, uint6
     *out = NULL;
     if ((st = mem_new((void **)&w, 1, sizeof *w, name, err)))
         return st;
-    if (!(st = new_parts(w, 1, err)) &&
-        !(st = safetensors_open_bytes(&w->part[0].file, bytes, n, name, err)))
+    if (!(st = new_parts(w, 1, err))) {
         w->n_parts = 1;
+        if (gguf_is(bytes, n))
+            st = gguf_open_bytes(&w->part[0].gguf, bytes, n, name, err);
+        else
+            st = safetensors_open_bytes(&w->part[0].file, bytes, n, name, err);
+    }
     return finish(out, w, st, name, err);
 }
 
@@ -415,10 +469,8 @@ void weights_close(struct weights *w)
 {
     if (!w)
         return;
-    for (int i = 0; i < w->n_parts; i++) {
-        safetensors_close(w->part[i].file);
-        free(w->part[i].name);
-    }
+    for (int i = 0; i < w->n_parts; i++)
+        part_close(&w->part[i]);
     free(w->part);
     free(w->all);
     free(w->list);
@@ -429,14 +481,17 @@ void weights_close(struct weights *w)
 
 void weights_drop(const struct weights *w, const void *bytes, uint64_t n)
 {
-    for (int i = 0; i < w->n_parts; i++)
-        safetensors_drop(w->part[i].file, bytes, n);
+    for (int i = 0; i < w->n_parts; i++) {
+        if (w->part[i].gguf)
+            gguf_drop(w->part[i].gguf, bytes, n);
+        else
+            safetensors_drop(w->part[i].file, bytes, n);
+    }
 }
 
 const char *weights_format(const struct weights *w)
 {
-    (void)w;
-    return "safetensors";
+    return w->part[0].gguf ? "GGUF" : "safetensors";
 }
 
 int weights_files(const struct weights *w)
@@ -468,7 +523,7 @@ const char *weights_metadata(const struct weights *w, const char *key)
     const char *value = NULL;
 
     for (int i = 0; i < w->n_parts && !value; i++)
-        value = safetensors_metadata(w->part[i].file, key);
+        value = part_metadata(&w->part[i], key);
     return value;
 }
 
@@ -477,7 +532,7 @@ int64_t weights_metadata_count(const struct weights *w)
     int64_t n = 0;
 
     for (int i = 0; i < w->n_parts; i++)
-        n += safetensors_metadata_count(w->part[i].file);
+        n += part_metadata_count(&w->part[i]);
     return n;
 }
 
@@ -485,7 +540,10 @@ void weights_metadata_at(const struct weights *w, int64_t i, const char **key, c
 {
     int part = 0;
 
-    while (part + 1 < w->n_parts && i >= safetensors_metadata_count(w->part[part].file))
-        i -= safetensors_metadata_count(w->part[part++].file);
-    safetensors_metadata_at(w->part[part].file, i, key, value);
+    while (part + 1 < w->n_parts && i >= part_metadata_count(&w->part[part]))
+        i -= part_metadata_count(&w->part[part++]);
+    if (w->part[part].gguf)
+        gguf_metadata_at(w->part[part].gguf, i, key, value);
+    else
+        safetensors_metadata_at(w->part[part].file, i, key, value);
 }

@@ -1,0 +1,47 @@
+/*
+ * gguf.h - the file format of weights in blocks of a few bits
+ *
+ *     "GGUF"  u32 version  u64 number of tensors  u64 number of metadata
+ *     metadata    key, u32 type, value
+ *     tensors     name, u32 number of dimensions, u64 each (innermost first), u32 type, u64 offset
+ *     padding     to the alignment
+ *     data        tensors in the order above, each padded to the alignment
+ *
+ * All little-endian; a text is its u64 length and its bytes.  The reader maps the file and is
+ * strict, as that of safetensors.h is; nothing is copied but names and metadata.
+ */
+#ifndef IMGEN_IO_GGUF_H
+#define IMGEN_IO_GGUF_H
+
+#include "io/file_tensor.h"
+
+struct gguf;
+
+/* Whether these bytes begin as a GGUF file does. */
+bool gguf_is(const uint8_t *bytes, uint64_t n);
+
+/* Versions 2 and 3.  E_IO, E_FORMAT (naming rule, tensor and numbers), E_MEMORY; E_UNSUPPORTED for
+ * other versions, files of big-endian machines, and blocks that file_tensor.h does not know. */
+enum status gguf_open(struct gguf **out, const char *path, struct error *err);
+/* The same for bytes in memory, which must outlive the result (fuzzing, embedding). */
+enum status gguf_open_bytes(struct gguf **out, const uint8_t *bytes, uint64_t n, const char *name,
+                            struct error *err);
+void gguf_close(struct gguf *f); /* NULL is fine */
+
+/* file_map_drop, for bytes of f; others are left alone. */
+void gguf_drop(const struct gguf *f, const void *bytes, uint64_t n);
+
+/* In the order of their data, with the shape outermost first; where the file says that a tensor was
+ * reshaped for its blocks ("comfy.gguf.orig_shape.NAME"), with the shape it had. */
+int64_t gguf_count(const struct gguf *f);
+const struct file_tensor *gguf_at(const struct gguf *f, int64_t i);
+/* NULL when there is none of that name. */
+const struct file_tensor *gguf_find(const struct gguf *f, const char *name);
+
+/* The value of a metadata key as text, or NULL: a text as it is, a number in decimals, an array as
+ * JSON, and a long one cut.  Keys in file order: i in 0 .. n-1. */
+const char *gguf_metadata(const struct gguf *f, const char *key);
+int64_t gguf_metadata_count(const struct gguf *f);
+void gguf_metadata_at(const struct gguf *f, int64_t i, const char **key, const char **value);
+
+#endif
