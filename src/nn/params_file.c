@@ -1,5 +1,5 @@
 /*
- * params_file.c - parameters to and from safetensors
+ * params_file.c - parameters to and from files of tensors
  *
  * Public checkpoints are channels-first: a convolution's weight is [O, I, H, W] there and [O, H, W,
  * I] here, and the change is made once, on the way in and out, by one walk that knows any order of
@@ -13,6 +13,7 @@
  */
 #include "base/memory.h"
 #include "base/text.h"
+#include "nn/mismatch.h"
 #include "nn/params.h"
 
 #include <inttypes.h>
@@ -21,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMPLAINTS = 8, NAME = 160 };
+enum { NAME = 160 };
 
 /* Dimensions k .. of the result, whose steps in `in` are step[k] ..; returns the end of `out`. */
 static float *gather(float *out, const float *in, const struct shape *s, const int64_t *step, int k)
@@ -84,21 +85,6 @@ static bool same_shape(const struct file_tensor *t, struct shape s)
     }
 }
 
-struct complaints {
-    int missing, unexpected, misshapen;
-    char text[700];
-};
-
-static void complain(struct complaints *c, int *count, const char *what, const char *name,
-                     const char *detail)
-{
-    size_t n = strlen(c->text);
-
-    if (c->missing + c->unexpected + c->misshapen < COMPLAINTS)
-        snprintf(c->text + n, sizeof c->text - n, "%s%s %s%s", n ? "; " : "", what, name, detail);
-    ++*count;
-}
-
 static enum status load_one(struct param *q, const struct file_tensor *t, float *value,
                             struct error *err)
 {
@@ -127,7 +113,7 @@ static bool is_among(const struct file_tensor *t, const struct file_tensor *cons
 static void check_unexpected(struct params *p, const struct weights *f,
                              const struct params_naming *naming,
                              const struct file_tensor *const *found, int64_t n_found,
-                             struct complaints *c)
+                             struct mismatch *m)
 {
     size_t n = strlen(naming->prefix);
     int64_t there = 0;
@@ -139,11 +125,11 @@ static void check_unexpected(struct params *p, const struct weights *f,
 
         if (!strncmp(t->name, naming->prefix, n) && !params_allowed(p, t->name + n) &&
             !is_among(t, found, params_count(p)))
-            complain(c, &c->unexpected, "unexpected", t->name, "");
+            mismatch_add(m, MISMATCH_UNEXPECTED, t->name, "");
     }
 }
 
-static void complain_shape(struct complaints *c, const struct param *q, const struct file_tensor *t)
+static void complain_shape(struct mismatch *m, const struct param *q, const struct file_tensor *t)
 {
     char detail[2 * SHAPE_TEXT], a[SHAPE_TEXT], b[SHAPE_TEXT];
     struct shape found = {.rank = t->rank < SHAPE_RANK ? t->rank : SHAPE_RANK};
@@ -152,7 +138,7 @@ static void complain_shape(struct complaints *c, const struct param *q, const st
         found.dim[k] = t->dim[k];
     snprintf(detail, sizeof detail, " is %s, not %s", shape_text(a, found),
              shape_text(b, q->file_shape));
-    complain(c, &c->misshapen, "", t->name, detail);
+    mismatch_add(m, MISMATCH_SHAPE, t->name, detail);
 }
 
 static bool wanted(const struct param *q, enum params_part part)
@@ -195,7 +181,7 @@ static enum status find_tensors(const struct file_tensor **out, struct params *p
                                 const struct weights *f, const struct params_naming *naming,
                                 enum params_part part, struct error *err)
 {
-    struct complaints c = {0};
+    struct mismatch m = {0};
     int64_t n_found = 0;
     char name[NAME];
 
@@ -207,18 +193,12 @@ static enum status find_tensors(const struct file_tensor **out, struct params *p
         if (!wanted(q, part))
             continue;
         if (!out[i] && name[0] && q->init.kind != INIT_TABLE)
-            complain(&c, &c.missing, "missing", name, "");
+            mismatch_add(&m, MISMATCH_MISSING, name, "");
         else if (out[i] && !same_shape(out[i], q->file_shape))
-            complain_shape(&c, q, out[i]);
+            complain_shape(&m, q, out[i]);
     }
-    check_unexpected(p, f, naming, out, n_found, &c);
-    if (c.missing + c.unexpected + c.misshapen)
-        return fail(err, E_FORMAT,
-                    "the tensors do not fit the network: %d missing, %d of another shape, %d "
-                    "unexpected: %s%s",
-                    c.missing, c.misshapen, c.unexpected, c.text,
-                    c.missing + c.misshapen + c.unexpected > COMPLAINTS ? "; ..." : "");
-    return OK;
+    check_unexpected(p, f, naming, out, n_found, &m);
+    return mismatch_status(&m, err);
 }
 
 /* t: its tensor, or NULL: its rule fills it, and where there is none it keeps what it has. */

@@ -62,7 +62,7 @@ static struct params *declare_turned(void)
 
 static void save(struct params *p, const char *prefix, bool table)
 {
-    struct save_tensor rows[8];
+    struct save_tensor *rows = calloc((size_t)params_count(p), sizeof *rows);
     int64_t n;
     void *keep;
 
@@ -71,6 +71,7 @@ static void save(struct params *p, const char *prefix, bool table)
                      OK);
     assert_int_equal(n, params_count(p) - (table ? 0 : 1));
     assert_int_equal(safetensors_save(path, rows, n, NULL, 0, NULL), OK);
+    free(rows);
     free(keep);
 }
 
@@ -161,6 +162,41 @@ static void what_does_not_fit_is_listed(void **state)
     assert_non_null(strstr(err.text, "less"));
     assert_non_null(strstr(err.text, "more"));
     assert_non_null(strstr(err.text, "[8, 16]"));
+    params_free(from);
+    params_free(to);
+    weights_close(f);
+}
+
+/* A deep network's names are told by their pattern; each kind keeps its share of the sentence. */
+static void hundreds_of_names_are_one_sentence(void **state)
+{
+    static const char *const layer[] = {"attn.qkv.weight", "attn.proj.weight", "mlp.fc1.weight"};
+    struct params *from = declare(), *to = declare();
+    struct error err = {0};
+    struct weights *f;
+
+    (void)state;
+    for (int i = 0; i < 200; i++)
+        for (int k = 0; k < 3; k++)
+            params_add(scope_in(scope_root(from), "blocks.%d", i), layer[k], SHAPE(i < 2 ? 2 : 3),
+                       (struct init){.kind = INIT_ONE});
+    for (int i = 0; i < 2; i++)
+        params_add(scope_in(scope_root(to), "blocks.%d", i), layer[0], SHAPE(5),
+                   (struct init){.kind = INIT_ONE});
+    for (int i = 0; i < 300; i++)
+        params_add(scope_in(scope_root(to), "layers.%d.part_%c", i, 'a' + i % 26), "w", SHAPE(2),
+                   (struct init){.kind = INIT_ONE});
+    params_add(scope_root(to), "alone.7.bias", SHAPE(2), (struct init){.kind = INIT_ONE});
+    assert_int_equal(params_alloc(from, false, NULL), OK);
+    params_init(from, 5);
+    save(from, "", true);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
+    assert_int_equal(params_map(to, f, "", &err), E_FORMAT);
+    assert_non_null(strstr(err.text, "301 missing, 2 of another shape, 598 unexpected: "));
+    assert_non_null(strstr(err.text, "missing layers.*.part_a.w (12), layers"));
+    assert_non_null(strstr(err.text, " more; blocks.*.attn.qkv.weight is [2], not [5] (2); "));
+    assert_non_null(strstr(err.text, "blocks.*.mlp.fc1.weight (200), "));
+    assert_true(strlen(err.text) < ERROR_TEXT - 1);
     params_free(from);
     params_free(to);
     weights_close(f);
@@ -331,6 +367,7 @@ int main(void)
         cmocka_unit_test(mapped_parameters_are_the_saved_ones),
         cmocka_unit_test(a_missing_table_is_filled),
         cmocka_unit_test(what_does_not_fit_is_listed),
+        cmocka_unit_test(hundreds_of_names_are_one_sentence),
         cmocka_unit_test(any_order_of_dimensions_comes_back),
         cmocka_unit_test(files_are_aligned),
         cmocka_unit_test(heads_are_dealt_in_files),
