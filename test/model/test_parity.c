@@ -51,6 +51,42 @@ static void test_golden(void **state)
     assert_true(c.passed >= 1880);
 }
 
+/* Folders that one checker wants whole. */
+static void test_files(void **state)
+{
+    struct parity_counts c = run(GOLDEN_DIR "/gguf", true);
+
+    (void)state;
+    assert_int_equal(c.failed, 0);
+    assert_int_equal(c.skipped, 0);
+    assert_int_equal(c.fixtures, 1);
+    assert_int_equal(c.passed, 35);
+    c = run(GOLDEN_DIR "/safetensors-cases", true);
+    assert_int_equal(c.failed, 0);
+    assert_int_equal(c.fixtures, 1);
+    assert_int_equal(c.passed, 38);
+}
+
+/* A manifest that takes what is refused, and refuses what is taken. */
+static void test_wrong_manifest(void **state)
+{
+    static const char manifest[] = "[{\"file\": \"valid/a.safetensors\", \"valid\": false},"
+                                   " {\"file\": \"invalid/b.safetensors\", \"valid\": true}]";
+    static const char empty[] = "\x02\0\0\0\0\0\0\0{}";
+    char dir[TEMP_PATH], path[TEMP_PATH];
+
+    (void)state;
+    temp_dir_new(dir);
+    assert_int_equal(mkdir(temp_path(path, dir, "valid"), 0777), 0);
+    assert_int_equal(mkdir(temp_path(path, dir, "invalid"), 0777), 0);
+    assert_int_equal(
+        file_write(temp_path(path, dir, "manifest.json"), manifest, sizeof manifest - 1, NULL), OK);
+    assert_int_equal(file_write(temp_path(path, dir, "valid/a.safetensors"), empty, 10, NULL), OK);
+    assert_int_equal(file_write(temp_path(path, dir, "invalid/b.safetensors"), empty, 9, NULL), OK);
+    assert_int_equal(run(dir, false).failed, 2);
+    temp_dir_remove(dir);
+}
+
 /* All fixtures of what exists here, where the larger collection stands beside the project. */
 static void test_shared(void **state)
 {
@@ -283,6 +319,8 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_worst),
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_wrong_manifest),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_changed_gradient),
         cmocka_unit_test(test_changed_trajectory),

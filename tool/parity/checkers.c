@@ -37,10 +37,18 @@ const struct parity_checker *checker_knowing(const json_t *root)
     return NULL;
 }
 
-const struct parity_checker *checker_knowing_tensors(const struct safetensors *file)
+const struct parity_checker *checker_knowing_tensors(const struct weights *file)
 {
     for (int i = 0; i < N_CHECKERS; i++)
         if (checkers[i]->knows_tensors && checkers[i]->knows_tensors(file))
+            return checkers[i];
+    return NULL;
+}
+
+const struct parity_checker *checker_owning(const char *folder)
+{
+    for (int i = 0; i < N_CHECKERS; i++)
+        if (checkers[i]->owns && checkers[i]->owns(folder))
             return checkers[i];
     return NULL;
 }

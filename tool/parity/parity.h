@@ -120,7 +120,7 @@ struct parity_fixture {
     char *name;   /* folder and NAME as found: "dit/dit_class"                                  */
     char *kind;   /* what it says it is, or NULL                                                */
     char *broken; /* why it cannot be read, or NULL                                             */
-    char *folder; /* its path, of a fixture that is a folder (parts "io" and "model"), or NULL  */
+    char *folder; /* its path, of a fixture that is a folder, or NULL                           */
     struct parity_part parts[PARITY_PARTS];
     int n_parts;
     struct parity_block *blocks;
@@ -190,7 +190,10 @@ struct parity_checker {
     /* For JSON files without a kind: whether this is one of ours, by its keys. May be NULL. */
     bool (*knows)(const json_t *root);
     /* The same for a single file of tensors. */
-    bool (*knows_tensors)(const struct safetensors *file);
+    bool (*knows_tensors)(const struct weights *file);
+    /* Whether a folder, with all below it, is one fixture of this kind, by the names in it: a
+     * fixture without parts, whose files the checker opens itself.  May be NULL. */
+    bool (*owns)(const char *folder);
 
     /* Compare all there is.  A status other than OK is reported as a failure of the fixture. */
     enum status (*check)(struct parity_report *r, struct parity_fixture *f,
@@ -232,12 +235,15 @@ struct parity_checker {
     X(t5_tokenizer)        \
     X(prompt_weights)      \
     X(torch_noise)         \
-    X(flow_sigmas)
+    X(flow_sigmas)         \
+    X(gguf)                \
+    X(file_cases)
 
-/* NULL when no checker has this kind, or knows this JSON. */
+/* NULL when no checker has this kind, knows this JSON, or owns this folder. */
 const struct parity_checker *checker_find(const char *kind);
 const struct parity_checker *checker_knowing(const json_t *root);
-const struct parity_checker *checker_knowing_tensors(const struct safetensors *file);
+const struct parity_checker *checker_knowing_tensors(const struct weights *file);
+const struct parity_checker *checker_owning(const char *folder);
 /* Whether some checker has a part of this suffix: "a.data" is a part, "a.v2" a name with a dot. */
 bool checker_has_part(const char *suffix);
 

@@ -33,8 +33,8 @@ static enum status noise_check(struct parity_report *r, struct parity_fixture *f
     const struct parity_part *part = fixture_part(f, "");
 
     (void)options;
-    for (int64_t i = 0; i < safetensors_count(part->file); i++) {
-        const char *name = safetensors_at(part->file, i)->name;
+    for (int64_t i = 0; i < weights_count(part->file); i++) {
+        const char *name = weights_at(part->file, i)->name;
         struct parity_array want;
         struct torch_rng rng;
         uint64_t seed;
@@ -56,12 +56,12 @@ static enum status noise_check(struct parity_report *r, struct parity_fixture *f
     return OK;
 }
 
-static bool noise_knows(const struct safetensors *file)
+static bool noise_knows(const struct weights *file)
 {
     uint64_t seed;
     int64_t n;
 
-    return safetensors_count(file) && name_read(safetensors_at(file, 0)->name, &seed, &n);
+    return weights_count(file) && name_read(weights_at(file, 0)->name, &seed, &n);
 }
 
 const struct parity_checker parity_torch_noise = {

@@ -167,9 +167,22 @@ static enum status whole_add(struct parity_fixtures *fixtures, const char *folde
     return OK;
 }
 
+/* The folder as one fixture of a kind that wants it whole. */
+static enum status owned_add(struct parity_fixtures *fixtures, const struct parity_checker *owner,
+                             const char *folder, const char *shown, struct error *err)
+{
+    struct parity_fixture *f;
+    enum status st;
+
+    if ((st = fixture_add(fixtures, &f, shown, err)) || (st = mem_text(&f->folder, folder, err)))
+        return st;
+    return mem_text(&f->kind, owner->kind, err);
+}
+
 static enum status folder_add(struct parity_fixtures *fixtures, const char *folder,
                               const char *shown, int depth, struct error *err)
 {
+    const struct parity_checker *owner = checker_owning(folder);
     int64_t first = fixtures->n;
     struct dirent **leaves = NULL;
     enum status st = OK;
@@ -178,6 +191,8 @@ static enum status folder_add(struct parity_fixtures *fixtures, const char *fold
 
     if (depth > SCAN_DEPTH)
         return broken_add(fixtures, shown, "too many folders inside each other", err);
+    if (owner)
+        return owned_add(fixtures, owner, folder, shown, err);
     n = scandir(folder, &leaves, NULL, alphasort);
     if (n < 0)
         return depth == 0 ? fail_errno(err, E_IO, "cannot read the folder %s", folder)
