@@ -288,14 +288,14 @@ static enum status read_metadata(struct gguf *f, struct gguf_cursor *c, uint64_t
 
 static enum status find_alignment(uint64_t *out, const struct gguf *f, struct error *err)
 {
-    const struct gguf_entry *e = find_entry(f, "general.alignment");
+    const struct gguf_entry *e = find_entry(f, GGUF_ALIGNMENT_KEY);
 
     *out = GGUF_ALIGNMENT;
     if (!e)
         return OK;
     if (e->type != GGUF_U32 || e->n_shape != 1 || e->shape[0] < 1 ||
         (e->shape[0] & (e->shape[0] - 1)))
-        return fail(err, E_FORMAT, "general.alignment is %.40s, must be a u32 and a power of two",
+        return fail(err, E_FORMAT, GGUF_ALIGNMENT_KEY " is %.40s, must be a u32 and a power of two",
                     e->value);
     *out = (uint64_t)e->shape[0];
     return OK;

@@ -14,6 +14,7 @@
 #define IMGEN_IO_GGUF_H
 
 #include "io/file_tensor.h"
+#include "io/save_tensor.h"
 
 struct gguf;
 
@@ -43,5 +44,15 @@ const struct file_tensor *gguf_find(const struct gguf *f, const char *name);
 const char *gguf_metadata(const struct gguf *f, const char *key);
 int64_t gguf_metadata_count(const struct gguf *f);
 void gguf_metadata_at(const struct gguf *f, int64_t i, const char **key, const char **value);
+
+/* Write version 3 to a temporary file beside path, which then takes its name, as safetensors_save
+ * does.  Tensors stand in the order given; metadata besides the texts given: the version of blocks,
+ * the type that most tensors have, and the shapes of tensors that do not fit the format.  E_ARG for
+ * names or texts that are empty, not UTF-8 or given twice, keys that are the writer's own, shapes
+ * that overflow, and types that GGUF does not have; E_IO; E_MEMORY. */
+enum status gguf_save(const char *path, const struct save_tensor *tensors, int64_t n,
+                      const struct save_text *metadata, int64_t n_metadata, struct error *err);
+/* Whether a key tells how a file is laid out: the writer gives it, and nobody else may. */
+bool gguf_key_is_own(const char *key);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "io/file_tensor.h"
 
-#define GGUF_MAGIC "GGUF"
+#define GGUF_MAGIC         "GGUF"
+#define GGUF_ALIGNMENT_KEY "general.alignment"
 /* Before the name of a tensor that was reshaped: an array with the shape it had. */
 #define GGUF_SHAPE_KEY "comfy.gguf.orig_shape."
 

@@ -12,6 +12,7 @@
 #define IMGEN_IO_SAFETENSORS_H
 
 #include "io/file_tensor.h"
+#include "io/save_tensor.h"
 
 struct safetensors;
 
@@ -37,20 +38,6 @@ const char *safetensors_metadata(const struct safetensors *f, const char *key);
 int64_t safetensors_metadata_count(const struct safetensors *f);
 void safetensors_metadata_at(const struct safetensors *f, int64_t i, const char **key,
                              const char **value);
-
-/* One tensor to be written: dense values in memory. */
-struct save_tensor {
-    const char *name;
-    enum file_dtype dtype;
-    int rank;
-    int64_t dim[8];
-    const void *bytes;
-    /* NULL, or what puts the tensor into file order: fills out from bytes when it is written. */
-    void (*fill)(void *out, const struct save_tensor *t);
-};
-struct save_text {
-    const char *key, *value;
-};
 
 /* Write to a temporary file beside path, sync it, rename it over path, sync the folder: at any
  * moment path holds either the old file or the whole new one.  On failure the temporary file is

@@ -21,21 +21,6 @@
 
 enum { PREFIX = 8, ALIGN = 64 };
 
-/* Bytes of a tensor, its shape checked. */
-static enum status save_bytes(uint64_t *bytes, const struct save_tensor *t, struct error *err)
-{
-    uint64_t product = file_dtype_size(t->dtype);
-
-    MUST(t->rank >= 0 && t->rank <= FILE_RANK, "%s has rank %d", t->name, t->rank);
-    for (int i = 0; i < t->rank; i++)
-        if (t->dim[i] < 0 || __builtin_mul_overflow(product, (uint64_t)t->dim[i], &product) ||
-            product > INT64_MAX)
-            return fail(err, E_ARG, "tensor %s: dimension %d is %" PRId64 ", its bytes overflow",
-                        t->name, i, t->dim[i]);
-    *bytes = product;
-    return OK;
-}
-
 /* Names become keys of one JSON object. */
 static enum status check_name(const json_t *object, const char *name, const char *what,
                               struct error *err)
@@ -101,12 +86,14 @@ static enum status add_tensor(json_t *header, uint64_t *end, const struct save_t
     uint64_t bytes = 0;
     enum status st;
 
+    MUST(file_dtype_block(t->dtype) == 1, "%s: safetensors has no blocks", t->name);
     if (!entry || json_object_set_new(entry, "dtype", json_string(file_dtype_name(t->dtype))) ||
         json_object_set_new(entry, "shape", integers(t->dim, t->rank))) {
         st = no_memory(err);
         goto out;
     }
-    if ((st = check_name(header, t->name, "tensor", err)) || (st = save_bytes(&bytes, t, err)))
+    if ((st = check_name(header, t->name, "tensor", err)) ||
+        (st = save_tensor_size(&bytes, t, err)))
         goto out;
     offsets[0] = (int64_t)*end;
     if (__builtin_add_overflow(*end, bytes, end) || *end > INT64_MAX) {
@@ -126,7 +113,7 @@ static bool fills_lines(const struct save_tensor *t)
 {
     uint64_t bytes = 0;
 
-    return !save_bytes(&bytes, t, NULL) && bytes % ALIGN == 0;
+    return !save_tensor_size(&bytes, t, NULL) && bytes % ALIGN == 0;
 }
 
 /* order[0..n-1]: whole cache lines first, then by element size, largest first; otherwise as given.
@@ -178,35 +165,6 @@ out:
     return st;
 }
 
-/* filled: room for the largest tensor that has to be put in order. */
-static enum status put_tensor(struct file_writer *w, const struct save_tensor *t, void *filled,
-                              struct error *err)
-{
-    uint64_t bytes = 0;
-    enum status st;
-
-    if ((st = save_bytes(&bytes, t, err)))
-        return st;
-    if (t->fill)
-        t->fill(filled, t);
-    return file_writer_put(w, t->fill ? filled : t->bytes, bytes, err);
-}
-
-static enum status room_to_fill(void **out, const struct save_tensor *tensors, int64_t n,
-                                struct error *err)
-{
-    uint64_t most = 0, bytes = 0;
-    enum status st;
-
-    for (int64_t i = 0; i < n; i++) {
-        if ((st = save_bytes(&bytes, &tensors[i], err)))
-            return st;
-        if (tensors[i].fill && bytes > most)
-            most = bytes;
-    }
-    return mem_new(out, most, 1, "a tensor in the order of files", err);
-}
-
 enum status safetensors_save(const char *path, const struct save_tensor *tensors, int64_t n,
                              const struct save_text *metadata, int64_t n_metadata,
                              struct error *err)
@@ -214,7 +172,6 @@ enum status safetensors_save(const char *path, const struct save_tensor *tensors
     const struct save_tensor **order = NULL;
     struct file_writer w = {0};
     uint8_t *header = NULL;
-    void *filled = NULL;
     uint64_t bytes = 0;
     enum status st;
 
@@ -225,16 +182,14 @@ enum status safetensors_save(const char *path, const struct save_tensor *tensors
         fail_under(err, "%s", path);
         goto out;
     }
-    if ((st = room_to_fill(&filled, tensors, n, err)) || (st = file_writer_open(&w, path, err)) ||
-        (st = file_writer_put(&w, header, bytes, err)))
+    if ((st = file_writer_open(&w, path, err)) || (st = file_writer_put(&w, header, bytes, err)))
         goto out;
     for (int64_t i = 0; i < n; i++)
-        if ((st = put_tensor(&w, order[i], filled, err)))
+        if ((st = save_tensor_put(&w, order[i], err)))
             goto out;
     st = file_writer_commit(&w, err);
 out:
     file_writer_close(&w);
-    free(filled);
     free(header);
     free(order);
     return st;

@@ -286,7 +286,7 @@ out:
     return st;
 }
 
-/* What the name of a tensor to be saved lies in, so that fill_stored finds its way from there. */
+/* What the name of a tensor to be saved lies in, so that put_stored finds its way from there. */
 struct described {
     const struct param *param;
     char name[NAME];
@@ -294,18 +294,26 @@ struct described {
 
 /* Values are put in the order of files only while they are written: the way back, from the shape
  * that they have here before it is reshaped. */
-static void fill_stored(void *out, const struct save_tensor *t)
+static enum status put_stored(struct file_writer *w, const struct save_tensor *t, struct error *err)
 {
     const struct described *d = (const void *)(t->name - offsetof(struct described, name));
     const struct param *q = d->param;
     struct shape here = {.rank = q->stored.rank};
+    uint64_t n = (uint64_t)shape_count(q->shape);
     int back[SHAPE_RANK];
+    float *file = NULL;
+    enum status st;
 
     for (int k = 0; k < here.rank; k++) {
         here.dim[k] = q->stored.dim[q->order[k]];
         back[q->order[k]] = k;
     }
-    reorder(out, t->bytes, here, back);
+    if ((st = mem_new((void **)&file, n, sizeof *file, q->name, err)))
+        return st;
+    reorder(file, t->bytes, here, back);
+    st = file_writer_put(w, file, n * sizeof *file, err);
+    free(file);
+    return st;
 }
 
 static void describe_one(const struct param *q, const char *prefix, const float *value,
@@ -318,7 +326,7 @@ static void describe_one(const struct param *q, const char *prefix, const float 
     for (int k = 0; k < q->file_shape.rank; k++)
         out->dim[k] = q->file_shape.dim[k];
     if (!param_keeps_order(q))
-        out->fill = fill_stored;
+        out->put = put_stored;
 }
 
 enum status params_describe(struct params *p, const char *prefix, enum params_part part,

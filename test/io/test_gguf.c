@@ -9,6 +9,7 @@
 #include "io/gguf_blocks.h"
 #include "io/safetensors.h"
 #include "io/weights.h"
+#include "support/temp.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -549,16 +550,115 @@ static void test_round_blocks(void **state)
         assert_int_equal(out[i], 0);
 }
 
+/* --- writing ------------------------------------------------------------------------------------
+ */
+
+static char path[TEMP_PATH], dir[TEMP_PATH];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    temp_dir_new(dir);
+    temp_path(path, dir, "made.gguf");
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    temp_dir_remove(dir);
+    return 0;
+}
+
+static struct gguf *saved(const struct save_tensor *t, int64_t n, const struct save_text *text,
+                          int64_t n_text)
+{
+    struct error err = {0};
+    struct gguf *f;
+
+    if (gguf_save(path, t, n, text, n_text, &err) || gguf_open(&f, path, &err))
+        fail_msg("%s", err.text);
+    return f;
+}
+
+/* Shapes that the format has not come back as they went, with the same bytes. */
+static void test_save(void **state)
+{
+    static const float x[2 * 3 * 4 * 5 * 6] = {1, 2, 3};
+    const struct save_tensor t[] = {
+        {"deep", FILE_F32, 6, {2, 3, 4, 1, 5, 6}, x, NULL},
+        {"scalar", FILE_F32, 0, {0}, x, NULL},
+        {"odd", FILE_F16, 1, {3}, x, NULL},
+        {"blocks", FILE_Q8_0, 3, {4, 4, 32}, x, NULL},
+        {"reshaped", FILE_Q8_0, 4, {8, 4, 2, 2}, x, NULL},
+        {"reshaped.k", FILE_Q8_0, 2, {32, 16}, x, NULL},
+        {"none", FILE_I64, 2, {0, 3}, x, NULL},
+    };
+    const struct save_text text[] = {{"config", "{\"caf\xC3\xA9\": 1}"}, {"empty", ""}};
+    struct gguf *f = saved(t, 7, text, 2);
+
+    (void)state;
+    assert_int_equal(gguf_count(f), 7);
+    for (int i = 0; i < 7; i++) {
+        const struct file_tensor *u = gguf_at(f, i);
+
+        assert_string_equal(u->name, t[i].name);
+        assert_int_equal(u->dtype, t[i].dtype);
+        assert_int_equal(u->rank, t[i].rank);
+        for (int k = 0; k < u->rank; k++)
+            assert_int_equal(u->dim[k], t[i].dim[k]);
+        assert_memory_equal(u->bytes, x, u->n_bytes);
+    }
+    assert_string_equal(gguf_metadata(f, "config"), text[0].value);
+    assert_string_equal(gguf_metadata(f, "empty"), "");
+    assert_string_equal(gguf_metadata(f, "general.file_type"), "7");
+    assert_string_equal(gguf_metadata(f, "general.quantization_version"), "2");
+    assert_string_equal(gguf_metadata(f, "comfy.gguf.orig_shape.reshaped"), "[8, 4, 2, 2]");
+    assert_null(gguf_metadata(f, "comfy.gguf.orig_shape.blocks"));
+    gguf_close(f);
+    gguf_close(saved(NULL, 0, NULL, 0));
+}
+
+static void test_refuse_to_save(void **state)
+{
+    static const float x[64];
+    const struct save_tensor bad[] = {
+        {"", FILE_F32, 1, {1}, x, NULL},    {"a\xFF", FILE_F32, 1, {1}, x, NULL},
+        {"a", FILE_U8, 1, {1}, x, NULL},    {"a", FILE_F8_E4M3, 1, {1}, x, NULL},
+        {"a", FILE_F32, 1, {-1}, x, NULL},  {"a", FILE_F32, 2, {INT64_MAX, 4}, x, NULL},
+        {"a", FILE_Q8_0, 1, {31}, x, NULL},
+    };
+    const struct save_tensor good = {"a", FILE_F32, 1, {1}, x, NULL}, twice[] = {good, good};
+    const struct save_text texts[] = {{"", "x"},
+                                      {"k\xFF", "x"},
+                                      {"k", "x\xFF"},
+                                      {"general.alignment", "32"},
+                                      {"general.file_type", "7"},
+                                      {"comfy.gguf.orig_shape.a", "[1]"}};
+    const struct save_text same[] = {{"k", "x"}, {"k", "y"}};
+    struct error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(gguf_save(path, &bad[i], 1, NULL, 0, &err), E_ARG);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        assert_int_equal(gguf_save(path, &good, 1, &texts[i], 1, &err), E_ARG);
+    assert_int_equal(gguf_save(path, twice, 2, NULL, 0, &err), E_ARG);
+    assert_int_equal(gguf_save(path, &good, 1, same, 2, &err), E_ARG);
+    assert_int_equal(gguf_save("/nowhere/made.gguf", &good, 1, NULL, 0, &err), E_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),         cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_bad_heads),    cmocka_unit_test(test_bad_metadata),
-        cmocka_unit_test(test_bad_tensors),  cmocka_unit_test(test_bad_shapes),
-        cmocka_unit_test(test_damage),       cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_all_types),    cmocka_unit_test(test_write_blocks),
-        cmocka_unit_test(test_round_blocks),
+        cmocka_unit_test(test_good),           cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_bad_heads),      cmocka_unit_test(test_bad_metadata),
+        cmocka_unit_test(test_bad_tensors),    cmocka_unit_test(test_bad_shapes),
+        cmocka_unit_test(test_damage),         cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_all_types),      cmocka_unit_test(test_write_blocks),
+        cmocka_unit_test(test_round_blocks),   cmocka_unit_test(test_save),
+        cmocka_unit_test(test_refuse_to_save),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
