@@ -1,9 +1,10 @@
 /*
- * cmd_info.c - look inside a file: a model, any safetensors file, or a picture with its recipe
+ * cmd_info.c - look inside a file: a model, any file of tensors, or a picture with its recipe
  *
  * What a file is, its first bytes say and not its name.  A model is a safetensors file whose
  * metadata the library understands; one that it does not is still shown as tensors and texts, with
- * the reason why it is no model where it claims to be one.
+ * the reason why it is no model where it claims to be one.  A published model, in one file, in
+ * several or as GGUF, is shown by its parts and the types of its numbers.
  */
 #include "cli.h"
 #include "json_out.h"
@@ -178,19 +179,44 @@ static int show_picture(const char *path, const struct info_options *o)
 
 /* ---- Files of weights ---- */
 
-struct totals {
+enum { GROUPS = 64 };
+
+/* Tensors that belong together by one word: a type of elements, or a part of a published model. */
+struct group {
+    const char *name;
     int64_t tensors;
-    double bytes;
+    double numbers, bytes;
 };
 
-static struct totals count(const struct imgen_file *file)
+struct totals {
+    struct group all, type[GROUPS], part[GROUPS]; /* ended by one without tensors */
+};
+
+static void add(struct group *group, const char *name, const struct imgen_file_tensor *t)
+{
+    double numbers = 1;
+
+    while (group->tensors && strcmp(group->name, name) != 0)
+        group++;
+    for (int k = 0; k < t->rank; k++)
+        numbers *= (double)t->dim[k];
+    group->name = name;
+    group->tensors++;
+    group->numbers += numbers;
+    group->bytes += (double)t->bytes + (double)t->scales * (double)sizeof(float);
+}
+
+/* There are far fewer types, and parts, than GROUPS. */
+static void count(struct totals *sum, const struct imgen_file *file)
 {
     struct imgen_file_tensor t;
-    struct totals sum = {0};
 
-    for (; imgen_file_tensor(file, sum.tensors, &t); sum.tensors++)
-        sum.bytes += (double)t.bytes;
-    return sum;
+    *sum = (struct totals){0};
+    for (int64_t i = 0; imgen_file_tensor(file, i, &t); i++) {
+        add(&sum->all, "", &t);
+        add(sum->type, t.dtype, &t);
+        add(sum->part, t.part ? t.part : "other", &t);
+    }
 }
 
 static void print_path(const struct imgen_model_info *m)
@@ -287,18 +313,43 @@ static void print_shape(const struct imgen_file_tensor *t)
     printf("%s]%*s", shape, n < 24 ? (int)(24 - n) : 1, "");
 }
 
+static void print_groups(const char *title, const struct group *group)
+{
+    char numbers[UNITS_ROOM], bytes[UNITS_ROOM];
+
+    for (; group->tensors; group++, title = "")
+        printf("  %-14s %-11s %" PRId64 " tensor%s, %s numbers, %s\n", title, group->name,
+               group->tensors, group->tensors == 1 ? "" : "s",
+               units_si(numbers, group->numbers, ""), units_bytes(bytes, group->bytes));
+}
+
+static void print_totals(const struct imgen_file *file)
+{
+    struct totals sum;
+    char bytes[UNITS_ROOM];
+    int files = imgen_file_count(file);
+
+    count(&sum, file);
+    printf("  format         %s", imgen_file_format(file));
+    if (files > 1)
+        printf(", %d files", files);
+    printf("\n  tensors        %" PRId64 ", %s\n", sum.all.tensors,
+           units_bytes(bytes, sum.all.bytes));
+    print_groups("types", sum.type);
+    if (sum.part[0].tensors && (sum.part[1].tensors || strcmp(sum.part[0].name, "other") != 0))
+        print_groups("parts", sum.part);
+}
+
 static void print_file(const char *path, const struct imgen_file *file,
                        const struct imgen_model *model, const struct info_options *o)
 {
-    struct totals sum = count(file);
     struct imgen_file_tensor t;
     const char *key, *value;
-    char bytes[UNITS_ROOM];
 
     printf("%s: %s\n", path, model ? "a model" : "a file of tensors");
     if (model)
         print_model(model);
-    printf("  tensors        %" PRId64 ", %s\n", sum.tensors, units_bytes(bytes, sum.bytes));
+    print_totals(file);
     for (int64_t i = 0; imgen_file_metadata(file, i, &key, &value); i++) {
         printf("\n");
         print_plain(key);
@@ -309,7 +360,7 @@ static void print_file(const char *path, const struct imgen_file *file,
         return;
     printf("\n");
     for (int64_t i = 0; imgen_file_tensor(file, i, &t); i++) {
-        printf("  %-5s ", t.dtype);
+        printf("  %-7s ", t.dtype);
         print_shape(&t);
         print_plain(t.name);
         printf("\n");
@@ -371,13 +422,29 @@ static void model_json(struct json_out *j, const struct imgen_model *model)
     json_out_close(j);
 }
 
+static void groups_json(struct json_out *j, const char *name, const struct group *group)
+{
+    json_out_open(j, name, '[');
+    for (; group->tensors; group++) {
+        json_out_open(j, NULL, '{');
+        json_out_text(j, "name", group->name);
+        json_out_int(j, "tensors", group->tensors);
+        json_out_int(j, "numbers", (int64_t)group->numbers);
+        json_out_int(j, "bytes", (int64_t)group->bytes);
+        json_out_close(j);
+    }
+    json_out_close(j);
+}
+
 static void print_file_json(const char *path, const struct imgen_file *file,
                             const struct imgen_model *model, bool verified)
 {
     struct imgen_file_tensor t;
     const char *key, *value;
+    struct totals sum;
     struct json_out j;
 
+    count(&sum, file);
     json_out_begin(&j, stdout);
     json_out_open(&j, NULL, '{');
     json_out_text(&j, "path", path);
@@ -385,6 +452,11 @@ static void print_file_json(const char *path, const struct imgen_file *file,
     json_out_bool(&j, "verified", verified);
     if (model)
         model_json(&j, model);
+    json_out_text(&j, "format", imgen_file_format(file));
+    json_out_int(&j, "files", imgen_file_count(file));
+    json_out_int(&j, "bytes", (int64_t)sum.all.bytes);
+    groups_json(&j, "types", sum.type);
+    groups_json(&j, "parts", sum.part);
     json_out_open(&j, "metadata", '{');
     for (int64_t i = 0; imgen_file_metadata(file, i, &key, &value); i++)
         json_out_text(&j, key, value);
@@ -399,6 +471,10 @@ static void print_file_json(const char *path, const struct imgen_file *file,
             json_out_int(&j, NULL, t.dim[k]);
         json_out_close(&j);
         json_out_int(&j, "bytes", (int64_t)t.bytes);
+        if (t.scales)
+            json_out_int(&j, "scales", t.scales);
+        if (t.part)
+            json_out_text(&j, "part", t.part);
         json_out_close(&j);
     }
     json_out_close(&j);
@@ -449,6 +525,7 @@ static int show(const char *path, const struct info_options *o)
     FILE *f = fopen(path, "rb");
     size_t n;
 
+    /* Of a folder nothing is read; which file in it is meant, the library finds. */
     if (!f)
         return command_broken(&command_info, "%s: %s", path, strerror(errno));
     n = fread(first, 1, sizeof first, f);
@@ -473,8 +550,9 @@ static int cmd_info(int argc, char **argv)
 }
 
 const struct command command_info = {
-    .is = {"info", "FILE [flags]", "look inside a model, a safetensors file or a picture", rows},
+    .is = {"info", "FILE [flags]", "look inside a model, a file of tensors or a picture", rows},
     .details = "Shows what a model is and can be asked for, the tensors and texts of any\n"
-               "safetensors file, or the recipe that a picture made by imgen carries.",
+               "safetensors or GGUF file (of one in several files its index or folder), or the\n"
+               "recipe that a picture made by imgen carries.",
     .run = cmd_info,
 };

@@ -41,6 +41,7 @@ static const struct {
     {"laws", IMGEN_LAWS},
     {"measures", IMGEN_MEASURES},
     {"rngs", IMGEN_RNGS},
+    {"stored", IMGEN_STORED},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };

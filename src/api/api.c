@@ -9,6 +9,7 @@
 #include "backend/cpu/panel.h"
 #include "data/dataset.h"
 #include "eval/measure.h"
+#include "io/convert_rule.h"
 #include "lab/law.h"
 #include "sampler/start.h"
 
@@ -122,6 +123,11 @@ int imgen_list(enum imgen_kind kind, int i, struct imgen_choice *out)
         return start_rng_at(i) ? give_choice(out, start_rng_at(i)) : 0;
     case IMGEN_LAWS:
         return law_kind_at(i) ? give_choice(out, &law_kind_at(i)->is) : 0;
+    case IMGEN_STORED: {
+        const struct convert_type *t = convert_type_at(i);
+
+        return t ? give(out, t->name, t->about, NULL) : 0;
+    }
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "api/api.h"
 
 #include "base/memory.h"
+#include "io/published.h"
 #include "io/weights.h"
 
 #include <inttypes.h>
@@ -38,14 +39,33 @@ void imgen_file_close(struct imgen_file *file)
     free(file);
 }
 
+const char *imgen_file_format(const struct imgen_file *file)
+{
+    return weights_format(file->f);
+}
+
+int imgen_file_count(const struct imgen_file *file)
+{
+    return weights_files(file->f);
+}
+
 int imgen_file_tensor(const struct imgen_file *file, int64_t i, struct imgen_file_tensor *out)
 {
+    const struct published_part *part;
     const struct file_tensor *t;
 
     if (i < 0 || i >= weights_count(file->f))
         return 0;
     t = weights_at(file->f, i);
-    *out = (struct imgen_file_tensor){t->name, file_dtype_name(t->dtype), t->rank, {0}, t->n_bytes};
+    part = published_part_of(t->name);
+    *out = (struct imgen_file_tensor){
+        .name = t->name,
+        .dtype = file_dtype_name(t->dtype),
+        .rank = t->rank,
+        .bytes = t->n_bytes,
+        .scales = t->n_scale,
+        .part = part ? part->name : NULL,
+    };
     for (int k = 0; k < t->rank; k++)
         out->dim[k] = t->dim[k];
     return 1;

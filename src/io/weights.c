@@ -44,7 +44,8 @@ struct weights {
     const struct file_tensor **list;    /* [n] in the order of files, without     */
     const struct file_tensor **by_name; /* [n] sorted                             */
     float *scales;                      /* what file_tensor.scale points into     */
-    int64_t n_all, n;
+    struct save_text *text;             /* [n_text] of all files, each key once   */
+    int64_t n_all, n, n_text;
 };
 
 /* --- one file -----------------------------------------------------------------------------------
@@ -73,6 +74,14 @@ static const char *part_metadata(const struct part *p, const char *key)
 static int64_t part_metadata_count(const struct part *p)
 {
     return p->gguf ? gguf_metadata_count(p->gguf) : safetensors_metadata_count(p->file);
+}
+
+static void part_metadata_at(const struct part *p, int64_t i, struct save_text *out)
+{
+    if (p->gguf)
+        gguf_metadata_at(p->gguf, i, &out->key, &out->value);
+    else
+        safetensors_metadata_at(p->file, i, &out->key, &out->value);
 }
 
 static void part_close(struct part *p)
@@ -313,6 +322,28 @@ static enum status gather(struct weights *w, struct error *err)
     return check_names(w, err);
 }
 
+/* Of a key that several files have, the first is meant. */
+static enum status gather_metadata(struct weights *w, struct error *err)
+{
+    uint64_t room = 0;
+    enum status st;
+
+    for (int i = 0; i < w->n_parts; i++)
+        room += (uint64_t)part_metadata_count(&w->part[i]);
+    if ((st = mem_new((void **)&w->text, room, sizeof *w->text, "metadata", err)))
+        return st;
+    for (int i = 0; i < w->n_parts; i++) {
+        for (int64_t k = 0; k < part_metadata_count(&w->part[i]); k++) {
+            struct save_text t;
+
+            part_metadata_at(&w->part[i], k, &t);
+            if (weights_metadata(w, t.key) == t.value)
+                w->text[w->n_text++] = t;
+        }
+    }
+    return OK;
+}
+
 /* --- scales -------------------------------------------------------------------------------------
  */
 
@@ -421,7 +452,8 @@ static enum status attach_scales(struct weights *w, struct error *err)
 static enum status finish(struct weights **out, struct weights *w, enum status st, const char *name,
                           struct error *err)
 {
-    if (!st && ((st = gather(w, err)) || (st = attach_scales(w, err))))
+    if (!st &&
+        ((st = gather(w, err)) || (st = gather_metadata(w, err)) || (st = attach_scales(w, err))))
         fail_under(err, "%s", name);
     if (st)
         weights_close(w);
@@ -476,6 +508,7 @@ void weights_close(struct weights *w)
     free(w->list);
     free(w->by_name);
     free(w->scales);
+    free(w->text);
     free(w);
 }
 
@@ -529,21 +562,12 @@ const char *weights_metadata(const struct weights *w, const char *key)
 
 int64_t weights_metadata_count(const struct weights *w)
 {
-    int64_t n = 0;
-
-    for (int i = 0; i < w->n_parts; i++)
-        n += part_metadata_count(&w->part[i]);
-    return n;
+    return w->n_text;
 }
 
 void weights_metadata_at(const struct weights *w, int64_t i, const char **key, const char **value)
 {
-    int part = 0;
-
-    while (part + 1 < w->n_parts && i >= part_metadata_count(&w->part[part]))
-        i -= part_metadata_count(&w->part[part++]);
-    if (w->part[part].gguf)
-        gguf_metadata_at(w->part[part].gguf, i, key, value);
-    else
-        safetensors_metadata_at(w->part[part].file, i, key, value);
+    MUST(i >= 0 && i < w->n_text, "metadata %" PRId64 " of %" PRId64, i, w->n_text);
+    *key = w->text[i].key;
+    *value = w->text[i].value;
 }

@@ -46,8 +46,8 @@ const struct file_tensor *weights_at(const struct weights *w, int64_t i);
 /* NULL when there is none of that name. */
 const struct file_tensor *weights_find(const struct weights *w, const char *name);
 
-/* The value of a metadata key, or NULL; of several files, the first that has it.  Keys in file
- * order: i in 0 .. n-1. */
+/* The value of a metadata key, or NULL; of several files, that of the first that has it.  Keys in
+ * the order of the files, each once: i in 0 .. n-1. */
 const char *weights_metadata(const struct weights *w, const char *key);
 int64_t weights_metadata_count(const struct weights *w);
 void weights_metadata_at(const struct weights *w, int64_t i, const char **key, const char **value);
