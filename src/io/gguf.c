@@ -16,7 +16,6 @@
  */
 #include "io/gguf.h"
 
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "io/gguf_format.h"
@@ -33,7 +32,6 @@ enum {
 };
 
 struct gguf {
-    struct file_map map;
     struct gguf_entry *entry;           /* [n_entries] in file order */
     const struct gguf_entry **by_key;   /* [n_entries] sorted        */
     struct file_tensor *tensors;        /* [n] in order of their data; names are heap */
@@ -379,21 +377,6 @@ enum status gguf_open_bytes(struct gguf **out, const uint8_t *bytes, uint64_t n,
     return OK;
 }
 
-enum status gguf_open(struct gguf **out, const char *path, struct error *err)
-{
-    struct file_map map;
-    enum status st;
-
-    *out = NULL;
-    if ((st = file_map(&map, path, err)))
-        return st;
-    if ((st = gguf_open_bytes(out, map.bytes, map.n, path, err)))
-        file_map_release(&map);
-    else
-        (*out)->map = map;
-    return st;
-}
-
 void gguf_close(struct gguf *f)
 {
     if (!f)
@@ -403,17 +386,11 @@ void gguf_close(struct gguf *f)
     /* The names are the reader's own, whatever a tensor promises about them. */
     for (int64_t i = 0; i < f->n; i++)
         free((void *)(uintptr_t)f->tensors[i].name);
-    file_map_release(&f->map);
     free(f->entry);
     free(f->by_key);
     free(f->tensors);
     free(f->by_name);
     free(f);
-}
-
-void gguf_drop(const struct gguf *f, const void *bytes, uint64_t n)
-{
-    file_map_drop(&f->map, bytes, n);
 }
 
 int64_t gguf_count(const struct gguf *f)

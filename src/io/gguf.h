@@ -7,8 +7,8 @@
  *     padding     to the alignment
  *     data        tensors in the order above, each padded to the alignment
  *
- * All little-endian; a text is its u64 length and its bytes.  The reader maps the file and is
- * strict, as that of safetensors.h is; nothing is copied but names and metadata.
+ * All little-endian; a text is its u64 length and its bytes.  The reader is strict, as that of
+ * safetensors.h is, and copies nothing but names and metadata; weights.h maps files for it.
  */
 #ifndef IMGEN_IO_GGUF_H
 #define IMGEN_IO_GGUF_H
@@ -21,16 +21,12 @@ struct gguf;
 /* Whether these bytes begin as a GGUF file does. */
 bool gguf_is(const uint8_t *bytes, uint64_t n);
 
-/* Versions 2 and 3.  E_IO, E_FORMAT (naming rule, tensor and numbers), E_MEMORY; E_UNSUPPORTED for
- * other versions, files of big-endian machines, and blocks that file_tensor.h does not know. */
-enum status gguf_open(struct gguf **out, const char *path, struct error *err);
-/* The same for bytes in memory, which must outlive the result (fuzzing, embedding). */
+/* Versions 2 and 3.  bytes must outlive the result; name: of the file, for messages.  E_FORMAT
+ * (naming rule, tensor and numbers), E_MEMORY; E_UNSUPPORTED for other versions, files of
+ * big-endian machines, and blocks that file_tensor.h does not know. */
 enum status gguf_open_bytes(struct gguf **out, const uint8_t *bytes, uint64_t n, const char *name,
                             struct error *err);
 void gguf_close(struct gguf *f); /* NULL is fine */
-
-/* file_map_drop, for bytes of f; others are left alone. */
-void gguf_drop(const struct gguf *f, const void *bytes, uint64_t n);
 
 /* In the order of their data, with the shape outermost first; where the file says that a tensor was
  * reshaped for its blocks ("comfy.gguf.orig_shape.NAME"), with the shape it had. */

@@ -311,11 +311,6 @@ void safetensors_close(struct safetensors *f)
     free(f);
 }
 
-void safetensors_drop(const struct safetensors *f, const void *bytes, uint64_t n)
-{
-    file_map_drop(&f->map, bytes, n);
-}
-
 int64_t safetensors_count(const struct safetensors *f)
 {
     return f->n;

@@ -24,9 +24,6 @@ enum status safetensors_open_bytes(struct safetensors **out, const uint8_t *byte
                                    const char *name, struct error *err);
 void safetensors_close(struct safetensors *f);
 
-/* file_map_drop, for bytes of f; others are left alone. */
-void safetensors_drop(const struct safetensors *f, const void *bytes, uint64_t n);
-
 /* In the order of their data. */
 int64_t safetensors_count(const struct safetensors *f);
 const struct file_tensor *safetensors_at(const struct safetensors *f, int64_t i);

@@ -32,6 +32,7 @@ enum { INDEX_LIMIT = 100000000 };
 
 /* One file, of one of the two formats. */
 struct part {
+    struct file_map map; /* none of bytes in memory */
     struct safetensors *file;
     struct gguf *gguf;
     char *name;
@@ -88,20 +89,19 @@ static void part_close(struct part *p)
 {
     safetensors_close(p->file);
     gguf_close(p->gguf);
+    file_map_release(&p->map);
     free(p->name);
 }
 
-/* Whether the file at path is GGUF; false for what cannot be read, which safetensors_open tells. */
-static bool is_gguf(const char *path)
+static enum status part_open_bytes(struct part *p, const uint8_t *bytes, uint64_t n,
+                                   const char *name, struct error *err)
 {
-    struct file_map map;
-    bool is;
+    enum status st;
 
-    if (file_map(&map, path, NULL))
-        return false;
-    is = gguf_is(map.bytes, map.n);
-    file_map_release(&map);
-    return is;
+    if ((st = mem_text(&p->name, name, err)))
+        return st;
+    return gguf_is(bytes, n) ? gguf_open_bytes(&p->gguf, bytes, n, name, err)
+                             : safetensors_open_bytes(&p->file, bytes, n, name, err);
 }
 
 static enum status part_open(struct weights *w, const char *path, struct error *err)
@@ -109,9 +109,9 @@ static enum status part_open(struct weights *w, const char *path, struct error *
     struct part *p = &w->part[w->n_parts++];
     enum status st;
 
-    if ((st = mem_text(&p->name, path, err)))
+    if ((st = file_map(&p->map, path, err)))
         return st;
-    return is_gguf(path) ? gguf_open(&p->gguf, path, err) : safetensors_open(&p->file, path, err);
+    return part_open_bytes(p, p->map.bytes, p->map.n, path, err);
 }
 
 /* --- several ------------------------------------------------------------------------------------
@@ -489,10 +489,7 @@ enum status weights_open_bytes(struct weights **out, const uint8_t *bytes, uint6
         return st;
     if (!(st = new_parts(w, 1, err))) {
         w->n_parts = 1;
-        if (gguf_is(bytes, n))
-            st = gguf_open_bytes(&w->part[0].gguf, bytes, n, name, err);
-        else
-            st = safetensors_open_bytes(&w->part[0].file, bytes, n, name, err);
+        st = part_open_bytes(&w->part[0], bytes, n, name, err);
     }
     return finish(out, w, st, name, err);
 }
@@ -514,12 +511,8 @@ void weights_close(struct weights *w)
 
 void weights_drop(const struct weights *w, const void *bytes, uint64_t n)
 {
-    for (int i = 0; i < w->n_parts; i++) {
-        if (w->part[i].gguf)
-            gguf_drop(w->part[i].gguf, bytes, n);
-        else
-            safetensors_drop(w->part[i].file, bytes, n);
-    }
+    for (int i = 0; i < w->n_parts; i++)
+        file_map_drop(&w->part[i].map, bytes, n);
 }
 
 const char *weights_format(const struct weights *w)

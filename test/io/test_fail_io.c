@@ -7,8 +7,11 @@
  */
 #include "base/file.h"
 #include "base/json.h"
+#include "io/convert.h"
+#include "io/gguf.h"
 #include "io/image.h"
 #include "io/safetensors.h"
+#include "io/weights.h"
 #include "support/failing.h"
 #include "support/temp.h"
 
@@ -24,6 +27,7 @@
 enum { SIDE = 40 };
 
 static char folder[TEMP_PATH], target[TEMP_PATH];
+static char shards[TEMP_PATH]; /* the index of a model in two files, with float8 and its scales */
 static uint8_t pixels[SIDE * SIDE * 4];
 static const char old[] = "the old file";
 
@@ -57,6 +61,60 @@ static enum status do_tensors_save(struct error *err)
     const struct save_text metadata[] = {{"key", "value"}, {"more", "text"}};
 
     return safetensors_save(target, t, 3, metadata, 2, err);
+}
+
+static enum status weights_from(const char *path, struct error *err)
+{
+    struct weights *w;
+    enum status st = weights_open(&w, path, err);
+
+    assert_true(!st == !!w);
+    weights_close(w);
+    return st;
+}
+
+static enum status do_gguf_open(struct error *err)
+{
+    return weights_from(GOLDEN_DIR "/gguf/all-types.gguf", err);
+}
+
+static enum status do_shards_open(struct error *err)
+{
+    return weights_from(shards, err);
+}
+
+static enum status do_gguf_save(struct error *err)
+{
+    const struct save_tensor t[] = {
+        {"a", FILE_I8, 3, {SIDE, SIDE, 4}, pixels, NULL},
+        {"b", FILE_Q8_0, 2, {SIDE, SIDE}, pixels, NULL}, /* reshaped */
+        {"c", FILE_F32, 0, {0}, pixels, NULL},
+    };
+    const struct save_text metadata[] = {{"key", "value"}, {"more", "text"}};
+
+    return gguf_save(target, t, 3, metadata, 2, err);
+}
+
+static enum status convert(const char *type, bool gguf, struct error *err)
+{
+    struct conversion *c;
+    enum status st = conversion_open(&c, shards, type, gguf, err);
+
+    assert_true(!st == !!c);
+    if (!st)
+        st = conversion_run(c, target, NULL, NULL, err);
+    conversion_close(c);
+    return st;
+}
+
+static enum status do_convert_bytes(struct error *err)
+{
+    return convert("int8", false, err);
+}
+
+static enum status do_convert_gguf(struct error *err)
+{
+    return convert("q8_0", true, err);
 }
 
 static enum status read_one(const char *name, struct error *err)
@@ -173,6 +231,11 @@ static const struct operation {
     {"open tensors", do_tensors_open, false},
     {"open metadata", do_metadata_open, false},
     {"save tensors", do_tensors_save, true},
+    {"open GGUF", do_gguf_open, false},
+    {"open shards", do_shards_open, false},
+    {"save GGUF", do_gguf_save, true},
+    {"convert to bytes", do_convert_bytes, true},
+    {"convert to GGUF", do_convert_gguf, true},
     {"read PNG", do_png_read, false},
     {"read JPEG", do_jpeg_read, false},
     {"read CMYK", do_cmyk_read, false},
@@ -319,6 +382,22 @@ static void short_calls_add_up(void **state)
     free(pieces);
 }
 
+static void save_shards(void)
+{
+    static const char index[] = "{\"weight_map\": {\"a.weight\": \"a\", \"b.weight\": \"b\"}}";
+    static const float some[64] = {1, 2, 3}, scale[] = {0.5f};
+    const struct save_tensor a[] = {{"a.weight", FILE_F8_E5M2, 2, {4, 32}, some, NULL},
+                                    {"a.scale_weight", FILE_F32, 0, {0}, scale, NULL}};
+    const struct save_tensor b[] = {{"b.weight", FILE_F32, 2, {2, 32}, some, NULL}};
+    const struct save_text text = {"config", "{}"};
+    char path[TEMP_PATH];
+
+    assert_int_equal(safetensors_save(temp_path(path, folder, "a"), a, 2, &text, 1, NULL), OK);
+    assert_int_equal(safetensors_save(temp_path(path, folder, "b"), b, 1, NULL, 0, NULL), OK);
+    temp_path(shards, folder, "index.json");
+    assert_int_equal(file_write(shards, index, strlen(index), NULL), OK);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -326,6 +405,7 @@ static int set_up(void **state)
     temp_path(target, folder, "target");
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i * i >> 3);
+    save_shards();
     return 0;
 }
 

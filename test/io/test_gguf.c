@@ -5,6 +5,7 @@
  * number. A valid file is also cut at every byte and changed in every byte: it must be refused or
  * read, never crash.
  */
+#include "base/file.h"
 #include "io/gguf.h"
 #include "io/gguf_blocks.h"
 #include "io/safetensors.h"
@@ -574,10 +575,15 @@ static struct gguf *saved(const struct save_tensor *t, int64_t n, const struct s
                           int64_t n_text)
 {
     struct error err = {0};
-    struct gguf *f;
+    struct gguf *f = NULL;
+    uint8_t *bytes;
+    uint64_t size;
 
-    if (gguf_save(path, t, n, text, n_text, &err) || gguf_open(&f, path, &err))
+    if (gguf_save(path, t, n, text, n_text, &err) ||
+        file_read(&bytes, &size, path, 1 << 20, &err) ||
+        open_exactly(&f, bytes, (size_t)size, &err))
         fail_msg("%s", err.text);
+    free(bytes);
     return f;
 }
 
