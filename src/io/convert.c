@@ -87,6 +87,11 @@ static enum status decide_one(struct item *item, size_t prefix, struct error *er
     enum status st;
 
     item->name = t->name + prefix;
+    item->to = t->dtype;
+    if (published_marks_float8(t->name)) {
+        item->left_out = true;
+        return OK;
+    }
     if (!convert_rule(&item->to, t, c->type, c->gguf)) {
         item->left_out = published_spare(t->name);
         return item->left_out

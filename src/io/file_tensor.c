@@ -43,6 +43,19 @@ enum { CHUNK = 1024 }; /* elements that are widened by way of float32 at once; w
     X(F8_E4M3, uint8_t, f8_e4m3_value(v)) \
     X(F8_E5M2, uint8_t, f8_e5m2_value(v))
 
+/* name, elements of a block, their values */
+#define BLOCKS(X)                         \
+    X(Q4_0, GGUF_BLOCK, gguf_from_q4_0)   \
+    X(Q4_1, GGUF_BLOCK, gguf_from_q4_1)   \
+    X(Q5_0, GGUF_BLOCK, gguf_from_q5_0)   \
+    X(Q5_1, GGUF_BLOCK, gguf_from_q5_1)   \
+    X(Q8_0, GGUF_BLOCK, gguf_from_q8_0)   \
+    X(Q2_K, GGUF_BLOCK_K, gguf_from_q2_k) \
+    X(Q3_K, GGUF_BLOCK_K, gguf_from_q3_k) \
+    X(Q4_K, GGUF_BLOCK_K, gguf_from_q4_k) \
+    X(Q5_K, GGUF_BLOCK_K, gguf_from_q5_k) \
+    X(Q6_K, GGUF_BLOCK_K, gguf_from_q6_k)
+
 /* The loop from a type to a result; in is not aligned. */
 #define WIDEN(name, to, from, value)                                       \
     IMGEN_CLONES static void name(void *out, const uint8_t *in, int64_t n) \
@@ -76,15 +89,7 @@ static const struct {
     void (*f32)(void *out, const uint8_t *in, int64_t n);
     void (*f64)(void *out, const uint8_t *in, int64_t n); /* NULL: by way of float32   */
     void (*i64)(void *out, const uint8_t *in, int64_t n); /* NULL: not whole numbers   */
-} types[] = {
-    INTEGERS(INTEGER_ROW) FLOATS(FLOAT_ROW) BLOCK_ROW(Q4_0, GGUF_BLOCK, gguf_from_q4_0)
-        BLOCK_ROW(Q4_1, GGUF_BLOCK, gguf_from_q4_1) BLOCK_ROW(Q5_0, GGUF_BLOCK, gguf_from_q5_0)
-            BLOCK_ROW(Q5_1, GGUF_BLOCK, gguf_from_q5_1) BLOCK_ROW(Q8_0, GGUF_BLOCK, gguf_from_q8_0)
-                BLOCK_ROW(Q2_K, GGUF_BLOCK_K, gguf_from_q2_k)
-                    BLOCK_ROW(Q3_K, GGUF_BLOCK_K, gguf_from_q3_k)
-                        BLOCK_ROW(Q4_K, GGUF_BLOCK_K, gguf_from_q4_k)
-                            BLOCK_ROW(Q5_K, GGUF_BLOCK_K, gguf_from_q5_k)
-                                BLOCK_ROW(Q6_K, GGUF_BLOCK_K, gguf_from_q6_k)};
+} types[] = {INTEGERS(INTEGER_ROW) FLOATS(FLOAT_ROW) BLOCKS(BLOCK_ROW)};
 
 enum { N_TYPES = sizeof types / sizeof *types };
 

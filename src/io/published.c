@@ -40,20 +40,30 @@ const struct published_part *published_part_of(const char *tensor)
     return NULL;
 }
 
-bool published_spare(const char *tensor)
+static bool is_leaf(const char *tensor, const char *const *leaves, size_t n)
 {
-    static const char *const trees[] = {"model_ema.", "loss."};
-    static const char *const leaves[] = {"logit_scale", "position_ids", "scaled_fp8",
-                                         "scale_input", "input_scale",  "spiece_model"};
     const char *dot = strrchr(tensor, '.'), *leaf = dot ? dot + 1 : tensor;
-    const struct published_part *part = published_part_of(tensor);
 
-    tensor += part ? strlen(part->prefix) : 0;
-    for (size_t i = 0; i < sizeof trees / sizeof *trees; i++)
-        if (begins(tensor, trees[i]))
-            return true;
-    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++)
+    for (size_t i = 0; i < n; i++)
         if (!strcmp(leaf, leaves[i]))
             return true;
     return false;
+}
+
+bool published_marks_float8(const char *tensor)
+{
+    static const char *const marks[] = {"scaled_fp8", "scale_input", "input_scale"};
+
+    return is_leaf(tensor, marks, sizeof marks / sizeof *marks);
+}
+
+bool published_spare(const char *tensor)
+{
+    static const char *const leaves[] = {"logit_scale", "position_ids", "spiece_model"};
+    const struct published_part *part = published_part_of(tensor);
+    const char *name = tensor + (part ? strlen(part->prefix) : 0);
+
+    return begins(name, "model_ema.") || begins(name, "loss.") ||
+           is_leaf(tensor, leaves, sizeof leaves / sizeof *leaves) ||
+           published_marks_float8(tensor);
 }

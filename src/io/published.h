@@ -22,5 +22,8 @@ const struct published_part *published_part_of(const char *tensor);
  * averages and losses of training, positions that are 0, 1, 2, ..., marks of float8 and scales of
  * activations.  Who loads a network passes them over (params_allow). */
 bool published_spare(const char *tensor);
+/* Of these, the marks of float8 and the scales of activations: whoever stores the weights in
+ * another type must leave them behind. */
+bool published_marks_float8(const char *tensor);
 
 #endif

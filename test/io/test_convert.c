@@ -336,6 +336,32 @@ static void test_names(void **state)
     weights_close(w);
 }
 
+/* Published float8: what is stored elsewhere is scaled already, and no mark says otherwise. */
+static void test_float8(void **state)
+{
+    static const uint8_t codes[] = {0x38, 0xC0, 0x7E, 0x30}; /* 1, -2, 448, 0.5 in E4M3 */
+    static const float scale = 0.25f, want[] = {0.25f, -0.5f, 112, 0.125f};
+    const struct save_tensor t[] = {
+        {"x.weight", FILE_F8_E4M3, 2, {2, 2}, codes, NULL},
+        {"x.scale_weight", FILE_F32, 0, {0}, &scale, NULL},
+        {"x.scale_input", FILE_F32, 0, {0}, &scale, NULL},
+        {"model.diffusion_model.scaled_fp8", FILE_F8_E4M3, 1, {2}, codes, NULL},
+        {"x.bias", FILE_F8_E5M2, 1, {2}, codes, NULL},
+    };
+    struct weights *w;
+    float x[MOST];
+
+    (void)state;
+    assert_int_equal(safetensors_save(at("float8.safetensors"), t, 5, NULL, 0, NULL), OK);
+    convert("float8.safetensors", "scaled.safetensors", "f16", false);
+    w = must_open("scaled.safetensors");
+    assert_int_equal(weights_count(w), 2);
+    read_floats(x, w, "x.weight");
+    assert_memory_equal(x, want, sizeof want);
+    assert_int_equal(weights_find(w, "x.bias")->dtype, FILE_F16);
+    weights_close(w);
+}
+
 /* Larger than a piece, so that pieces meet inside: what is widened at once is 2^20 numbers. */
 static void test_pieces(void **state)
 {
@@ -493,7 +519,7 @@ int main(void)
         cmocka_unit_test(test_q8_0),     cmocka_unit_test(test_published_blocks),
         cmocka_unit_test(test_names),    cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_plan),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_in_place), cmocka_unit_test(test_float8),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
