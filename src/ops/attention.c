@@ -29,11 +29,18 @@
  * Keys that a mask takes out are not loaded at all: the tiles hold the others side by side.  A
  * masked score of minus infinity would cost its share of the products, and a text filled up to
  * another length would have other sums; so it has the same bits, and pays for its own words alone.
+ *
+ * Text encoders add two things.  Where a token sees what stands before it alone (causal), tiles
+ * behind the queries are not visited, and on the diagonal the keys to come are taken out before the
+ * maximum and after the exponential, which turns minus infinity into 2^-126 and not into 0.  A bias
+ * on the scores is transposed into the tile before the product is added to it, and so costs one
+ * read of itself.
  */
 #include "ops/attention.h"
 
 #include "base/error.h"
 #include "base/simd.h"
+#include "base/whole.h"
 #include "ops/attention_tiles.h"
 
 #include <math.h>
@@ -49,18 +56,20 @@ struct heads heads_of(const struct tensor *y)
         .T = q->shape.dim[1],
         .S = (kv ? kv : q)->shape.dim[1],
         .D = kv ? row : row / 3,
-        .heads = y->arg[0].i,
+        .heads = y->arg[ARG_HEADS].i,
         .q_row = row,
         .kv_row = kv ? 2 * row : row,
-        .order = y->arg[1].i,
+        .order = y->arg[ARG_ORDER].i,
         .apart = kv,
         .mask = mask ? mask->data : NULL,
         .masked = mask ? mask->shape.dim[1] : 0,
+        .scale = (float)y->arg[ARG_SCALE].f,
+        .bias = y->in[IN_BIAS] ? y->in[IN_BIAS]->data : NULL,
+        .causal = y->arg[ARG_CAUSAL].i,
     };
 
     s.d = s.D / s.heads;
     s.padded = tile_padded(s.d);
-    s.scale = (float)(1.0 / sqrt((double)s.d));
     return s;
 }
 
@@ -115,6 +124,27 @@ int64_t heads_load(const struct tensor *y, const struct heads *s, int64_t n, int
         *at += more;
     }
     return keys;
+}
+
+void heads_scores(const struct heads *s, int64_t h, float *scores, float *k, float *q_across,
+                  struct tile_place at)
+{
+    const struct tile out = tile_rows(scores, ATTN_QUERIES);
+
+    if (s->bias)
+        tile_transpose(out, s->bias + (h * s->T + at.query) * s->S + at.key, s->S, at.queries,
+                       at.keys, (float)M_LOG2E);
+    tile_mul(out, tile_rows(k, s->padded), tile_rows(q_across, ATTN_QUERIES), at.keys,
+             tile_padded(at.queries), s->d, s->bias);
+}
+
+void heads_blind(const struct heads *s, float *tile, struct tile_place at, float value)
+{
+    if (!s->causal)
+        return;
+    for (int64_t k = 0; k < at.keys; k++)
+        for (int64_t q = 0; q < at.queries && at.query + q < at.key + k; q++)
+            tile[k * ATTN_QUERIES + q] = value;
 }
 
 struct row_stats heads_stats(const struct heads *s, const struct tensor *stats, int64_t n,
@@ -199,21 +229,23 @@ IMGEN_CLONES static void rescale(float *restrict out, int64_t padded, const floa
     }
 }
 
-/* One tile of queries against the present tile of keys. */
-static void attend_tile(const struct heads *s, const struct room *r, int64_t at, int64_t queries,
-                        int64_t keys, bool first)
+/* The tile of queries at row `row` of the block against the present tile of keys, which are in[0,
+ * in.keys) of the room. */
+static void attend_tile(const struct heads *s, const struct room *r, int64_t h, int64_t row,
+                        struct tile_place in, bool first)
 {
-    const int64_t width = tile_padded(queries);
+    const int64_t width = tile_padded(in.queries);
     const struct tile scores = tile_rows(r->scores, ATTN_QUERIES);
-    const struct tile out = tile_rows(r->out + at * s->padded, s->padded);
+    const struct tile out = tile_rows(r->out + row * s->padded, s->padded);
 
-    tile_mul(scores, tile_rows(r->k, s->padded), tile_rows(r->q + at * s->d, ATTN_QUERIES), keys,
-             width, s->d, false);
-    softmax_step(r->scores, keys, width, r->top + at, r->sum + at, r->decay + at);
+    heads_scores(s, h, r->scores, r->k, r->q + row * s->d, in);
+    heads_blind(s, r->scores, in, -INFINITY);
+    softmax_step(r->scores, in.keys, width, r->top + row, r->sum + row, r->decay + row);
+    heads_blind(s, r->scores, in, 0);
     if (!first)
-        rescale(out.at, s->padded, r->decay + at, queries);
-    tile_mul(out, tile_transposed(scores), tile_rows(r->v, s->padded), queries, s->padded, keys,
-             !first);
+        rescale(out.at, s->padded, r->decay + row, in.queries);
+    tile_mul(out, tile_transposed(scores), tile_rows(r->v, s->padded), in.queries, s->padded,
+             in.keys, !first);
 }
 
 /* 1 / sum; 0 for a row that attended to nothing, whose result is then 0 too. */
@@ -256,13 +288,19 @@ static void attend_block(const struct tensor *y, const struct heads *s, const st
                          int64_t n, int64_t h, int64_t at, int64_t rows)
 {
     const struct row_stats stats = heads_stats(s, y->side, n, h);
+    const int64_t end = s->causal ? at + rows : s->S;
     int64_t next = 0, keys;
     bool first = true;
 
     load_queries(y, s, r, n, h, at, rows);
-    while ((keys = heads_load(y, s, n, h, r->k, r->v, &next, s->S, ATTN_KEYS)) > 0) {
-        for (int64_t i = 0; i < rows; i += ATTN_QUERIES)
-            attend_tile(s, r, i, rows - i < ATTN_QUERIES ? rows - i : ATTN_QUERIES, keys, first);
+    while ((keys = heads_load(y, s, n, h, r->k, r->v, &next, end, ATTN_KEYS)) > 0) {
+        for (int64_t i = 0; i < rows; i += ATTN_QUERIES) {
+            const struct tile_place in = {at + i, whole_min(rows - i, ATTN_QUERIES), next - keys,
+                                          keys};
+
+            if (!s->causal || in.key < in.query + in.queries)
+                attend_tile(s, r, h, i, in, first);
+        }
         first = false;
     }
     if (first) /* no key counts */
@@ -303,7 +341,7 @@ static double attention_flops(const struct tensor *y)
 {
     const struct heads s = heads_of(y);
 
-    return 4.0 * (double)(s.N * s.T) * (double)(s.S * s.D);
+    return (s.causal ? 2.0 : 4.0) * (double)(s.N * s.T) * (double)(s.S * s.D);
 }
 
 static void attention_adjoint(struct graph *g, struct tensor *y)
@@ -313,6 +351,8 @@ static void attention_adjoint(struct graph *g, struct tensor *y)
     grad_add(g, y->in[IN_Q], dq);
     if (y->in[IN_KV])
         grad_add(g, y->in[IN_KV], dq->side);
+    if (y->in[IN_BIAS] && y->in[IN_BIAS]->wants_grad)
+        grad_add(g, y->in[IN_BIAS], attention_bias_backward(g, y));
 }
 
 static const struct op attention = {
@@ -325,7 +365,7 @@ static const struct op attention = {
 
 /* out: of the result; the mask may speak of all keys or of the first of them. */
 static struct tensor *attend(struct graph *g, struct shape out, struct tensor *q, struct tensor *kv,
-                             struct tensor *mask, int64_t heads)
+                             struct tensor *bias, struct tensor *mask, int64_t heads)
 {
     const struct shape keys = (kv ? kv : q)->shape;
     char s[SHAPE_TEXT], t[SHAPE_TEXT];
@@ -334,8 +374,9 @@ static struct tensor *attend(struct graph *g, struct shape out, struct tensor *q
     MUST(!mask || (mask->dtype == DTYPE_I32 && mask->shape.rank == 2 &&
                    mask->shape.dim[0] == keys.dim[0] && mask->shape.dim[1] <= keys.dim[1]),
          "mask %s for keys %s", shape_text(s, mask->shape), shape_text(t, keys));
-    y = record(g, &attention, out, q, kv, mask, NULL);
-    y->arg[0].i = heads;
+    y = record(g, &attention, out, q, kv, mask, bias);
+    y->arg[ARG_HEADS].i = heads;
+    y->arg[ARG_SCALE].f = 1.0 / sqrt((double)(shape_last(out) / heads));
     record_side(g, y, SHAPE(out.dim[0], heads, 2, out.dim[1]));
     return y;
 }
@@ -349,8 +390,9 @@ struct tensor *op_attention_masked(struct graph *g, struct tensor *qkv, struct t
     MUST(qkv->shape.rank == 3 && heads > 0 && shape_last(qkv->shape) % (3 * heads) == 0 &&
              shape_last(qkv->shape) > 0,
          "packed %s, %d heads", shape_text(text, qkv->shape), (int)heads);
-    y = attend(g, shape_with_last(qkv->shape, shape_last(qkv->shape) / 3), qkv, NULL, mask, heads);
-    y->arg[1].i = order;
+    y = attend(g, shape_with_last(qkv->shape, shape_last(qkv->shape) / 3), qkv, NULL, NULL, mask,
+               heads);
+    y->arg[ARG_ORDER].i = order;
     return y;
 }
 
@@ -360,8 +402,8 @@ struct tensor *op_attention(struct graph *g, struct tensor *qkv, int64_t heads,
     return op_attention_masked(g, qkv, NULL, heads, order);
 }
 
-struct tensor *op_attention_cross(struct graph *g, struct tensor *q, struct tensor *kv,
-                                  struct tensor *mask, int64_t heads)
+/* Queries and keys that lie apart have one batch and one width. */
+static void check_apart(const struct tensor *q, const struct tensor *kv, int64_t heads)
 {
     char s[SHAPE_TEXT], t[SHAPE_TEXT];
 
@@ -371,5 +413,30 @@ struct tensor *op_attention_cross(struct graph *g, struct tensor *q, struct tens
              kv->shape.dim[0] == q->shape.dim[0],
          "queries %s, keys and values %s, %d heads", shape_text(s, q->shape),
          shape_text(t, kv->shape), (int)heads);
-    return attend(g, q->shape, q, kv, mask, heads);
+}
+
+struct tensor *op_attention_cross(struct graph *g, struct tensor *q, struct tensor *kv,
+                                  struct tensor *mask, int64_t heads)
+{
+    check_apart(q, kv, heads);
+    return attend(g, q->shape, q, kv, NULL, mask, heads);
+}
+
+struct tensor *op_attention_formed(struct graph *g, struct tensor *q, struct tensor *kv,
+                                   int64_t heads, const struct attention_form *form)
+{
+    int64_t T = q->shape.dim[1], S = kv->shape.dim[1];
+    char s[SHAPE_TEXT];
+    struct tensor *y;
+
+    check_apart(q, kv, heads);
+    MUST(!form->causal || T == S, "a causal attention of %d queries to %d keys", (int)T, (int)S);
+    MUST(!form->bias || shape_equal(form->bias->shape, SHAPE(heads, T, S)),
+         "a bias %s for %d heads, %d queries and %d keys", shape_text(s, form->bias->shape),
+         (int)heads, (int)T, (int)S);
+    y = attend(g, q->shape, q, kv, form->bias, NULL, heads);
+    y->arg[ARG_CAUSAL].i = form->causal;
+    if (form->scale > 0)
+        y->arg[ARG_SCALE].f = form->scale;
+    return y;
 }

@@ -32,6 +32,17 @@ struct tensor *op_attention_masked(struct graph *g, struct tensor *qkv, struct t
 struct tensor *op_attention_cross(struct graph *g, struct tensor *q, struct tensor *kv,
                                   struct tensor *mask, int64_t heads);
 
+/* What the scores of an attention may have besides. */
+struct attention_form {
+    double scale;        /* of q k^T; 0 stands for 1 / sqrt(d)                                   */
+    struct tensor *bias; /* [heads, T, S], added to the scaled scores of every sample, or NULL   */
+    bool causal;         /* query i sees the keys 0 .. i alone; S = T                            */
+};
+/* op_attention_cross with these, every key counting.  The bias is read a tile at a time, and its
+ * gradient, where one is wanted, costs 4 T S D flops a sample more. */
+struct tensor *op_attention_formed(struct graph *g, struct tensor *q, struct tensor *kv,
+                                   int64_t heads, const struct attention_form *form);
+
 /* The same with the identity in the place of the map: v [N, T, D], heads concatenated.  Ahn et al.
  * 2024.  qkv and order as above; no flops. */
 struct tensor *op_attention_identity(struct graph *g, struct tensor *qkv, int64_t heads,

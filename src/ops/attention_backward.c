@@ -19,6 +19,10 @@
  * order, so the choice may depend on the number of threads and the bits do not.
  *
  * Keys that a mask takes out are not loaded, as in the forward; their gradients are zeros.
+ *
+ * The gradient of a bias on the scores is dS itself, summed over the samples.  It is an op of its
+ * own, which few tapes want: a task there is a tile of queries of one head and takes the samples in
+ * order.
  */
 #include "base/simd.h"
 #include "base/whole.h"
@@ -32,13 +36,14 @@
 
 /* What follows the inputs of the forward.  The result is the gradient of its first input, the side
  * result that of its second. */
-enum { IN_OUT = IN_MASK + 1, IN_GRAD, IN_STATS };
+enum { IN_OUT = IN_BIAS + 1, IN_GRAD, IN_STATS };
 
 /* What one task makes. */
 struct piece {
     int64_t n, h;
     int64_t query, query_end, key, key_end;
     bool wants_q, wants_kv;
+    float *bias; /* or NULL: [T, S] of the head, to which dS is added */
 };
 
 /* What one thread works in. */
@@ -137,26 +142,43 @@ static void load_queries(const struct tensor *y, const struct heads *s, const st
     }
 }
 
-/* The present tile of queries against `keys` keys from `at` of the piece. */
-static void back_tile(const struct heads *s, const struct piece *w, const struct room *r,
-                      int64_t queries, int64_t at, int64_t keys, bool first_queries)
+/* The gradient of a score is that of its bias. */
+static void add_to_bias(const struct heads *s, const struct piece *w, const float *ds,
+                        struct tile_place in)
 {
-    const int64_t width = tile_padded(queries), here = at * s->padded;
+    for (int64_t q = 0; q < in.queries; q++) {
+        float *to = w->bias + (in.query + q) * s->S + in.key;
+
+        for (int64_t k = 0; k < in.keys; k++)
+            to[k] += ds[k * ATTN_QUERIES + q];
+    }
+}
+
+/* The present tile of queries against the keys from `at` of the piece. */
+static void back_tile(const struct heads *s, const struct piece *w, const struct room *r,
+                      struct tile_place in, int64_t at)
+{
+    const int64_t width = tile_padded(in.queries), here = at * s->padded;
     const struct tile p = tile_rows(r->p, ATTN_QUERIES), ds = tile_rows(r->ds, ATTN_QUERIES);
     const struct tile k = tile_rows(r->k + here, s->padded), v = tile_rows(r->v + here, s->padded);
+    const bool add = in.query > w->query;
 
-    tile_mul(p, k, tile_rows(r->q_across, ATTN_QUERIES), keys, width, s->d, false);
-    tile_mul(ds, v, tile_rows(r->g_across, ATTN_QUERIES), keys, width, s->d, false);
-    softmax_back(r->p, r->ds, keys, width, r);
+    heads_scores(s, w->h, r->p, r->k + here, r->q_across, in);
+    tile_mul(ds, v, tile_rows(r->g_across, ATTN_QUERIES), in.keys, width, s->d, false);
+    softmax_back(r->p, r->ds, in.keys, width, r);
+    heads_blind(s, r->p, in, 0);
+    heads_blind(s, r->ds, in, 0);
     if (w->wants_kv) {
-        tile_mul(tile_rows(r->dv + here, s->padded), p, tile_rows(r->g, s->padded), keys, s->padded,
-                 queries, !first_queries);
-        tile_mul(tile_rows(r->dk + here, s->padded), ds, tile_rows(r->q, s->padded), keys,
-                 s->padded, queries, !first_queries);
+        tile_mul(tile_rows(r->dv + here, s->padded), p, tile_rows(r->g, s->padded), in.keys,
+                 s->padded, in.queries, add);
+        tile_mul(tile_rows(r->dk + here, s->padded), ds, tile_rows(r->q, s->padded), in.keys,
+                 s->padded, in.queries, add);
     }
     if (w->wants_q)
-        tile_mul(tile_rows(r->dq, s->padded), tile_transposed(ds), k, queries, s->padded, keys,
-                 at > 0);
+        tile_mul(tile_rows(r->dq, s->padded), tile_transposed(ds), k, in.queries, s->padded,
+                 in.keys, at > 0);
+    if (w->bias)
+        add_to_bias(s, w, r->ds, in);
 }
 
 /* Every gradient is a sum; these are the empty ones. */
@@ -192,7 +214,6 @@ static void write_keys(const struct tensor *y, const struct heads *s, const stru
 static void back_piece(const struct tensor *y, const struct heads *s, const struct piece *w,
                        const struct room *r)
 {
-    float *out = (float *)y->data + w->n * s->T * s->q_row + heads_channel(s, w->h, 0);
     int64_t next = w->key;
     const int64_t keys =
         heads_load(y, s, w->n, w->h, r->k, r->v, &next, w->key_end, w->key_end - w->key);
@@ -208,10 +229,12 @@ static void back_piece(const struct tensor *y, const struct heads *s, const stru
         if (keys == 0)
             clear_rows(r->dq, queries, s);
         for (int64_t j = 0; j < keys; j += ATTN_KEYS)
-            back_tile(s, w, r, queries, j, keys - j < ATTN_KEYS ? keys - j : ATTN_KEYS,
-                      i == w->query);
+            back_tile(s, w, r,
+                      (struct tile_place){i, queries, w->key + j, whole_min(keys - j, ATTN_KEYS)},
+                      j);
         if (w->wants_q)
-            write_rows(out + i * s->q_row, s->q_row, r->dq, s->padded, queries, s->d, s->scale);
+            write_rows((float *)y->data + (w->n * s->T + i) * s->q_row + heads_channel(s, w->h, 0),
+                       s->q_row, r->dq, s->padded, queries, s->d, s->scale);
     }
     if (w->wants_kv)
         write_keys(y, s, w, r);
@@ -308,16 +331,69 @@ static const struct op attention_dqkv = {
     .flops = back_flops,
 };
 
+/* --- of the bias: the sum of dS over the samples, in their order --------------------------------
+ */
+
+/* 4 T S D flops a sample; a task is a tile of queries of one head, of all samples. */
+static void bias_cpu(const struct tensor *y)
+{
+    const struct heads s = heads_of(y);
+    const int64_t tiles = (s.T + ATTN_QUERIES - 1) / ATTN_QUERIES, floats = room_floats(&s, s.S);
+
+    memset(y->data, 0, tensor_bytes(y));
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t task = 0; task < s.heads * tiles; task++) {
+        const struct room r = room_at(&s, s.S, (float *)y->scratch + omp_get_thread_num() * floats);
+        const int64_t h = task / tiles, from = task % tiles * ATTN_QUERIES;
+        struct piece w = {
+            .h = h,
+            .query = from,
+            .query_end = whole_min(s.T, from + ATTN_QUERIES),
+            .key_end = s.S,
+            .bias = (float *)y->data + h * s.T * s.S,
+        };
+
+        for (; w.n < s.N; w.n++)
+            back_piece(y, &s, &w, &r);
+    }
+}
+
+static double bias_flops(const struct tensor *y)
+{
+    return 0.4 * back_flops(y);
+}
+
+static const struct op attention_dbias = {
+    .name = "attention_dbias",
+    .cpu = bias_cpu,
+    .scratch = back_scratch,
+    .flops = bias_flops,
+};
+
+/* What both gradients read of y. */
+static struct tensor *record_back(struct graph *g, const struct op *op, struct shape shape,
+                                  struct tensor *y)
+{
+    struct tensor *d =
+        record(g, op, shape, y->in[IN_Q], y->in[IN_KV], y->in[IN_MASK], y->in[IN_BIAS]);
+
+    record_input(g, d, IN_OUT, y);
+    record_input(g, d, IN_GRAD, y->grad);
+    record_input(g, d, IN_STATS, y->side);
+    memcpy(d->arg, y->arg, sizeof(d->arg));
+    return d;
+}
+
+struct tensor *attention_bias_backward(struct graph *g, struct tensor *y)
+{
+    return record_back(g, &attention_dbias, y->in[IN_BIAS]->shape, y);
+}
+
 struct tensor *attention_backward(struct graph *g, struct tensor *y)
 {
-    struct tensor *q = y->in[IN_Q], *kv = y->in[IN_KV];
-    struct tensor *dq = record(g, &attention_dqkv, q->shape, q, kv, y->in[IN_MASK], y);
+    struct tensor *dq = record_back(g, &attention_dqkv, y->in[IN_Q]->shape, y);
 
-    record_input(g, dq, IN_GRAD, y->grad);
-    record_input(g, dq, IN_STATS, y->side);
-    dq->arg[0] = y->arg[0];
-    dq->arg[1] = y->arg[1];
-    if (kv)
-        record_side(g, dq, kv->shape);
+    if (y->in[IN_KV])
+        record_side(g, dq, y->in[IN_KV]->shape);
     return dq;
 }

@@ -17,8 +17,12 @@ enum {
     ATTN_BLOCK = 256,  /* at most so many rows share one packing of the other side       */
 };
 
-/* The inputs that an attention and its backward begin with. */
-enum { IN_Q, IN_KV, IN_MASK }; /* q or all packed; NULL when packed; NULL when every key counts */
+/* The inputs that an attention and its backward begin with: q or all packed; NULL when packed; NULL
+ * when every key counts; NULL when nothing is added to the scores. */
+enum { IN_Q, IN_KV, IN_MASK, IN_BIAS };
+
+/* The constants of both. */
+enum { ARG_HEADS, ARG_ORDER, ARG_CAUSAL, ARG_SCALE };
 
 /* Queries and keys, in one packed projection or in two, and their heads of d channels, `padded`
  * floats apart in tiles. */
@@ -28,7 +32,9 @@ struct heads {
     int64_t q_row, kv_row; /* floats from one query, one key to the next                 */
     int64_t order;         /* enum qkv_order of a packed projection                      */
     bool apart;            /* [N, T, D] and [N, S, 2 D] instead                          */
-    float scale;           /* 1 / sqrt(d)                                                */
+    float scale;           /* of the scores, 1 / sqrt(d) if nothing else is asked         */
+    const float *bias;     /* [heads, T, S], or NULL                                     */
+    bool causal;           /* query i sees the keys 0 .. i                               */
     const int32_t *mask;   /* [N, masked], 0: nobody attends to this key; NULL: all count */
     int64_t masked;        /* keys that the mask speaks of, the first of a sample        */
 };
@@ -58,6 +64,22 @@ struct row_stats {
 };
 struct row_stats heads_stats(const struct heads *s, const struct tensor *stats, int64_t n,
                              int64_t h);
+
+/* Queries and keys of a tile by their numbers in the sequence. */
+struct tile_place {
+    int64_t query, queries, key, keys;
+};
+
+/* Scores of head h in powers of two, [keys, queries]: keys `k` [keys, padded] times queries
+ * `q_across` [d, queries], which are scaled, plus the bias. */
+void heads_scores(const struct heads *s, int64_t h, float *scores, float *k, float *q_across,
+                  struct tile_place at);
+
+/* Under a causal mask, `value` in a tile [keys, queries] wherever the key comes after the query. */
+void heads_blind(const struct heads *s, float *tile, struct tile_place at, float value);
+
+/* The gradient of y's bias; defined in attention_backward.c. */
+struct tensor *attention_bias_backward(struct graph *g, struct tensor *y);
 
 /* The gradient of y's first input, with that of its second as the side result when it has one;
  * defined in attention_backward.c. */

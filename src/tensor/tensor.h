@@ -37,7 +37,7 @@ union op_arg {
     double f;
 };
 
-enum { TENSOR_INS = 6, TENSOR_ARGS = 4 };
+enum { TENSOR_INS = 7, TENSOR_ARGS = 4 };
 
 /* A node of the tape: see graph/graph.h. */
 struct tensor {

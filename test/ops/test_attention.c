@@ -20,8 +20,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { ARG_HEADS, ARG_ORDER };
-enum { IN_Q, IN_MASK, IN_KV }; /* of a case; without IN_KV, IN_Q is packed */
+enum { ARG_HEADS, ARG_ORDER, ARG_FORMED, ARG_CAUSAL, ARG_SCALE };
+enum { IN_Q, IN_MASK, IN_KV, IN_BIAS }; /* of a case; without IN_KV, IN_Q is packed */
 
 static struct tensor *build_attention(struct graph *g, struct tensor *const in[],
                                       const struct check_case *c)
@@ -29,24 +29,38 @@ static struct tensor *build_attention(struct graph *g, struct tensor *const in[]
     const int64_t heads = c->arg[ARG_HEADS].i;
     const enum qkv_order order = (enum qkv_order)c->arg[ARG_ORDER].i;
 
+    if (c->arg[ARG_FORMED].i)
+        return op_attention_formed(g, in[IN_Q], in[IN_KV], heads,
+                                   &(struct attention_form){.scale = c->arg[ARG_SCALE].f,
+                                                            .bias = in[IN_BIAS],
+                                                            .causal = c->arg[ARG_CAUSAL].i});
     if (in[IN_KV])
         return op_attention_cross(g, in[IN_Q], in[IN_KV], in[IN_MASK], heads);
     return in[IN_MASK] ? op_attention_masked(g, in[IN_Q], in[IN_MASK], heads, order)
                        : op_attention(g, in[IN_Q], heads, order);
 }
 
-/* One row of one head: the softmax of its scores, then the mean of v under it.  Of the first M keys
- * those count whose word in the mask is not 0. */
-static void attend_row(double *out, const double *q, const double *k, const double *v, int64_t row,
-                       int64_t T, const double *mask, int64_t M, int64_t d, double *p)
+/* What one row of one head is asked: of the first M keys those count whose word in the mask is not
+ * 0, and of all keys the first `seen`. */
+struct row {
+    const double *q, *k, *v, *mask, *bias;
+    int64_t step, keys, seen, M, d;
+    double scale;
+};
+
+/* The softmax of its scores, then the mean of v under it. */
+static void attend_row(double *out, const struct row *r, double *p)
 {
     double top = -HUGE_VAL, sum = 0;
+    const int64_t T = r->keys, d = r->d;
 
     for (int64_t j = 0; j < T; j++) {
         p[j] = 0;
         for (int64_t c = 0; c < d; c++)
-            p[j] += q[c] * k[j * row + c];
-        p[j] = j < M && mask[j] == 0 ? -HUGE_VAL : p[j] / sqrt((double)d);
+            p[j] += r->q[c] * r->k[j * r->step + c];
+        p[j] = p[j] * r->scale + (r->bias ? r->bias[j] : 0);
+        if ((j < r->M && r->mask[j] == 0) || j >= r->seen)
+            p[j] = -HUGE_VAL;
         top = fmax(top, p[j]);
     }
     for (int64_t j = 0; j < T; j++)
@@ -55,7 +69,7 @@ static void attend_row(double *out, const double *q, const double *k, const doub
         out[c] = 0;
     for (int64_t j = 0; j < T && sum > 0; j++)
         for (int64_t c = 0; c < d; c++)
-            out[c] += p[j] / sum * v[j * row + c];
+            out[c] += p[j] / sum * r->v[j * r->step + c];
 }
 
 static void ref_attention(double *out, const double *const in[], const struct check_case *c)
@@ -75,9 +89,23 @@ static void ref_attention(double *out, const double *const in[], const struct ch
             const double *k = cross ? in[IN_KV] + n * S * kv_row + first : from + step;
             const double *v = k + (cross ? D : step);
 
-            for (int64_t i = 0; i < T; i++)
-                attend_row(out + (n * T + i) * D + h * d, from + i * q_row, k, v, kv_row, S,
-                           M ? in[IN_MASK] + n * M : NULL, M, d, p);
+            for (int64_t i = 0; i < T; i++) {
+                const struct row r = {
+                    .q = from + i * q_row,
+                    .k = k,
+                    .v = v,
+                    .mask = M ? in[IN_MASK] + n * M : NULL,
+                    .bias = in[IN_BIAS] ? in[IN_BIAS] + (h * T + i) * S : NULL,
+                    .step = kv_row,
+                    .keys = S,
+                    .seen = c->arg[ARG_CAUSAL].i ? i + 1 : S,
+                    .M = M,
+                    .d = d,
+                    .scale = c->arg[ARG_SCALE].f > 0 ? c->arg[ARG_SCALE].f : 1 / sqrt((double)d),
+                };
+
+                attend_row(out + (n * T + i) * D + h * d, &r, p);
+            }
         }
     free(p);
 }
@@ -171,6 +199,62 @@ static void test_cross(void **state)
 
     (void)state;
     check_ops(cases, COUNT(cases));
+}
+
+#define FORMED(N, T, S, H, d, b, sees, s)                                                        \
+    {                                                                                            \
+        .name = "formed " #N " " #T " " #S " " #H " " #d " bias " #b " causal " #sees " " #s,    \
+        .in = {[IN_Q] = {.shape = {3, {N, T, H * d}}, .batched = true},                          \
+               [IN_KV] = {.shape = {3, {N, S, 2 * H * d}}, .batched = true},                     \
+               [IN_BIAS] = {.shape = {b ? 3 : 0, {H, T, S}}}},                                   \
+        .arg = {{.i = H}, {.i = 0}, {.i = 1}, {.i = sees}, {.f = s}}, .out = {3, {N, T, H * d}}, \
+        .build = build_attention, .ref = ref_attention, .alone_grad = true,                      \
+        .probes = T + S > 100 ? 10 : 30                                                          \
+    }
+
+static void test_formed(void **state)
+{
+    static const struct check_case cases[] = {
+        FORMED(2, 2, 2, 2, 4, 0, 1, 0),        FORMED(2, 7, 7, 2, 4, 0, 1, 0),
+        FORMED(2, 77, 77, 3, 8, 0, 1, 0),      FORMED(1, 130, 130, 1, 16, 0, 1, 0),
+        FORMED(17, 70, 70, 1, 5, 0, 1, 0),     FORMED(1, 300, 300, 2, 16, 0, 1, 0),
+        FORMED(2, 3, 5, 2, 4, 1, 0, 0),        FORMED(3, 70, 66, 2, 8, 1, 0, 0.5),
+        FORMED(2, 9, 9, 1, 6, 0, 0, 0.25),     FORMED(1, 260, 130, 1, 40, 1, 0, 0.2),
+        FORMED(2, 100, 100, 3, 16, 1, 1, 0.3),
+    };
+
+    (void)state;
+    check_ops(cases, COUNT(cases));
+}
+
+/* What comes later is not seen at all: a token's bits stay when those behind it change. */
+static void test_causal_bits(void **state)
+{
+    enum { T = 100, KEPT = 70, D = 16 };
+    static float q[T * D], kv[T * 2 * D], first[T * D], second[T * D];
+    struct rng r = rng_stream(6, RNG_TEST, 0);
+    struct error err = {0};
+
+    (void)state;
+    rng_normals(&r, q, T * D);
+    rng_normals(&r, kv, T * 2 * D);
+    for (int run = 0; run < 2; run++) {
+        struct graph *g = NULL;
+        struct tensor *y;
+
+        assert_int_equal(graph_new(&g, 0, 2, &err), OK);
+        y = op_attention_formed(g, graph_input(g, SHAPE(1, T, D), q),
+                                graph_input(g, SHAPE(1, T, 2 * D), kv), 2,
+                                &(struct attention_form){.causal = true});
+        graph_keep(g, y);
+        assert_int_equal(graph_run(g, &err), OK);
+        graph_read(g, y, run ? second : first);
+        graph_free(g);
+        for (int i = KEPT * 2 * D; i < T * 2 * D; i++)
+            kv[i] = 1e38f;
+    }
+    assert_memory_equal(first, second, KEPT * D * sizeof(float));
+    assert_memory_not_equal(first + KEPT * D, second + KEPT * D, D * sizeof(float));
 }
 
 /* The identity in the place of the map: column c of head h of v, wherever the order keeps it. */
@@ -296,7 +380,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),        cmocka_unit_test(test_masked),
-        cmocka_unit_test(test_cross),        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_cross),        cmocka_unit_test(test_formed),
+        cmocka_unit_test(test_causal_bits),  cmocka_unit_test(test_identity),
         cmocka_unit_test(test_padding),      cmocka_unit_test(test_empty),
         cmocka_unit_test(test_large_scores), cmocka_unit_test(test_nan_is_seen),
     };
