@@ -20,7 +20,7 @@ static double ten_flops(const struct tensor *y)
     return 10 * (double)shape_count(y->shape);
 }
 
-/* --- the exact GELU and its slope; the others are in vecmath.h -------------------------------- */
+/* --- the other GELUs and their slopes; the tanh form is in vecmath.h -------------------------- */
 
 static inline float gelu_erf_of(float x)
 {
@@ -32,6 +32,18 @@ static inline float gelu_erf_slope(float x)
     float half = 0.5f * vec_erf(x * 0.7071067812f) + 0.5f;
 
     return x * (0.3989422804f * vec_exp(-0.5f * x * x)) + half;
+}
+
+static inline float quick_gelu_of(float x)
+{
+    return x * vec_sigmoid(1.702f * x);
+}
+
+static inline float quick_gelu_slope(float x)
+{
+    float s = vec_sigmoid(1.702f * x), bend = 1.702f * x * (1.0f - s);
+
+    return s * (1.0f + bend);
 }
 
 /* --- one in, one out -------------------------------------------------------------------------- */
@@ -184,6 +196,56 @@ static const struct op gelu_erf = {.name = "gelu_erf",
 struct tensor *op_gelu_erf(struct graph *g, struct tensor *x)
 {
     return record(g, &gelu_erf, x->shape, x, NULL, NULL, NULL);
+}
+
+IMGEN_CLONES static void quick_gelu_block(const struct tensor *y, struct block at)
+{
+    const float *x = y->in[0]->data;
+    float *out = y->data;
+
+#pragma omp simd
+    for (int64_t i = at.first; i < at.last; i++)
+        out[i] = quick_gelu_of(x[i]);
+}
+
+static void quick_gelu_cpu(const struct tensor *y)
+{
+    each_block(y, elements_of(y->shape), quick_gelu_block);
+}
+
+IMGEN_CLONES static void quick_gelu_dx_block(const struct tensor *y, struct block at)
+{
+    const float *x = y->in[0]->data, *dy = y->in[1]->data;
+    float *out = y->data;
+
+#pragma omp simd
+    for (int64_t i = at.first; i < at.last; i++)
+        out[i] = dy[i] * quick_gelu_slope(x[i]);
+}
+
+static void quick_gelu_dx_cpu(const struct tensor *y)
+{
+    each_block(y, elements_of(y->shape), quick_gelu_dx_block);
+}
+
+static const struct op quick_gelu_dx = {
+    .name = "quick_gelu_dx", .cpu = quick_gelu_dx_cpu, .flops = ten_flops, .inplace = 3};
+
+static void quick_gelu_adjoint(struct graph *g, struct tensor *y)
+{
+    grad_add(g, y->in[0], record(g, &quick_gelu_dx, y->shape, y->in[0], y->grad, NULL, NULL));
+}
+
+static const struct op quick_gelu = {.name = "quick_gelu",
+                                     .cpu = quick_gelu_cpu,
+                                     .adjoint = quick_gelu_adjoint,
+                                     .again = record_again,
+                                     .flops = ten_flops,
+                                     .inplace = 1};
+
+struct tensor *op_quick_gelu(struct graph *g, struct tensor *x)
+{
+    return record(g, &quick_gelu, x->shape, x, NULL, NULL, NULL);
 }
 
 IMGEN_CLONES static void tanh_block(const struct tensor *y, struct block at)

@@ -13,6 +13,8 @@ struct tensor *op_silu(struct graph *g, struct tensor *x);
 struct tensor *op_gelu(struct graph *g, struct tensor *x);
 /* x Phi(x), exact. */
 struct tensor *op_gelu_erf(struct graph *g, struct tensor *x);
+/* x sigmoid(1.702 x), an early approximation of the same that CLIP was trained with. */
+struct tensor *op_quick_gelu(struct graph *g, struct tensor *x);
 struct tensor *op_tanh(struct graph *g, struct tensor *x);
 /* x for x > 0, slope x otherwise. */
 struct tensor *op_leaky_relu(struct graph *g, struct tensor *x, double slope);

@@ -52,6 +52,12 @@ static double gelu_exact(double x, const struct check_case *c)
     return gelu_erf(x);
 }
 
+static double quick(double x, const struct check_case *c)
+{
+    (void)c;
+    return x * sigmoid(1.702 * x);
+}
+
 static double tangent(double x, const struct check_case *c)
 {
     (void)c;
@@ -83,6 +89,7 @@ static double clamped(double x, const struct check_case *c)
 POINTWISE(silu, silu, op_silu(g, in[0]))
 POINTWISE(gelu, gelu, op_gelu(g, in[0]))
 POINTWISE(gelu_erf, gelu_exact, op_gelu_erf(g, in[0]))
+POINTWISE(quick_gelu, quick, op_quick_gelu(g, in[0]))
 POINTWISE(tanh, tangent, op_tanh(g, in[0]))
 POINTWISE(leaky_relu, leaky_relu, op_leaky_relu(g, in[0], c->arg[0].f))
 POINTWISE(clamp, clamped, op_clamp(g, in[0], -7.5 * c->arg[0].f, 5.5 * c->arg[0].f))
@@ -95,6 +102,7 @@ static const struct {
     {"silu", build_silu, ref_silu},
     {"gelu", build_gelu, ref_gelu},
     {"gelu_erf", build_gelu_erf, ref_gelu_erf},
+    {"quick_gelu", build_quick_gelu, ref_quick_gelu},
     {"tanh", build_tanh, ref_tanh},
     {"leaky_relu", build_leaky_relu, ref_leaky_relu},
     {"clamp", build_clamp, ref_clamp},
