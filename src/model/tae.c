@@ -317,7 +317,7 @@ static enum status load_half(struct network *net, const struct weights *f, const
 {
     const struct params_naming naming = {.prefix = "", .rename = half_name, .user = half};
 
-    return f ? params_load_named(net->params, f, &naming, err) : OK;
+    return f ? params_load_named(net->params, f, &naming, PARAMS_ALL, NULL, err) : OK;
 }
 
 enum status tae_open_published(struct network **out, const struct weights *encoder,

@@ -13,9 +13,9 @@
 #include "model/vae.h"
 
 #include "base/json.h"
+#include "nn/params_source.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,67 +96,38 @@ static bool folder_name(char *out, size_t room, const char *ours, int attempt, c
  */
 
 struct source {
-    const struct weights *file;
-    const char *prefix;
-    bool folder;
+    struct params_source in;
     int levels;
 };
 
-/* The tensor of our parameter of this name, or NULL. */
-static const struct file_tensor *source_find(const struct source *s, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static const struct file_tensor *source_find(const struct source *s, const char *fmt, ...)
+static bool in_folder(const struct source *s)
 {
-    char ours[NAME], theirs[NAME], name[2 * NAME];
-    const struct file_tensor *t = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(ours, sizeof ours, fmt, ap);
-    va_end(ap);
-    for (int k = 0; !t; k++) {
-        if (s->folder ? !folder_name(theirs, sizeof theirs, ours, k, &s->levels) : k > 0)
-            break;
-        snprintf(name, sizeof name, "%s%s", s->prefix, s->folder ? theirs : ours);
-        t = weights_find(s->file, name);
-    }
-    return t;
+    return s->in.naming.rename;
 }
 
+/* s stays where it is: names in folders depend on the levels that are counted in it. */
 static enum status source_open(struct source *s, const struct weights *f, struct error *err)
 {
     static const char *const prefixes[] = {"first_stage_model.", "vae.", ""};
 
-    *s = (struct source){.file = f};
+    *s = (struct source){.in.file = f, .levels = 1};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        s->prefix = prefixes[i];
-        if (!source_find(s, "decoder.conv_in.weight"))
+        s->in.naming = (struct params_naming){.prefix = prefixes[i]};
+        if (!source_find(&s->in, "decoder.conv_in.weight"))
             continue;
-        s->folder = !source_find(s, "decoder.mid.block_1.norm1.weight");
-        /* In the folder layout the finest level has the last number, which counts them. */
-        for (s->levels = 1; s->levels < LEVELS; s->levels++) {
-            struct source more = *s;
-
-            more.levels++;
-            if (!source_find(&more, "decoder.up.%d.block.0.conv1.weight",
-                             s->folder ? 0 : s->levels))
-                break;
+        if (!source_find(&s->in, "decoder.mid.block_1.norm1.weight")) {
+            s->in.naming.rename = folder_name;
+            s->in.naming.user = &s->levels;
         }
+        /* In the folder layout the finest level has the last number, which counts them. */
+        for (s->levels = 2; s->levels <= LEVELS; s->levels++)
+            if (!source_find(&s->in, "decoder.up.%d.block.0.conv1.weight",
+                             in_folder(s) ? 0 : s->levels - 1))
+                break;
+        s->levels--;
         return OK;
     }
     return fail(err, E_FORMAT, "there is no autoencoder in the file: no decoder.conv_in.weight");
-}
-
-/* Dimension k of a weight. */
-static enum status weight_dim(int64_t *out, const struct file_tensor *t, int k, const char *what,
-                              struct error *err)
-{
-    if (!t || t->rank <= k || t->dim[k] < 1)
-        return fail(err, E_FORMAT, "the autoencoder's %s %s", what,
-                    t ? "has too few dimensions" : "is missing");
-    *out = t->dim[k];
-    return OK;
 }
 
 static int add_new(json_t *list, json_t *value)
@@ -173,16 +144,14 @@ static enum status read_levels(json_t *o, const struct source *s, int64_t width,
     int bad = 0;
 
     for (int l = 0; l < s->levels && !st; l++) {
-        const struct file_tensor *t = source_find(s, "decoder.up.%d.block.0.conv1.weight", l);
-
-        if ((st = weight_dim(&channels, t, 0, "first block of a level", err)))
+        if ((st = source_dim(&channels, &s->in, 0, err, "decoder.up.%d.block.0.conv1.weight", l)))
             break;
         bad |= add_new(mult, json_real((double)channels / (double)width));
-        if (source_find(s, "decoder.up.%d.attn.0.norm.weight", l))
+        if (source_find(&s->in, "decoder.up.%d.attn.0.norm.weight", l))
             bad |= add_new(attention, json_integer((json_int_t)1 << (l < 32 ? l : 32)));
     }
     while (blocks < BLOCKS &&
-           source_find(s, "decoder.up.0.block.%" PRId64 ".conv1.weight", blocks + 1))
+           source_find(&s->in, "decoder.up.0.block.%" PRId64 ".conv1.weight", blocks + 1))
         blocks++;
     bad |= json_object_set_new(o, "mult", mult) | json_object_set_new(o, "attention", attention) |
            json_object_set_new(o, "blocks", json_integer(blocks));
@@ -192,23 +161,21 @@ static enum status read_levels(json_t *o, const struct source *s, int64_t width,
 static enum status read_channels(json_t *o, const struct source *s, int64_t *width,
                                  int64_t *latents, struct error *err)
 {
-    const struct file_tensor *post = source_find(s, "post_quant_conv.weight");
-    const struct file_tensor *codes = source_find(s, "quantize.embedding.weight");
+    bool post = source_find(&s->in, "post_quant_conv.weight");
     int64_t channels = 0, inner = 0, n_codes = 0;
     enum status st;
 
-    if ((st = weight_dim(&inner, source_find(s, "decoder.conv_in.weight"), 1, "conv_in", err)) ||
-        (st = weight_dim(&channels, source_find(s, "decoder.conv_out.weight"), 0, "conv_out",
-                         err)) ||
-        (st = weight_dim(width, source_find(s, "decoder.up.0.block.0.conv1.weight"), 0,
-                         "finest level", err)) ||
-        (codes && (st = weight_dim(&n_codes, codes, 0, "codebook", err))))
+    if ((st = source_dim(&inner, &s->in, 1, err, "decoder.conv_in.weight")) ||
+        (st = source_dim(&channels, &s->in, 0, err, "decoder.conv_out.weight")) ||
+        (st = source_dim(width, &s->in, 0, err, "decoder.up.0.block.0.conv1.weight")) ||
+        (source_find(&s->in, "quantize.embedding.weight") &&
+         (st = source_dim(&n_codes, &s->in, 0, err, "quantize.embedding.weight"))))
         return st;
     *latents = inner;
-    if (post && (st = weight_dim(latents, post, 1, "post_quant_conv", err)))
+    if (post && (st = source_dim(latents, &s->in, 1, err, "post_quant_conv.weight")))
         return st;
-    if (source_find(s, "encoder.conv_in.weight") &&
-        (st = weight_dim(width, source_find(s, "encoder.conv_in.weight"), 0, "conv_in", err)))
+    if (source_find(&s->in, "encoder.conv_in.weight") &&
+        (st = source_dim(width, &s->in, 0, err, "encoder.conv_in.weight")))
         return st;
     if (json_object_set_new(o, "latent_channels", json_integer(*latents)) |
         json_object_set_new(o, "inner_channels", json_integer(inner)) |
@@ -216,10 +183,11 @@ static enum status read_channels(json_t *o, const struct source *s, int64_t *wid
         json_object_set_new(o, "width", json_integer(*width)) |
         json_object_set_new(o, "codes", json_integer(n_codes)) |
         json_object_set_new(o, "quant_conv",
-                            json_boolean(source_find(s, "quant_conv.weight") != NULL)) |
-        json_object_set_new(o, "post_quant_conv", json_boolean(post != NULL)) |
-        json_object_set_new(o, "middle_attention",
-                            json_boolean(source_find(s, "decoder.mid.attn_1.norm.weight") != NULL)))
+                            json_boolean(source_find(&s->in, "quant_conv.weight") != NULL)) |
+        json_object_set_new(o, "post_quant_conv", json_boolean(post)) |
+        json_object_set_new(
+            o, "middle_attention",
+            json_boolean(source_find(&s->in, "decoder.mid.attn_1.norm.weight") != NULL)))
         return fail(err, E_MEMORY, "no memory for a configuration");
     return OK;
 }
@@ -298,11 +266,7 @@ enum status vae_open_published(struct network **out, const struct weights *f, co
     params_allow((*out)->params, halves == HALVES_ENCODER   ? spare_decoder
                                  : halves == HALVES_DECODER ? spare_encoder
                                                             : spare);
-    if ((st = params_load_named((*out)->params, f,
-                                &(struct params_naming){.prefix = s.prefix,
-                                                        .rename = s.folder ? folder_name : NULL,
-                                                        .user = &s.levels},
-                                err))) {
+    if ((st = params_load_named((*out)->params, f, &s.in.naming, PARAMS_ALL, NULL, err))) {
         network_free(*out);
         *out = NULL;
     }

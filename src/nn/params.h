@@ -136,18 +136,37 @@ typedef bool params_spare(const char *name);
 void params_allow(struct params *p, params_spare *spare);
 bool params_allowed(const struct params *p, const char *name);
 
-/* How files of another origin call a network's parameters. */
+/* Where files of another origin keep a run of a parameter's rows: in part number `part` of the
+ * `parts` equal ones that the rows of a tensor make; 0 of 1 is all of it. */
+enum { PARAM_PIECES = 3, PARAM_NAME = 160 };
+struct param_piece {
+    char name[PARAM_NAME]; /* of the tensor, without prefix                                   */
+    int part, parts;
+    bool transposed; /* a matrix that is [in, out] there; of a parameter in one whole piece */
+};
+
+/* How files of another origin keep a network's parameters.  At most one of rename and pieces is
+ * given; with neither, every parameter has its own name there. */
 struct params_naming {
     const char *prefix; /* of the tensors that are meant; those without it are passed over */
     /* Write name number `attempt` (0, 1, ...) of the parameter `ours`, without prefix; false: there
-     * are no more, and when there is none at all, the file need not have it.  NULL: as ours. */
+     * are no more, and when there is none at all, the file need not have it. */
     bool (*rename)(char *out, size_t room, const char *ours, int attempt, const void *user);
+    /* The same where files cut parameters elsewhere: write the pieces of equal size that make
+     * `ours` one below the other; how many, 0: there are no more. */
+    int (*pieces)(struct param_piece out[PARAM_PIECES], const char *ours, int attempt,
+                  const void *user);
     const void *user;
 };
 
-/* params_load of all parameters from such a file; E_FORMAT lists as it does. */
+/* The tensor in which the parameter `ours` begins, or NULL: for reading sizes off shapes. */
+const struct file_tensor *params_tensor(const struct weights *f, const struct params_naming *naming,
+                                        const char *ours);
+
+/* params_load from such a file; E_FORMAT lists as it does. */
 enum status params_load_named(struct params *p, const struct weights *f,
-                              const struct params_naming *naming, struct error *err);
+                              const struct params_naming *naming, enum params_part part,
+                              float *values, struct error *err);
 
 /* Let every parameter be its tensor "<prefix><name>" where that lies in the file: nothing is copied
  * that is float32, in our order of elements and aligned to 4 bytes, as all but convolutions are in
@@ -155,6 +174,10 @@ enum status params_load_named(struct params *p, const struct weights *f,
  * not be written, and f must outlive p.  Fails as params_load. */
 enum status params_map(struct params *p, const struct weights *f, const char *prefix,
                        struct error *err);
+/* The same under the names of others; parameters in several pieces are put together in memory of
+ * their own. */
+enum status params_map_named(struct params *p, const struct weights *f,
+                             const struct params_naming *naming, struct error *err);
 
 /* Describe `values` (or the own when NULL) for safetensors_save under "<prefix><name>", in file
  * layout: writes at most params_count(p) rows to out, *n is how many.  Names live in one block

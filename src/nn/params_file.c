@@ -9,7 +9,10 @@
  *
  * One network is published under several sets of names.  Ours are one of them, and a naming says
  * what else a file may call a parameter; so a file is searched by names that are wanted, whoever
- * wrote it, and what is left over is unexpected.
+ * wrote it, and what is left over is unexpected.  Some cut parameters elsewhere: q, k and v in
+ * three tensors or in one, the halves of a modulation the other way round.  All of that is rows in
+ * another order, so a parameter is said to be a few pieces of equal size, each the rows of a tensor
+ * or an equal part of them.
  */
 #include "base/memory.h"
 #include "base/text.h"
@@ -22,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME = 160 };
+enum { NAME = PARAM_NAME };
 
 /* Dimensions k .. of the result, whose steps in `in` are step[k] ..; returns the end of `out`. */
 static float *gather(float *out, const float *in, const struct shape *s, const int64_t *step, int k)
@@ -85,35 +88,75 @@ static bool same_shape(const struct file_tensor *t, struct shape s)
     }
 }
 
-static enum status load_one(struct param *q, const struct file_tensor *t, float *value,
-                            struct error *err)
+/* Where a parameter lies in a file; n = 0: nowhere. */
+struct found {
+    int n;
+    struct {
+        const struct file_tensor *tensor;
+        int part, parts;
+    } piece[PARAM_PIECES];
+    bool transposed;
+};
+
+/* The shape that a tensor must have in which `parts` of the n pieces of q would lie. */
+static struct shape piece_shape(const struct param *q, int n, int parts, bool transposed)
+{
+    struct shape s = q->file_shape;
+
+    s.dim[0] = s.dim[0] / n * parts;
+    return transposed ? SHAPE(s.dim[1], s.dim[0]) : s;
+}
+
+/* Numbers of file_shape, in its order. */
+static void read_pieces(const struct param *q, const struct found *f, float *out)
+{
+    int64_t each = shape_count(q->shape) / f->n;
+
+    for (int k = 0; k < f->n; k++)
+        file_tensor_f32_part(f->piece[k].tensor, f->piece[k].part * each, each, out + k * each);
+}
+
+/* out [rows, columns] = in [columns, rows], the other way round. */
+static void turn(float *out, const float *in, int64_t rows, int64_t columns)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            out[i * columns + j] = in[j * rows + i];
+}
+
+static enum status load_one(struct param *q, const struct found *f, float *value, struct error *err)
 {
     float *file = NULL;
     enum status st;
 
-    if (param_keeps_order(q))
-        return file_tensor_f32(t, value, err);
+    if (param_keeps_order(q) && !f->transposed) {
+        read_pieces(q, f, value);
+        return OK;
+    }
     if ((st = mem_new((void **)&file, (uint64_t)shape_count(q->shape), sizeof *file, q->name, err)))
         return st;
-    if (!(st = file_tensor_f32(t, file, err)))
+    read_pieces(q, f, file);
+    if (f->transposed)
+        turn(value, file, q->shape.dim[0], q->shape.dim[1]);
+    else
         reorder(value, file, q->stored, q->order);
     free(file);
-    return st;
+    return OK;
 }
 
-static bool is_among(const struct file_tensor *t, const struct file_tensor *const *found, int64_t n)
+static bool is_among(const struct file_tensor *t, const struct found *found, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        if (found[i] == t)
-            return true;
+        for (int k = 0; k < found[i].n; k++)
+            if (found[i].piece[k].tensor == t)
+                return true;
     return false;
 }
 
 /* A look at every tensor only when the counts do not agree: the search is a walk over all found. */
 static void check_unexpected(struct params *p, const struct weights *f,
-                             const struct params_naming *naming,
-                             const struct file_tensor *const *found, int64_t n_found,
-                             struct mismatch *m)
+                             const struct params_naming *naming, const struct found *found,
+                             int64_t n_found, struct mismatch *m)
 {
     size_t n = strlen(naming->prefix);
     int64_t there = 0;
@@ -129,15 +172,14 @@ static void check_unexpected(struct params *p, const struct weights *f,
     }
 }
 
-static void complain_shape(struct mismatch *m, const struct param *q, const struct file_tensor *t)
+static void complain_shape(struct mismatch *m, const struct file_tensor *t, struct shape want)
 {
     char detail[2 * SHAPE_TEXT], a[SHAPE_TEXT], b[SHAPE_TEXT];
     struct shape found = {.rank = t->rank < SHAPE_RANK ? t->rank : SHAPE_RANK};
 
     for (int k = 0; k < found.rank; k++)
         found.dim[k] = t->dim[k];
-    snprintf(detail, sizeof detail, " is %s, not %s", shape_text(a, found),
-             shape_text(b, q->file_shape));
+    snprintf(detail, sizeof detail, " is %s, not %s", shape_text(a, found), shape_text(b, want));
     mismatch_add(m, MISMATCH_SHAPE, t->name, detail);
 }
 
@@ -146,40 +188,94 @@ static bool wanted(const struct param *q, enum params_part part)
     return part == PARAMS_ALL || q->trained;
 }
 
-/* Name number `attempt` of a parameter in the file, prefix included. */
-static bool file_name(char out[NAME], const struct params_naming *naming, const char *ours,
-                      int attempt)
+/* The pieces of a parameter by way number `attempt`; how many. */
+static int ways(struct param_piece out[PARAM_PIECES], const struct params_naming *naming,
+                const char *ours, int attempt)
 {
-    int n = snprintf(out, NAME, "%s", naming->prefix);
-
-    if (n >= NAME)
-        return false;
+    if (naming->pieces)
+        return naming->pieces(out, ours, attempt, naming->user);
+    out[0].part = 0;
+    out[0].parts = 1;
+    out[0].transposed = false;
     if (naming->rename)
-        return naming->rename(out + n, (size_t)(NAME - n), ours, attempt, naming->user);
-    return attempt == 0 && snprintf(out + n, (size_t)(NAME - n), "%s", ours) < NAME - n;
+        return naming->rename(out[0].name, NAME, ours, attempt, naming->user);
+    return attempt == 0 && snprintf(out[0].name, NAME, "%s", ours) < NAME;
 }
 
-/* The tensor of q, or NULL; name: the first that it could have had, "" when it could have none. */
-static const struct file_tensor *find_tensor(char name[NAME], const struct param *q,
-                                             const struct weights *f,
-                                             const struct params_naming *naming)
+/* The tensors of these pieces; false when one is missing, whose name is then in `name`. */
+static bool find_pieces(struct found *out, char name[NAME], const struct param_piece *piece, int n,
+                        const struct weights *f, const char *prefix)
 {
-    const struct file_tensor *t = NULL;
-    char other[NAME];
+    for (int k = 0; k < n; k++) {
+        if (snprintf(name, NAME, "%s%s", prefix, piece[k].name) >= NAME)
+            return false;
+        out->piece[k].tensor = weights_find(f, name);
+        out->piece[k].part = piece[k].part;
+        out->piece[k].parts = piece[k].parts;
+        if (!out->piece[k].tensor)
+            return false;
+    }
+    out->transposed = piece[0].transposed;
+    out->n = n;
+    return true;
+}
+
+/* Where `ours` lies; name: what is missing for the first way in which it could, "" when it could in
+ * none. */
+static struct found find_param(char name[NAME], const char *ours, const struct weights *f,
+                               const struct params_naming *naming)
+{
+    struct param_piece piece[PARAM_PIECES] = {0};
+    char missing[NAME];
+    int n;
 
     name[0] = 0;
-    for (int k = 0; !t && file_name(other, naming, q->name, k); k++) {
-        t = weights_find(f, other);
+    for (int k = 0; (n = ways(piece, naming, ours, k)) > 0; k++) {
+        struct found found = {0};
+
+        if (find_pieces(&found, missing, piece, n, f, naming->prefix))
+            return found;
         if (k == 0)
-            memcpy(name, other, NAME);
+            memcpy(name, missing, NAME);
     }
-    return t;
+    return (struct found){0};
 }
 
-/* The tensor of each parameter, in out[i]; NULL where there is none and there need not be. */
-static enum status find_tensors(const struct file_tensor **out, struct params *p,
-                                const struct weights *f, const struct params_naming *naming,
-                                enum params_part part, struct error *err)
+const struct file_tensor *params_tensor(const struct weights *f, const struct params_naming *naming,
+                                        const char *ours)
+{
+    char name[NAME];
+
+    return find_param(name, ours, f, naming).piece[0].tensor;
+}
+
+/* Numbers that share a scale stay together: a piece begins and ends between blocks. */
+static void check_shapes(struct mismatch *m, const struct param *q, const struct found *f)
+{
+    for (int k = 0; k < f->n; k++) {
+        const struct file_tensor *t = f->piece[k].tensor;
+        struct shape want = piece_shape(q, f->n, f->piece[k].parts, f->transposed);
+
+        if (q->file_shape.dim[0] % f->n || !same_shape(t, want) ||
+            shape_count(q->shape) / f->n % file_dtype_block(t->dtype))
+            complain_shape(m, t, want);
+    }
+}
+
+/* Of tensors that several pieces share, the one that has their first rows counts. */
+static int whole_tensors(const struct found *f)
+{
+    int n = 0;
+
+    for (int k = 0; k < f->n; k++)
+        n += f->piece[k].part == 0;
+    return n;
+}
+
+/* Where each parameter lies, in out[i]; nowhere where it need not be there. */
+static enum status find_params(struct found *out, struct params *p, const struct weights *f,
+                               const struct params_naming *naming, enum params_part part,
+                               struct error *err)
 {
     struct mismatch m = {0};
     int64_t n_found = 0;
@@ -188,48 +284,53 @@ static enum status find_tensors(const struct file_tensor **out, struct params *p
     for (int64_t i = 0; i < params_count(p); i++) {
         const struct param *q = params_at(p, i);
 
-        out[i] = find_tensor(name, q, f, naming);
-        n_found += out[i] != NULL;
+        out[i] = find_param(name, q->name, f, naming);
+        n_found += whole_tensors(&out[i]);
         if (!wanted(q, part))
             continue;
-        if (!out[i] && name[0] && q->init.kind != INIT_TABLE)
+        if (!out[i].n && name[0] && q->init.kind != INIT_TABLE)
             mismatch_add(&m, MISMATCH_MISSING, name, "");
-        else if (out[i] && !same_shape(out[i], q->file_shape))
-            complain_shape(&m, q, out[i]);
+        check_shapes(&m, q, &out[i]);
     }
     check_unexpected(p, f, naming, out, n_found, &m);
     return mismatch_status(&m, err);
 }
 
-/* t: its tensor, or NULL: its rule fills it, and where there is none it keeps what it has. */
-static enum status load_value(struct param *q, const struct file_tensor *t, float *value,
+/* Nowhere in the file: its rule fills it, and where there is none it keeps what it has. */
+static enum status load_value(struct param *q, const struct found *f, float *value,
                               struct error *err)
 {
-    if (t)
-        return load_one(q, t, value, err);
+    if (f->n)
+        return load_one(q, f, value, err);
     if (q->init.kind == INIT_TABLE)
         q->init.table(value, q->shape, q->init.config);
     return OK;
 }
 
-static enum status load_all(struct params *p, const struct weights *f,
-                            const struct params_naming *naming, enum params_part part,
-                            float *values, struct error *err)
+/* What has been read of the file. */
+static void drop(const struct weights *f, const struct found *found)
 {
-    const struct file_tensor **found = NULL;
+    for (int k = 0; k < found->n; k++)
+        weights_drop(f, found->piece[k].tensor->bytes, found->piece[k].tensor->n_bytes);
+}
+
+enum status params_load_named(struct params *p, const struct weights *f,
+                              const struct params_naming *naming, enum params_part part,
+                              float *values, struct error *err)
+{
+    struct found *found = NULL;
     enum status st;
 
-    if ((st = mem_new((void **)&found, (uint64_t)params_count(p), sizeof(struct file_tensor *),
+    if ((st = mem_new((void **)&found, (uint64_t)params_count(p), sizeof *found,
                       "a list of tensors", err)) ||
-        (st = find_tensors(found, p, f, naming, part, err)))
+        (st = find_params(found, p, f, naming, part, err)))
         goto out;
     for (int64_t i = 0; i < params_count(p) && !st; i++) {
         struct param *q = params_at(p, i);
 
         if (wanted(q, part))
-            st = load_value(q, found[i], values ? values + q->offset : q->own, err);
-        if (found[i])
-            weights_drop(f, found[i]->bytes, found[i]->n_bytes);
+            st = load_value(q, &found[i], values ? values + q->offset : q->own, err);
+        drop(f, &found[i]);
     }
 out:
     free(found);
@@ -239,51 +340,54 @@ out:
 enum status params_load(struct params *p, const struct weights *f, const char *prefix,
                         enum params_part part, float *values, struct error *err)
 {
-    return load_all(p, f, &(struct params_naming){.prefix = prefix}, part, values, err);
+    return params_load_named(p, f, &(struct params_naming){.prefix = prefix}, part, values, err);
 }
 
-enum status params_load_named(struct params *p, const struct weights *f,
-                              const struct params_naming *naming, struct error *err)
+/* Its numbers in the file, where they are those that it wants in memory; else NULL. */
+static const float *lent(const struct param *q, const struct found *f)
 {
-    return load_all(p, f, naming, PARAMS_ALL, NULL, err);
+    const struct file_tensor *t = f->piece[0].tensor;
+    const uint8_t *at;
+
+    if (f->n != 1 || f->transposed || !param_keeps_order(q) || t->dtype != FILE_F32 || t->n_scale)
+        return NULL;
+    at = t->bytes + f->piece[0].part * shape_count(q->shape) * (int64_t)sizeof(float);
+    return (uintptr_t)at % sizeof(float) == 0 ? (const void *)at : NULL;
 }
 
-static bool lies_as_here(const struct param *q, const struct file_tensor *t)
+enum status params_map_named(struct params *p, const struct weights *f,
+                             const struct params_naming *naming, struct error *err)
 {
-    return param_keeps_order(q) && t->dtype == FILE_F32 && !t->n_scale &&
-           (uintptr_t)t->bytes % sizeof(float) == 0;
-}
-
-enum status params_map(struct params *p, const struct weights *f, const char *prefix,
-                       struct error *err)
-{
-    const struct params_naming naming = {.prefix = prefix};
-    const struct file_tensor **found = NULL;
+    struct found *found = NULL;
     enum status st;
 
     if ((st = params_lay_out(p, err)) ||
-        (st = mem_new((void **)&found, (uint64_t)params_count(p), sizeof(struct file_tensor *),
+        (st = mem_new((void **)&found, (uint64_t)params_count(p), sizeof *found,
                       "a list of tensors", err)) ||
-        (st = find_tensors(found, p, f, &naming, PARAMS_ALL, err)))
+        (st = find_params(found, p, f, naming, PARAMS_ALL, err)))
         goto out;
     /* A frozen graph does not write to parameters: the cast drops const for storage. */
     for (int64_t i = 0; i < params_count(p); i++)
-        if (found[i] && lies_as_here(params_at(p, i), found[i]))
-            params_at(p, i)->own = (void *)(uintptr_t)found[i]->bytes;
+        params_at(p, i)->own = (void *)(uintptr_t)lent(params_at(p, i), &found[i]);
     if ((st = params_alloc_rest(p, err)))
         goto out;
     for (int64_t i = 0; i < params_count(p) && !st; i++) {
         struct param *q = params_at(p, i);
 
-        if (found[i] && lies_as_here(q, found[i]))
+        if (lent(q, &found[i]))
             continue;
-        st = load_value(q, found[i], q->own, err);
-        if (found[i])
-            weights_drop(f, found[i]->bytes, found[i]->n_bytes);
+        st = load_value(q, &found[i], q->own, err);
+        drop(f, &found[i]);
     }
 out:
     free(found);
     return st;
+}
+
+enum status params_map(struct params *p, const struct weights *f, const char *prefix,
+                       struct error *err)
+{
+    return params_map_named(p, f, &(struct params_naming){.prefix = prefix}, err);
 }
 
 /* What the name of a tensor to be saved lies in, so that put_stored finds its way from there. */

@@ -314,6 +314,150 @@ static void heads_are_dealt_in_files(void **state)
     weights_close(f);
 }
 
+/* --- files that cut parameters elsewhere --------------------------------------------------------
+ */
+
+enum { ROWS = 6, WIDTH = 32 };
+
+/* "joined" is three tensors, "swapped" the halves of one the other way round, "first" and "last"
+ * the thirds of one that is shared, "turned" transposed. */
+static int cut_elsewhere(struct param_piece out[PARAM_PIECES], const char *ours, int attempt,
+                         const void *user)
+{
+    (void)user;
+    if (attempt > 1 || (attempt == 0 && !strcmp(ours, "swapped")))
+        return 0;
+    for (int k = 0; k < PARAM_PIECES; k++)
+        out[k] = (struct param_piece){.parts = 1};
+    if (attempt == 1) /* nobody is called so */
+        return snprintf(out[0].name, PARAM_NAME, "nobody.%s", ours) > 0;
+    if (!strcmp(ours, "joined")) {
+        for (int k = 0; k < 3; k++)
+            snprintf(out[k].name, PARAM_NAME, "%c", "qkv"[k]);
+        return 3;
+    }
+    snprintf(out[0].name, PARAM_NAME, "%s", !strcmp(ours, "turned") ? "t" : "shared");
+    out[0].transposed = !strcmp(ours, "turned");
+    if (!out[0].transposed) {
+        out[0].part = !strcmp(ours, "last") ? 2 : 0;
+        out[0].parts = 3;
+    }
+    return 1;
+}
+
+static int cut_and_swapped(struct param_piece out[PARAM_PIECES], const char *ours, int attempt,
+                           const void *user)
+{
+    if (strcmp(ours, "swapped") != 0)
+        return cut_elsewhere(out, ours, attempt, user);
+    for (int k = 0; k < 2; k++) {
+        out[k] = (struct param_piece){.part = 1 - k, .parts = 2};
+        snprintf(out[k].name, PARAM_NAME, "halves");
+    }
+    return attempt == 0 ? 2 : 0;
+}
+
+static struct params *declare_cut(void)
+{
+    const struct init normal = {.kind = INIT_NORMAL, .std = 1};
+    struct params *p;
+
+    assert_int_equal(params_new(&p, NULL), OK);
+    params_add(scope_root(p), "joined", SHAPE(ROWS, WIDTH), normal);
+    params_add(scope_root(p), "swapped", SHAPE(ROWS, WIDTH), normal);
+    params_add(scope_root(p), "first", SHAPE(ROWS, WIDTH), normal);
+    params_add(scope_root(p), "last", SHAPE(ROWS, WIDTH), normal);
+    params_add(scope_root(p), "turned", SHAPE(ROWS, WIDTH), normal);
+    return p;
+}
+
+/* A file of counted numbers under the names of others; n_more tensors that nobody asked for. */
+static void save_cut(int64_t rows_of_q, int64_t n_more)
+{
+    static const char *const names[] = {"q", "k", "v", "halves", "shared", "t", "more", "other"};
+    const int64_t rows[] = {rows_of_q, ROWS / 3, ROWS / 3, ROWS, 3 * ROWS, WIDTH, 1, 1};
+    struct save_tensor row[8] = {0};
+    static float values[8][3 * ROWS * WIDTH];
+
+    for (int i = 0; i < 8; i++) {
+        for (int k = 0; k < 3 * ROWS * WIDTH; k++)
+            values[i][k] = (float)(10000 * i + k);
+        row[i] = (struct save_tensor){.name = names[i],
+                                      .dtype = FILE_F32,
+                                      .rank = 2,
+                                      .dim = {rows[i], i == 5 ? ROWS : WIDTH},
+                                      .bytes = values[i]};
+    }
+    assert_int_equal(safetensors_save(path, row, 6 + n_more, NULL, 0, NULL), OK);
+}
+
+static void assert_counted(const float *value, double tensor, double from, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        assert_true((double)value[i] == 10000 * tensor + from + (double)i);
+}
+
+static void assert_cut(struct params *p)
+{
+    const int64_t third = ROWS / 3 * WIDTH, half = ROWS / 2 * WIDTH, all = ROWS * WIDTH;
+
+    for (int k = 0; k < 3; k++)
+        assert_counted(params_find(p, "joined")->value + k * third, k, 0, third);
+    assert_counted(params_find(p, "swapped")->value, 3, (double)half, half);
+    assert_counted(params_find(p, "swapped")->value + half, 3, 0, half);
+    assert_counted(params_find(p, "first")->value, 4, 0, all);
+    assert_counted(params_find(p, "last")->value, 4, 2.0 * (double)all, all);
+    for (int64_t i = 0; i < all; i++)
+        assert_true(params_find(p, "turned")->value[i] ==
+                    (float)(50000 + i % WIDTH * ROWS + i / WIDTH));
+}
+
+static void pieces_are_put_together(void **state)
+{
+    const struct params_naming naming = {.prefix = "", .pieces = cut_and_swapped};
+    struct params *read = declare_cut(), *mapped = declare_cut();
+    struct weights *f;
+
+    (void)state;
+    save_cut(ROWS / 3, 0);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
+    assert_int_equal(params_alloc(read, false, NULL), OK);
+    assert_int_equal(params_load_named(read, f, &naming, PARAMS_ALL, NULL, NULL), OK);
+    assert_int_equal(params_map_named(mapped, f, &naming, NULL), OK);
+    assert_cut(read);
+    assert_cut(mapped);
+    assert_ptr_equal(params_find(mapped, "first")->own, weights_find(f, "shared")->bytes);
+    params_free(read);
+    params_free(mapped);
+    weights_close(f);
+}
+
+static void pieces_that_do_not_fit_are_told(void **state)
+{
+    const struct params_naming naming = {.prefix = "", .pieces = cut_elsewhere};
+    const struct params_naming swapped = {.prefix = "", .pieces = cut_and_swapped};
+    struct params *p = declare_cut();
+    struct error err = {0};
+    struct weights *f;
+
+    (void)state;
+    save_cut(ROWS / 3 + 1, 2);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
+    assert_int_equal(params_alloc(p, false, NULL), OK);
+    assert_int_equal(params_load_named(p, f, &naming, PARAMS_ALL, NULL, &err), E_FORMAT);
+    assert_non_null(strstr(err.text, "0 missing, 1 of another shape, 3 unexpected"));
+    assert_non_null(strstr(err.text, "q is [3, 32], not [2, 32]"));
+    assert_non_null(strstr(err.text, "unexpected halves"));
+    weights_close(f);
+    /* As many tensors too many as there are pieces of tensors that were counted already. */
+    save_cut(ROWS / 3, 2);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
+    assert_int_equal(params_load_named(p, f, &swapped, PARAMS_ALL, NULL, &err), E_FORMAT);
+    assert_non_null(strstr(err.text, "0 missing, 0 of another shape, 2 unexpected"));
+    params_free(p);
+    weights_close(f);
+}
+
 /* Declared so, rows start at unit root mean square and come back to it; others are left alone. */
 static void rows_are_brought_to_unit_size(void **state)
 {
@@ -371,6 +515,8 @@ int main(void)
         cmocka_unit_test(any_order_of_dimensions_comes_back),
         cmocka_unit_test(files_are_aligned),
         cmocka_unit_test(heads_are_dealt_in_files),
+        cmocka_unit_test(pieces_are_put_together),
+        cmocka_unit_test(pieces_that_do_not_fit_are_told),
         cmocka_unit_test(rows_are_brought_to_unit_size),
     };
 
