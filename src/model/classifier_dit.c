@@ -45,7 +45,11 @@ static const struct option options[] = {
 
 static struct dit_geometry geometry_of(const struct classifier_dit_config *c)
 {
-    return (struct dit_geometry){c->size, c->channels, c->patch, c->width, c->heads};
+    return (struct dit_geometry){.size = c->size,
+                                 .channels = c->channels,
+                                 .patch = c->patch,
+                                 .width = c->width,
+                                 .heads = c->heads};
 }
 
 static enum status classifier_dit_check(const void *config, struct error *err)

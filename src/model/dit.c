@@ -91,7 +91,11 @@ static struct dit_geometry geometry_of(const struct dit_config *c)
 {
     struct dims d = dims_of(c);
 
-    return (struct dit_geometry){c->size, c->channels, c->patch, d.width, d.heads};
+    return (struct dit_geometry){.size = c->size,
+                                 .channels = c->channels,
+                                 .patch = c->patch,
+                                 .width = d.width,
+                                 .heads = d.heads};
 }
 
 static enum status dit_check(const void *config, struct error *err)

@@ -17,6 +17,7 @@
 #include "ops/embedding.h"
 #include "ops/norm.h"
 #include "ops/resample.h"
+#include "ops/sequence.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -51,26 +52,30 @@ static void encode_coordinate(float *out, int64_t M, double s)
     }
 }
 
-/* [1, T, D]: the first half of a row encodes the column of its patch, the second half the row. */
+/* [1, side side, D]: the first half of a row encodes the column of its patch, the second half the
+ * row.  A table of another side spans the same coordinates, 0 .. base. */
 static void position_table(float *out, struct shape shape, const void *config)
 {
-    int64_t grid = (int64_t)sqrt((double)shape.dim[1]), D = shape_last(shape);
+    const struct dit_embedders *e = config;
+    int64_t D = shape_last(shape);
 
-    (void)config;
-    for (int64_t i = 0; i < grid * grid; i++) {
-        encode_coordinate(out + i * D, D / 2, (double)(i % grid));
-        encode_coordinate(out + i * D + D / 2, D / 2, (double)(i / grid));
+    for (int64_t i = 0; i < e->side * e->side; i++) {
+        encode_coordinate(out + i * D, D / 2, (double)(i % e->side * e->base) / (double)e->side);
+        encode_coordinate(out + i * D + D / 2, D / 2,
+                          (double)(i / e->side * e->base) / (double)e->side);
     }
 }
 
 void dit_embedders_declare(struct dit_embedders *e, const struct dit_geometry *d, struct scope s)
 {
     struct scope patches = scope_in(s, "x_embedder.proj");
-    int64_t grid = d->size / d->patch;
 
     e->patch = d->patch;
-    e->positions = params_add(s, "pos_embed", SHAPE(1, grid * grid, d->width),
-                              (struct init){.kind = INIT_TABLE, .table = position_table});
+    e->base = d->size / d->patch;
+    e->side = d->positions ? d->positions : e->base;
+    e->positions =
+        params_add(s, "pos_embed", SHAPE(1, e->side * e->side, d->width),
+                   (struct init){.kind = INIT_TABLE, .table = position_table, .config = e});
     e->patches.weight = params_add_patch(patches, "weight", d->width, d->channels, d->patch,
                                          (struct init){.kind = INIT_XAVIER});
     e->patches.bias =
@@ -82,9 +87,18 @@ void dit_embedders_declare(struct dit_embedders *e, const struct dit_geometry *d
 struct tensor *dit_tokens(struct graph *g, const struct network *net, const struct dit_embedders *e,
                           struct tensor *x)
 {
+    int64_t height = x->shape.dim[1] / e->patch, width = x->shape.dim[2] / e->patch;
+    struct tensor *positions = nn_param(g, e->positions);
+
     x = nn_linear(g, &e->patches, op_patchify(g, x, e->patch));
     network_show(net, x, "x_embedder");
-    return op_add_vec(g, x, nn_param(g, e->positions));
+    if (height != e->side || width != e->side) {
+        positions = op_window(g, positions,
+                              (struct grid_window){e->side, (e->side - height) / 2,
+                                                   (e->side - width) / 2, height, width});
+    }
+    network_show(net, positions, "pos_embed");
+    return op_add_vec(g, x, positions);
 }
 
 struct tensor *dit_time(struct graph *g, const struct network *net, const struct dit_embedders *e,

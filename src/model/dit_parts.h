@@ -13,6 +13,7 @@ enum { DIT_WIDTH_MAX = 16384 };
 /* Pictures [size, size, channels] cut into patches, as tokens of `width` features. */
 struct dit_geometry {
     int64_t size, channels, patch, width, heads;
+    int64_t positions; /* side of the table of positions, in patches; 0: that of size */
 };
 
 /* Refuse what cannot be cut (E_ARG); `kind` names the network in the message. */
@@ -20,13 +21,16 @@ enum status dit_check_geometry(const char *kind, const struct dit_geometry *d, s
 
 /* "pos_embed", "x_embedder.proj", "t_embedder.mlp": in this order. */
 struct dit_embedders {
-    const struct param *positions; /* [1, T, width] */
+    const struct param *positions; /* [1, side side, width] */
     struct linear patches, time1, time2;
-    int64_t patch;
+    int64_t patch, side;
+    int64_t base; /* patches of a picture's side by which the table is spaced */
 };
+/* e must live as long as the parameters. */
 void dit_embedders_declare(struct dit_embedders *e, const struct dit_geometry *d, struct scope s);
 
-/* x [N, H, W, C] -> tokens [N, T, width] with their positions. */
+/* x [N, H, W, C] -> tokens [N, T, width] with their positions: the middle of the table, rounded
+ * down, where the picture is smaller; sides are multiples of patch and at most patch side. */
 struct tensor *dit_tokens(struct graph *g, const struct network *net, const struct dit_embedders *e,
                           struct tensor *x);
 /* t [N] -> [N, width]. */

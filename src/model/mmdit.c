@@ -12,8 +12,16 @@
  *                                      +-- attention over L + T --+
  *     image [N, T, D]: modulate, qkv --+                          +--> proj, gate, feed-forward
  *
- * After the last attention nobody reads the text, so there the text's stream ends in its q, k and
- * v. The pooled vector is for what is said by the whole (a style, a mood).
+ * After the last attention nobody reads the text, so there the text answers and does not ask: its
+ * stream ends in k and v.  The pooled vector is for what is said by the whole (a style, a mood).
+ *
+ * The published networks (SD3 medium, SD3.5 medium and large: sd3.md 2 to 4) and small ones trained
+ * here are one network under options: its parts, their order and their names are the same, and what
+ * differs is present or absent.  Without qk_norm, q and k are taken as they are.  In `dual` blocks
+ * the picture attends to itself a second time, from the block's input, with a modulation and
+ * weights of its own (MMDiT-X).  Positions come from a table of any side, of which a smaller
+ * picture has the middle, so that one network draws many sizes and formats.  Of time it reads what
+ * it is given: a thousandth and a whole are the caller's to choose (time_input, time_scale).
  *
  * Texts come encoded, or are read here by a small encoder that is trained with the rest
  * (byte_text.c).
@@ -21,6 +29,7 @@
  * The published network attends to every token, those that fill a text up included; a mask, where
  * one is given, takes those out.
  */
+#include "model/mmdit.h"
 #include "model/byte_text.h"
 
 #include "ops/activation.h"
@@ -28,26 +37,18 @@
 #include "ops/basic.h"
 #include "ops/norm.h"
 #include "ops/resample.h"
+#include "ops/sequence.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-
-struct mmdit_config {
-    int64_t size, channels; /* pictures [size, size, channels]             */
-    int64_t context_width;  /* features of a token of the text             */
-    int64_t pooled_width;   /* of the vector for the whole text; 0: none   */
-    int64_t patch, width, depth, heads;
-    double mlp_ratio;
-    bool qk_norm;
-    int64_t text_length; /* bytes of a text it reads itself; 0: others encode it, as above */
-    int64_t text_width, text_depth, text_heads;
-};
 
 static const struct option options[] = {
     {"size", "height and width of the pictures", OPTION_INT, offsetof(struct mmdit_config, size),
      "32", .lo = 1, .hi = 4096},
     {"channels", "channels of the pictures", OPTION_INT, offsetof(struct mmdit_config, channels),
      "3", .lo = 1, .hi = 256},
+    {"out_channels", "channels of the prediction; 0: those of the pictures", OPTION_INT,
+     offsetof(struct mmdit_config, out_channels), "0", .lo = 0, .hi = 256},
     {"context_width", "features of a token of the encoded text", OPTION_INT,
      offsetof(struct mmdit_config, context_width), "768", .lo = 1, .hi = DIT_WIDTH_MAX},
     {"pooled_width", "features of the vector for the whole text; 0: none", OPTION_INT,
@@ -59,6 +60,9 @@ static const struct option options[] = {
     {"depth", "blocks", OPTION_INT, offsetof(struct mmdit_config, depth), "12", .lo = 1, .hi = 256},
     {"heads", "attention heads", OPTION_INT, offsetof(struct mmdit_config, heads), "6", .lo = 1,
      .hi = 1024},
+    {"positions",
+     "side of the table of positions, in patches: pictures may be as large; 0: for the size alone",
+     OPTION_INT, offsetof(struct mmdit_config, positions), "0", .lo = 0, .hi = 4096},
     {"mlp_ratio", "width of the feed-forward part over the width", OPTION_REAL,
      offsetof(struct mmdit_config, mlp_ratio), "4", .lo = 0.25, .hi = 16},
     {"qk_norm", "norm of queries and keys", OPTION_BOOL, offsetof(struct mmdit_config, qk_norm),
@@ -74,6 +78,8 @@ static const struct option options[] = {
      .lo = 1, .hi = BYTE_TEXT_DEPTH_MAX},
     {"text_heads", "its attention heads", OPTION_INT, offsetof(struct mmdit_config, text_heads),
      "4", .lo = 1, .hi = 1024},
+    {"dual", "blocks in which the picture attends to itself as well, counted from 0", OPTION_INTS,
+     offsetof(struct mmdit_config, dual), .lo = 0, .hi = 255},
     {0},
 };
 
@@ -90,14 +96,18 @@ static int64_t pooled_width(const struct mmdit_config *c)
 
 static struct dit_geometry geometry_of(const struct mmdit_config *c)
 {
-    return (struct dit_geometry){c->size, c->channels, c->patch, c->width, c->heads};
+    return (struct dit_geometry){c->size, c->channels, c->patch, c->width, c->heads, c->positions};
+}
+
+static int64_t out_channels(const struct mmdit_config *c)
+{
+    return c->out_channels ? c->out_channels : c->channels;
 }
 
 static enum status mmdit_check(const void *config, struct error *err)
 {
-    struct dit_geometry d = geometry_of(config);
-
     const struct mmdit_config *c = config;
+    struct dit_geometry d = geometry_of(c);
 
     if (c->text_length == 1)
         return fail(err, E_ARG,
@@ -106,6 +116,16 @@ static enum status mmdit_check(const void *config, struct error *err)
         return fail(err, E_ARG,
                     "mmdit.text_width: %" PRId64 " features cannot be dealt to %" PRId64 " heads",
                     c->text_width, c->text_heads);
+    if (c->positions && c->positions < c->size / c->patch)
+        return fail(err, E_ARG,
+                    "mmdit.positions: a table of %" PRId64
+                    " patches a side, pictures have %" PRId64,
+                    c->positions, c->size / c->patch);
+    for (int i = 0; i < c->dual.n; i++)
+        if (c->dual.at[i] >= c->depth - 1)
+            return fail(err, E_ARG,
+                        "mmdit.dual: block %" PRId64 " is the last of %" PRId64 " or behind it",
+                        c->dual.at[i], c->depth);
     return dit_check_geometry("mmdit", &d, err);
 }
 
@@ -117,11 +137,14 @@ static void mmdit_io(const void *config, struct network_io *io)
         .height = c->size,
         .width = c->size,
         .in_channels = c->channels,
-        .out_channels = c->channels,
+        .step = c->positions ? c->patch : 0,
+        .most = c->positions * c->patch,
+        .out_channels = out_channels(c),
         .null_label = -1,
         .context_width = c->text_length ? 0 : c->context_width,
         .pooled_width = c->text_length ? 0 : c->pooled_width,
         .text_length = c->text_length,
+        .n_skippable = (int)c->depth - 1,
     };
     network_count_attention(io, c->depth);
 }
@@ -129,11 +152,16 @@ static void mmdit_io(const void *config, struct network_io *io)
 /* --- declaration --------------------------------------------------------------------------------
  */
 
+struct attention {
+    struct linear qkv, proj;
+    const struct param *q_norm, *k_norm; /* or NULL */
+};
+
 /* One stream's share of a block. */
 struct stream {
-    bool ends; /* gives q, k and v and is not gone on with */
-    struct linear ada, qkv, proj;
-    const struct param *q_norm, *k_norm;
+    int parts; /* of its modulation: 2 where it ends, 9 with an attention of its own, else 6 */
+    struct linear ada;
+    struct attention joint, own;
     struct dit_mlp mlp;
 };
 
@@ -151,23 +179,45 @@ struct mmdit {
     struct block block[];
 };
 
-static void stream_declare(struct stream *b, const struct mmdit_config *c, bool ends,
-                           struct scope s)
+enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2, SHIFT3, SCALE3, GATE3, PARTS };
+enum { ENDS = SCALE1 + 1, GOES_ON = GATE2 + 1 }; /* parts of a modulation */
+
+static void attention_declare(struct attention *a, const struct mmdit_config *c, bool ends,
+                              struct scope s)
 {
-    struct scope attn = scope_in(s, "attn");
+    const struct init one = {.kind = INIT_ONE};
     int64_t D = c->width, d = D / c->heads;
 
-    b->ends = ends;
-    linear_init(&b->ada, scope_in(s, "adaLN_modulation.1"), D, (ends ? 2 : 6) * D, INIT_ZERO);
-    linear_init(&b->qkv, scope_in(attn, "qkv"), D, 3 * D, INIT_XAVIER);
+    linear_init(&a->qkv, scope_in(s, "qkv"), D, 3 * D, INIT_XAVIER);
     if (c->qk_norm) {
-        b->q_norm = params_add(attn, "ln_q_norm.weight", SHAPE(d), (struct init){.kind = INIT_ONE});
-        b->k_norm = params_add(attn, "ln_k_norm.weight", SHAPE(d), (struct init){.kind = INIT_ONE});
+        a->q_norm = params_add(s, "ln_q.weight", SHAPE(d), one);
+        a->k_norm = params_add(s, "ln_k.weight", SHAPE(d), one);
     }
-    if (ends)
+    if (!ends)
+        linear_init(&a->proj, scope_in(s, "proj"), D, D, INIT_XAVIER);
+}
+
+static void stream_declare(struct stream *b, const struct mmdit_config *c, int parts,
+                           struct scope s)
+{
+    int64_t D = c->width;
+
+    b->parts = parts;
+    linear_init(&b->ada, scope_in(s, "adaLN_modulation.1"), D, parts * D, INIT_ZERO);
+    attention_declare(&b->joint, c, parts == ENDS, scope_in(s, "attn"));
+    if (parts == ENDS)
         return;
-    linear_init(&b->proj, scope_in(attn, "proj"), D, D, INIT_XAVIER);
+    if (parts == PARTS)
+        attention_declare(&b->own, c, false, scope_in(s, "attn2"));
     dit_mlp_declare(&b->mlp, scope_in(s, "mlp"), D, (int64_t)((double)D * c->mlp_ratio), false);
+}
+
+static bool is_dual(const struct mmdit_config *c, int64_t block)
+{
+    for (int i = 0; i < c->dual.n; i++)
+        if (c->dual.at[i] == block)
+            return true;
+    return false;
 }
 
 static void *mmdit_declare(const void *config, struct scope s)
@@ -190,10 +240,12 @@ static void *mmdit_declare(const void *config, struct scope s)
     for (int64_t i = 0; i < c->depth; i++) {
         struct scope block = scope_in(s, "joint_blocks.%d", (int)i);
 
-        stream_declare(&m->block[i].text, c, i == c->depth - 1, scope_in(block, "context_block"));
-        stream_declare(&m->block[i].image, c, false, scope_in(block, "x_block"));
+        stream_declare(&m->block[i].text, c, i == c->depth - 1 ? ENDS : GOES_ON,
+                       scope_in(block, "context_block"));
+        stream_declare(&m->block[i].image, c, is_dual(c, i) ? PARTS : GOES_ON,
+                       scope_in(block, "x_block"));
     }
-    dit_final_declare(&m->last, &geometry, false, c->channels, scope_in(s, "final_layer"));
+    dit_final_declare(&m->last, &geometry, false, out_channels(c), scope_in(s, "final_layer"));
     if (c->text_length)
         byte_text_declare(
             &m->reader,
@@ -205,51 +257,74 @@ static void *mmdit_declare(const void *config, struct scope s)
 /* --- forward ------------------------------------------------------------------------------------
  */
 
-enum { SHIFT1, SCALE1, GATE1, SHIFT2, SCALE2, GATE2, PARTS };
-
-/* x [N, T, D], c [N, D] after SiLU -> q, k, v [N, T, 3 D], and the parts of the modulation. */
-static struct tensor *stream_ask(struct graph *g, const struct stream *b, int64_t heads,
-                                 struct tensor *x, struct tensor *c, struct tensor *part[PARTS])
+/* x modulated [N, T, D] -> q, k, v [N, T, 3 D]. */
+static struct tensor *ask(struct graph *g, const struct attention *a, int64_t heads,
+                          struct tensor *x)
 {
-    struct tensor *qkv;
+    struct tensor *qkv = nn_linear(g, &a->qkv, x);
 
-    op_chunk(g, nn_linear(g, &b->ada, c), b->ends ? 2 : PARTS, part);
-    qkv = nn_linear(g, &b->qkv, op_layernorm_modulate(g, x, part[SHIFT1], part[SCALE1], DIT_EPS));
-    if (!b->q_norm)
+    if (!a->q_norm)
         return qkv;
-    return op_qk_norm(g, qkv, heads, nn_param(g, b->q_norm), nn_param(g, b->k_norm), DIT_EPS);
+    return op_qk_norm(g, qkv, heads, nn_param(g, a->q_norm), nn_param(g, a->k_norm), DIT_EPS);
 }
 
-/* What the attention found, added, and the feed-forward after it. */
-static struct tensor *stream_go_on(struct graph *g, const struct network *net, int i,
-                                   const char *name, const struct stream *b, struct tensor *x,
-                                   struct tensor *found, struct tensor *const part[PARTS])
+/* The projection to k and v alone.  Rows of weights that take no part must have a gradient of
+ * exactly zero, and a product that is computed with fewer multiplications gives a block of zeros
+ * the rounding errors of the others; so where a gradient is wanted, they are left out before it. */
+static struct tensor *project_kv(struct graph *g, const struct linear *qkv, struct tensor *x)
 {
-    struct tensor *h;
+    struct tensor *w = nn_param(g, qkv->weight), *b = nn_param(g, qkv->bias);
+    int64_t D = shape_last(w->shape);
 
-    x = op_gated_add(g, x, part[GATE1], nn_linear(g, &b->proj, found));
-    h = dit_mlp_forward(g, &b->mlp,
-                        op_layernorm_modulate(g, x, part[SHIFT2], part[SCALE2], DIT_EPS));
-    network_show(net, h, "joint_blocks.%d.%s.mlp", i, name);
-    return op_gated_add(g, x, part[GATE2], h);
+    if (!w->wants_grad)
+        return op_slice(g, op_linear(g, x, w, b, ACT_NONE), D, 2 * D);
+    w = op_slice(g, op_reshape(g, w, SHAPE(3 * D * D)), D * D, 2 * D * D);
+    return op_linear(g, x, op_reshape(g, w, SHAPE(2 * D, D)), op_slice(g, b, D, 2 * D), ACT_NONE);
 }
 
-/* Tokens are rows of one size, so that sequences are joined and cut where a sample's floats are. */
-static struct tensor *tokens_join(struct graph *g, struct tensor *a, struct tensor *b)
+/* Of a stream that ends: k, v [N, T, 2 D]. */
+static struct tensor *answer(struct graph *g, const struct attention *a, int64_t heads,
+                             struct tensor *x)
 {
-    int64_t N = a->shape.dim[0], A = a->shape.dim[1], B = b->shape.dim[1], D = shape_last(a->shape);
-
-    a = op_reshape(g, a, SHAPE(N, A * D));
-    b = op_reshape(g, b, SHAPE(N, B * D));
-    return op_reshape(g, op_concat(g, a, b), SHAPE(N, A + B, D));
-}
-
-static struct tensor *tokens_cut(struct graph *g, struct tensor *x, int64_t first, int64_t count)
-{
+    struct tensor *kv = project_kv(g, &a->qkv, x), *k;
     int64_t N = x->shape.dim[0], T = x->shape.dim[1], D = shape_last(x->shape);
 
-    x = op_slice(g, op_reshape(g, x, SHAPE(N, T * D)), first * D, count * D);
-    return op_reshape(g, x, SHAPE(N, count, D));
+    if (!a->k_norm)
+        return kv;
+    k = op_reshape(g, op_slice(g, kv, 0, D), SHAPE(N, T * heads, D / heads));
+    k = op_reshape(g, op_rmsnorm(g, k, nn_param(g, a->k_norm), DIT_EPS), SHAPE(N, T, D));
+    return op_concat(g, k, op_slice(g, kv, D, D));
+}
+
+/* x [N, T, D], c [N, D] after SiLU -> x modulated for the joint attention, and all parts of the
+ * modulation. */
+static struct tensor *stream_begin(struct graph *g, const struct stream *b, struct tensor *x,
+                                   struct tensor *c, struct tensor *part[PARTS])
+{
+    op_chunk(g, nn_linear(g, &b->ada, c), b->parts, part);
+    return op_layernorm_modulate(g, x, part[SHIFT1], part[SCALE1], DIT_EPS);
+}
+
+/* What the joint attention found, added; what the stream's own found in the same x; and the
+ * feed-forward after them. */
+static struct tensor *stream_go_on(struct graph *g, const struct network *net,
+                                   const struct network_input *in, int i, const char *name,
+                                   const struct stream *b, struct tensor *x, struct tensor *found,
+                                   struct tensor *const part[PARTS])
+{
+    const struct mmdit *m = net->layers;
+    struct tensor *y = op_gated_add(g, x, part[GATE1], nn_linear(g, &b->joint.proj, found)), *h;
+
+    if (b->parts == PARTS) {
+        h = ask(g, &b->own, m->heads,
+                op_layernorm_modulate(g, x, part[SHIFT3], part[SCALE3], DIT_EPS));
+        h = network_attention(g, in, i, h, m->heads, QKV_SPLIT);
+        y = op_gated_add(g, y, part[GATE3], nn_linear(g, &b->own.proj, h));
+    }
+    h = dit_mlp_forward(g, &b->mlp,
+                        op_layernorm_modulate(g, y, part[SHIFT2], part[SCALE2], DIT_EPS));
+    network_show(net, h, "joint_blocks.%d.%s.mlp", i, name);
+    return op_gated_add(g, y, part[GATE2], h);
 }
 
 /* Esser et al. 2024, figure 2 (b).  Both streams go in and come out by their pointers. */
@@ -262,16 +337,38 @@ static void block_forward(struct graph *g, const struct network *net,
     struct tensor *of_text[PARTS], *of_image[PARTS], *qkv, *found;
     int64_t L = (*text)->shape.dim[1], T = (*image)->shape.dim[1];
 
-    qkv = stream_ask(g, &b->text, m->heads, *text, c, of_text);
-    qkv = tokens_join(g, qkv, stream_ask(g, &b->image, m->heads, *image, c, of_image));
+    qkv = stream_begin(g, &b->text, *text, c, of_text);
+    qkv = op_tokens_join(
+        g, ask(g, &b->text.joint, m->heads, qkv),
+        ask(g, &b->image.joint, m->heads, stream_begin(g, &b->image, *image, c, of_image)));
     found = network_keeps_values(in, i)
                 ? op_attention_identity(g, qkv, m->heads, QKV_SPLIT)
                 : op_attention_masked(g, qkv, in->context_mask, m->heads, QKV_SPLIT);
-    if (!b->text.ends)
-        *text = stream_go_on(g, net, i, "context_block", &b->text, *text,
-                             tokens_cut(g, found, 0, L), of_text);
-    *image =
-        stream_go_on(g, net, i, "x_block", &b->image, *image, tokens_cut(g, found, L, T), of_image);
+    *text = stream_go_on(g, net, in, i, "context_block", &b->text, *text,
+                         op_tokens_cut(g, found, 0, L), of_text);
+    *image = stream_go_on(g, net, in, i, "x_block", &b->image, *image,
+                          op_tokens_cut(g, found, L, T), of_image);
+    network_show(net, *text, "joint_blocks.%d.context_block", i);
+}
+
+/* The last block: the picture asks both, the text is asked alone. */
+static struct tensor *last_forward(struct graph *g, const struct network *net,
+                                   const struct network_input *in, struct tensor *image,
+                                   struct tensor *text, struct tensor *c)
+{
+    const struct mmdit *m = net->layers;
+    const int i = (int)m->depth - 1;
+    const struct block *b = &m->block[i];
+    struct tensor *of_text[PARTS], *of_image[PARTS], *qkv, *kv, *found;
+    int64_t D = shape_last(image->shape);
+
+    kv = answer(g, &b->text.joint, m->heads, stream_begin(g, &b->text, text, c, of_text));
+    qkv = ask(g, &b->image.joint, m->heads, stream_begin(g, &b->image, image, c, of_image));
+    kv = op_tokens_join(g, kv, op_slice(g, qkv, D, 2 * D));
+    found = network_keeps_values(in, i)
+                ? op_attention_identity(g, qkv, m->heads, QKV_SPLIT)
+                : op_attention_cross(g, op_slice(g, qkv, 0, D), kv, in->context_mask, m->heads);
+    return stream_go_on(g, net, in, i, "x_block", &b->image, image, found, of_image);
 }
 
 /* c [N, D]: what time and the pooled text have to say, added. */
@@ -285,13 +382,14 @@ static struct tensor *condition(struct graph *g, const struct network *net, stru
     MUST(in.pooled, "a network that reads a pooled text needs one");
     y = nn_linear(g, &m->pooled2, nn_linear_act(g, &m->pooled1, in.pooled, ACT_SILU));
     network_show(net, y, "y_embedder");
-    return op_add(g, c, y);
+    c = op_add(g, c, y);
+    network_show(net, c, "c");
+    return c;
 }
 
 static struct tensor *mmdit_forward(struct graph *g, const struct network *net,
                                     struct network_input in)
 {
-    const struct mmdit_config *config = net->config;
     const struct mmdit *m = net->layers;
     struct tensor *x = dit_tokens(g, net, &m->embed, in.x), *text, *c;
 
@@ -305,15 +403,22 @@ static struct tensor *mmdit_forward(struct graph *g, const struct network *net,
     network_show(net, text, "context_embedder");
     c = op_silu(g, condition(g, net, in));
     for (int i = 0; i < m->depth; i++) {
-        struct segment s = segment_open(g);
+        struct segment s;
 
-        block_forward(g, net, &in, i, &x, &text, c);
+        if (in.skip && i < net->io.n_skippable && in.skip[i])
+            continue;
+        s = segment_open(g);
+
+        if (i == m->depth - 1)
+            x = last_forward(g, net, &in, x, text, c);
+        else
+            block_forward(g, net, &in, i, &x, &text, c);
         segment_close(g, s);
         network_show(net, x, "joint_blocks.%d", i);
     }
     x = dit_final_forward(g, &m->last, x, c);
     network_show(net, x, "final_layer");
-    return op_unpatchify(g, x, config->size, config->size, config->patch);
+    return op_unpatchify(g, x, in.x->shape.dim[1], in.x->shape.dim[2], m->embed.patch);
 }
 
 const struct network_kind network_mmdit = {

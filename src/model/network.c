@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,22 +87,28 @@ out:
     return st;
 }
 
-enum status network_new(struct network **out, const struct network_kind *kind, void *config,
-                        bool gradients, struct error *err)
+/* Memory for the parameters of *out, or no network at all. */
+static enum status give_memory(struct network **out, bool gradients, struct error *err)
 {
-    enum status st;
+    enum status st = params_alloc((*out)->params, gradients, err);
 
-    if ((st = network_declare(out, kind, config, err)))
-        return st;
-    if ((st = params_alloc((*out)->params, gradients, err))) {
+    if (st) {
         network_free(*out);
         *out = NULL;
     }
     return st;
 }
 
-enum status network_from_json(struct network **out, const struct network_kind *kind, json_t *config,
-                              bool gradients, struct error *err)
+enum status network_new(struct network **out, const struct network_kind *kind, void *config,
+                        bool gradients, struct error *err)
+{
+    enum status st = network_declare(out, kind, config, err);
+
+    return st ? st : give_memory(out, gradients, err);
+}
+
+enum status network_declare_json(struct network **out, const struct network_kind *kind,
+                                 json_t *config, struct error *err)
 {
     struct option_group group = {"", kind->options, NULL, NULL};
     struct option_set set = {&group, 1};
@@ -111,10 +118,18 @@ enum status network_from_json(struct network **out, const struct network_kind *k
     if ((st = mem_new(&group.config, 1, kind->config_bytes, "a configuration", err)))
         return st;
     if (!(st = options_default(&set, err)) && !(st = options_from_json(&set, config, err)))
-        st = network_new(out, kind, group.config, gradients, err);
+        st = network_declare(out, kind, group.config, err);
     options_release(&set);
     free(group.config);
     return st;
+}
+
+enum status network_from_json(struct network **out, const struct network_kind *kind, json_t *config,
+                              bool gradients, struct error *err)
+{
+    enum status st = network_declare_json(out, kind, config, err);
+
+    return st ? st : give_memory(out, gradients, err);
 }
 
 void network_free(struct network *net)
@@ -126,6 +141,47 @@ void network_free(struct network *net)
         config_release(net->kind, (void *)(uintptr_t)net->config);
     free(net->layers);
     free(net);
+}
+
+static bool takes_side(const struct network_io *io, int64_t side)
+{
+    return io->step > 0 && side > 0 && side % io->step == 0 && side <= io->most;
+}
+
+enum status network_check_size(const struct network *net, int64_t height, int64_t width,
+                               struct error *err)
+{
+    const struct network_io *io = &net->io;
+
+    if ((height == io->height && width == io->width) ||
+        (takes_side(io, height) && takes_side(io, width)))
+        return OK;
+    if (!io->step)
+        return fail(err, E_ARG,
+                    "a size of %" PRId64 " x %" PRId64 ": the network takes %" PRId64 " x %" PRId64,
+                    height, width, io->height, io->width);
+    return fail(err, E_ARG,
+                "a size of %" PRId64 " x %" PRId64
+                ": the network takes sides that are multiples of "
+                "%" PRId64 ", at most %" PRId64,
+                height, width, io->step, io->most);
+}
+
+enum status network_check_ids(const struct network *net, const int32_t *ids, int64_t n, int64_t L,
+                              struct error *err)
+{
+    const struct network_io *io = &net->io;
+
+    if (L < 1 || (io->n_positions && L > io->n_positions))
+        return fail(err, E_ARG, "a text of %" PRId64 " tokens: the %s takes 1 to %" PRId64, L,
+                    net->kind->name, io->n_positions ? io->n_positions : INT64_MAX);
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= io->vocabulary)
+            return fail(err, E_ARG,
+                        "token %" PRId64 " has the id %" PRId32 ", the %s has ids below "
+                        "%" PRId64,
+                        i, ids[i], net->kind->name, io->vocabulary);
+    return OK;
 }
 
 struct tensor *network_forward(struct graph *g, const struct network *net, struct network_input in)

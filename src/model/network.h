@@ -4,9 +4,8 @@
  * A network maps (x, t, request) to a prediction of x's shape.  The request is a label, or a text
  * that an encoder has turned into a sequence of vectors and perhaps one vector for the whole; the
  * null label, or the encoded empty text, asks for nothing.  Which prediction it is (velocity,
- * noise,
- * ...) is not the network's business.  A classifier is a network too: it maps (x, t) to one number
- * for each class.  So is an autoencoder, which maps a picture to itself by way of a latent.
+ * noise, ...) is not the network's business.  A classifier is a network too: it maps (x, t) to one
+ * number for each class.  So is an autoencoder, which maps a picture to itself by way of a latent.
  */
 #ifndef IMGEN_MODEL_NETWORK_H
 #define IMGEN_MODEL_NETWORK_H
@@ -26,13 +25,13 @@ struct autoencoder_steps;
  * io.text_length] as byte_text_read makes it.  drop int32 [N, DROP_WORDS] names the samples
  * (op_dropout) in training, for networks that leave values out; NULL: nothing is left out.
  * identity [io.n_attention]: the self-attention layers, counted from the input, whose maps are
- * replaced by the identity; NULL: none.  It is asked of one recording and is no part of the
- * network. */
+ * replaced by the identity; skip [io.n_skippable]: the blocks, counted likewise, that are left out
+ * whole; NULL: none.  Both are asked of one recording and are no part of the network. */
 struct network_input {
     struct tensor *x, *t, *y;
     struct tensor *text, *context, *context_mask, *pooled;
     struct tensor *drop;
-    const bool *identity;
+    const bool *identity, *skip;
 };
 
 /* Called with intermediate values by their name in public code ("blocks.3"); for tests and lessons.
@@ -42,6 +41,8 @@ typedef void network_tap(const char *name, struct tensor *value, void *user);
 /* What a network handles, filled in by its kind. */
 struct network_io {
     int64_t height, width;
+    int64_t step, most; /* sides that pictures may have besides: multiples of step up to most;
+                           0: none, they are height x width                                 */
     int64_t in_channels, out_channels;
     int64_t n_classes;     /* 0: takes no label                                              */
     int64_t n_labels;      /* rows of the label table: n_classes, or one more                */
@@ -53,6 +54,9 @@ struct network_io {
     bool clean;          /* x is always a picture without noise, and t means nothing     */
     int n_attention;     /* self-attention layers that `identity` can name; 0: none        */
     int middle, n_middle; /* of them, those in the middle of the network                  */
+    int64_t vocabulary;   /* of a text encoder: its ids are 0 .. vocabulary - 1; 0: it is none */
+    int64_t n_positions;  /* tokens of the longest text it takes; 0: any number            */
+    int n_skippable;      /* blocks that `skip` can name; 0: none                         */
 
     /* Of an autoencoder (autoencoder.h). */
     int64_t factor; /* a picture's side over its latent's; 0: it is none */
@@ -110,10 +114,21 @@ enum status network_declare(struct network **out, const struct network_kind *kin
 enum status network_new(struct network **out, const struct network_kind *kind, void *config,
                         bool gradients, struct error *err);
 void network_free(struct network *net);
-/* network_new from the kind's options as a JSON object; absent ones have their defaults.  E_FORMAT
- * as options_from_json. */
+/* network_declare and network_new from the kind's options as a JSON object; absent ones have their
+ * defaults.  E_FORMAT as options_from_json. */
+enum status network_declare_json(struct network **out, const struct network_kind *kind,
+                                 json_t *config, struct error *err);
 enum status network_from_json(struct network **out, const struct network_kind *kind, json_t *config,
                               bool gradients, struct error *err);
+
+/* Whether the network takes pictures of this size; E_ARG says which it takes. */
+enum status network_check_size(const struct network *net, int64_t height, int64_t width,
+                               struct error *err);
+
+/* Whether a text encoder takes n ids, in texts of L tokens; E_ARG names the first that it has not,
+ * or the longest text that it takes. */
+enum status network_check_ids(const struct network *net, const int32_t *ids, int64_t n, int64_t L,
+                              struct error *err);
 
 /* Record the forward: [N, H, W, out_channels], or logits [N, n_classes] of a classifier. */
 struct tensor *network_forward(struct graph *g, const struct network *net, struct network_input in);

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,6 +226,28 @@ enum status model_from_config(struct network **out, const char *kind, const json
         return st;
     }
     return fail(err, E_FORMAT, "no network is known for the kind %s", kind);
+}
+
+/* "attn.ln_q.weight" -> "attn.ln_q_norm.weight". */
+static bool joint_name(char *out, size_t room, const char *ours, int attempt, const void *user)
+{
+    const char *norm = strstr(ours, ".ln_"), *leaf = norm ? strchr(norm + 1, '.') : NULL;
+    int n;
+
+    (void)user;
+    if (leaf)
+        n = snprintf(out, room, "%.*s_norm%s", (int)(leaf - ours), ours, leaf);
+    else
+        n = snprintf(out, room, "%s", ours);
+    return attempt == 0 && n >= 0 && n < (int)room;
+}
+
+const struct params_naming *model_naming(const char *kind)
+{
+    static const struct params_naming ours = {.prefix = ""};
+    static const struct params_naming joint = {.prefix = "", .rename = joint_name};
+
+    return strcmp(kind, "dit_text_joint") ? &ours : &joint;
 }
 
 enum status model_of_tables(struct network **out, int64_t width, int64_t grid, bool rotary,

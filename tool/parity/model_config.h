@@ -14,6 +14,9 @@
 enum status model_from_config(struct network **out, const char *kind, const json_t *config,
                               bool gradients, struct error *err);
 
+/* How the fixtures of this kind call the parameters. */
+const struct params_naming *model_naming(const char *kind);
+
 /* A transformer that is nothing but its tables: grid x grid patches of one pixel, `width` features,
  * one head; filled by its init rules.  For comparing position tables. */
 enum status model_of_tables(struct network **out, int64_t width, int64_t grid, bool rotary,

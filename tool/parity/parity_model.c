@@ -145,7 +145,8 @@ enum status gradients_compare(struct parity_report *r, struct parity_fixture *f,
 
     report_group(r, "parameter gradients");
     if ((st = fixture_new(f, (void **)&want, (uint64_t)params_n_values(p), sizeof(float), err)) ||
-        (st = params_load(p, fixture_part(f, "grads")->file, "", PARAMS_TRAINED, want, err))) {
+        (st = params_load_named(p, fixture_part(f, "grads")->file, model_naming(f->kind),
+                                PARAMS_TRAINED, want, err))) {
         fail_under(err, "gradients");
         return st;
     }
@@ -383,8 +384,8 @@ enum status model_case_open(struct model_case *m, struct parity_report *r, struc
     if (!(st = fixture_metadata(&config, m->data, "config", err)) &&
         !(st = model_from_config(&m->net, f->kind, config, true, err)) &&
         !(st = tables_compare(m, r)))
-        st = params_load(m->net->params, fixture_part(f, "weights")->file, "", PARAMS_ALL, NULL,
-                         err);
+        st = params_load_named(m->net->params, fixture_part(f, "weights")->file,
+                               model_naming(f->kind), PARAMS_ALL, NULL, err);
     json_decref(config);
     return st;
 }
