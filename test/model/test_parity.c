@@ -1,8 +1,8 @@
 /*
  * test_parity.c - networks, operators and training against published implementations
  *
- * The fixtures under test/golden/arch are compared by the checkers of the parity program, the very
- * code that runs over folders nobody has seen.  A checker that never fails proves nothing, so the
+ * The fixtures under test/golden are compared by the checkers of the parity program, the very code
+ * that runs over folders nobody has seen.  A checker that never fails proves nothing, so the
  * second half damages fixtures on purpose (a changed number, a file cut short, a part missing, a
  * shape that cannot be) and demands that the report says so.
  */
@@ -87,17 +87,41 @@ static void test_wrong_manifest(void **state)
     temp_dir_remove(dir);
 }
 
+static void test_golden_sd3(void **state)
+{
+    struct parity_counts c = run(GOLDEN_DIR "/sd3", true);
+
+    (void)state;
+    assert_int_equal(c.failed, 0);
+    assert_int_equal(c.skipped, 0);
+    assert_int_equal(c.fixtures, 5);
+    assert_true(c.passed >= 265);
+}
+
 /* All fixtures of what exists here, where the larger collection stands beside the project. */
 static void test_shared(void **state)
 {
     static const char *const folders[] = {
-        SHARED_DIR "/fixtures/arch/ops",           SHARED_DIR "/fixtures/arch/dit",
-        SHARED_DIR "/fixtures/arch/dit_text",      SHARED_DIR "/fixtures/arch/unet_adm",
-        SHARED_DIR "/fixtures/arch/unet_sd",       SHARED_DIR "/fixtures/arch/classifier",
-        SHARED_DIR "/fixtures/arch/train",         SHARED_DIR "/fixtures/arch/samplers",
-        SHARED_DIR "/fixtures/arch/vae",           SHARED_DIR "/fixtures/theory",
-        SHARED_DIR "/fixtures/sd3/vae4-tiny",      SHARED_DIR "/fixtures/sd3/vae16-tiny",
+        SHARED_DIR "/fixtures/arch/ops",
+        SHARED_DIR "/fixtures/arch/dit",
+        SHARED_DIR "/fixtures/arch/dit_text",
+        SHARED_DIR "/fixtures/arch/unet_adm",
+        SHARED_DIR "/fixtures/arch/unet_sd",
+        SHARED_DIR "/fixtures/arch/classifier",
+        SHARED_DIR "/fixtures/arch/train",
+        SHARED_DIR "/fixtures/arch/samplers",
+        SHARED_DIR "/fixtures/arch/vae",
+        SHARED_DIR "/fixtures/theory",
+        SHARED_DIR "/fixtures/sd3/vae4-tiny",
+        SHARED_DIR "/fixtures/sd3/vae16-tiny",
         SHARED_DIR "/fixtures/sd3/vae16-g32-bf16",
+        SHARED_DIR "/fixtures/sd3/mmdit-tiny",
+        SHARED_DIR "/fixtures/sd3/mmdit-tiny-qknorm",
+        SHARED_DIR "/fixtures/sd3/mmditx-tiny",
+        SHARED_DIR "/fixtures/sd3/mmdit-sharded-f16",
+        SHARED_DIR "/fixtures/sd3/clip-l-tiny",
+        SHARED_DIR "/fixtures/sd3/clip-g-tiny",
+        SHARED_DIR "/fixtures/sd3/t5-tiny",
     };
     struct stat s;
 
@@ -166,16 +190,16 @@ static void test_worst(void **state)
 /* --- damaged fixtures
  * ------------------------------------------------------------------------------ */
 
-/* Copy a golden file into dir: all but `cut` bytes, with the byte `flip` from its end changed in
- * its highest bit (0: none; 1: the sign of the last number). */
-static void copy(const char *dir, const char *leaf, uint64_t cut, uint64_t flip)
+/* Copy a golden file of the folder `of` into dir: all but `cut` bytes, with the byte `flip` from
+ * its end changed in its highest bit (0: none; 1: the sign of the last number). */
+static void copy_of(const char *of, const char *dir, const char *leaf, uint64_t cut, uint64_t flip)
 {
     char from[TEMP_PATH], to[TEMP_PATH];
     uint8_t *bytes = NULL;
     struct error err = {0};
     uint64_t n;
 
-    snprintf(from, sizeof(from), "%s/arch/%s", GOLDEN_DIR, leaf);
+    snprintf(from, sizeof(from), "%s/%s/%s", GOLDEN_DIR, of, leaf);
     assert_int_equal(file_read(&bytes, &n, from, 1 << 24, &err), OK);
     assert_true(cut < n && flip < n);
     if (flip > 0)
@@ -183,6 +207,37 @@ static void copy(const char *dir, const char *leaf, uint64_t cut, uint64_t flip)
     assert_int_equal(file_write(temp_path(to, dir, strrchr(leaf, '/') + 1), bytes, n - cut, &err),
                      OK);
     free(bytes);
+}
+
+static void copy(const char *dir, const char *leaf, uint64_t cut, uint64_t flip)
+{
+    copy_of("arch", dir, leaf, cut, flip);
+}
+
+/* A published folder, one of whose files has a changed number: what the folder says of results, of
+ * gradients, of a whole run of training, of a layer inside. */
+static void test_changed_folder(void **state)
+{
+    static const char *const whole[] = {"config", "io", "model", "grads", "train", "train_final"};
+    static const char *const folders[] = {"mmditx-tiny", "clip-g-tiny", "t5-tiny"};
+
+    (void)state;
+    for (size_t f = 0; f < sizeof(folders) / sizeof(folders[0]); f++) {
+        size_t files = f == 0 ? 6 : 3;
+
+        for (size_t flip = 1; flip < files; flip++) {
+            char dir[TEMP_PATH], leaf[64];
+
+            temp_dir_new(dir);
+            for (size_t k = 0; k < files; k++) {
+                snprintf(leaf, sizeof(leaf), "%s/%s.%s", folders[f], whole[k],
+                         k ? "safetensors" : "json");
+                copy_of("sd3", dir, leaf, 0, k == flip ? 1 : 0);
+            }
+            assert_true(run(dir, false).failed > 0);
+            temp_dir_remove(dir);
+        }
+    }
 }
 
 static void test_changed_gradient(void **state)
@@ -321,7 +376,9 @@ int main(void)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_wrong_manifest),
+        cmocka_unit_test(test_golden_sd3),
         cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_changed_folder),
         cmocka_unit_test(test_changed_gradient),
         cmocka_unit_test(test_changed_trajectory),
         cmocka_unit_test(test_cut_short),

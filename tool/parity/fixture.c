@@ -18,6 +18,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct parity_block {
     struct parity_block *next;
@@ -85,7 +86,7 @@ static enum status part_open(struct parity_part *part, const char **kind, struct
     enum status st;
 
     *kind = NULL;
-    if (n > 5 && strcmp(part->path + n - 5, ".json") == 0)
+    if (n > 5 && strcmp(part->path + n - 5, ".json") == 0 && strcmp(part->suffix, "model") != 0)
         return json_open(part, kind, err);
     if ((st = weights_open(&part->file, part->path, err)))
         return st;
@@ -114,18 +115,32 @@ static enum status parts_open(struct parity_fixture *f, struct error *err)
     return OK;
 }
 
-/* The class in the metadata "config" of the part "model". */
+/* The class that a configuration names, one for CLIP with and without a projection; those of the
+ * original code name none and are known by a key. */
+static const char *class_of(const json_t *config)
+{
+    const char *class = json_string_value(json_object_get(config, "_class_name"));
+
+    if (!class)
+        class = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    if (class && strcmp(class, "CLIPTextModel") == 0)
+        class = "CLIPTextModelWithProjection";
+    if (!class && json_object_get(config, "pos_embed_max_size"))
+        class = "SD3Transformer2DModel";
+    return class;
+}
+
 static enum status folder_kind(struct parity_fixture *f, struct error *err)
 {
-    json_t *config;
+    json_t *config = NULL;
     const char *class;
-    enum status st = OK;
+    enum status st;
 
-    if (!weights_metadata(fixture_part(f, "model")->file, "config"))
-        return OK;
-    if ((st = fixture_metadata(&config, fixture_part(f, "model"), "config", err)))
-        return st;
-    class = json_string_value(json_object_get(config, "_class_name"));
+    if (weights_metadata(fixture_part(f, "model")->file, "config"))
+        st = fixture_metadata(&config, fixture_part(f, "model"), "config", err);
+    else
+        st = fixture_json(&config, f, "config.json", err);
+    class = st ? NULL : class_of(config);
     if (class)
         st = mem_text(&f->kind, class, err);
     json_decref(config);
@@ -169,6 +184,27 @@ enum status fixture_metadata(json_t **out, const struct parity_part *part, const
     if (!text)
         return fail(err, E_FORMAT, "%s has no metadata \"%s\"", part->path, key);
     return config_parse(out, text, strlen(text), CONFIG_BYTES, key, err);
+}
+
+enum status fixture_json(json_t **out, const struct parity_fixture *f, const char *path,
+                         struct error *err)
+{
+    char whole[4096];
+    uint8_t *text = NULL;
+    struct stat is;
+    uint64_t n;
+    enum status st;
+
+    *out = NULL;
+    if (snprintf(whole, sizeof(whole), "%s/%s", f->folder, path) >= (int)sizeof(whole))
+        return fail(err, E_ARG, "%s/%s: the path is too long", f->folder, path);
+    if (stat(whole, &is))
+        return OK;
+    if ((st = file_read(&text, &n, whole, CONFIG_BYTES, err)))
+        return st;
+    st = config_parse(out, (const char *)text, n, CONFIG_BYTES, whole, err);
+    free(text);
+    return st;
 }
 
 /* --- numbers ------------------------------------------------------------------------------ */

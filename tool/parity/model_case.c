@@ -5,7 +5,8 @@
  * label where there is a table of labels, a sequence and its mask where there is one to read. Every
  * shape is compared with the configuration before it is used, because files come from outside.
  *
- * The scalar that is differentiated is <out, cot>, with gradients for every input that has one.
+ * The scalar that is differentiated is <out, cot>, or the mean of (out - cot)^2, with gradients for
+ * every input that has one.
  */
 #include "model_case.h"
 
@@ -205,7 +206,7 @@ enum status model_case_run(struct model_case *m, struct graph *g, struct model_r
                            struct model_taps *taps)
 {
     struct network_input in = model_case_record(m, g, m->y);
-    struct tensor *const wanted[] = {in.x, in.context, in.pooled}, *out, *loss;
+    struct tensor *const wanted[] = {in.x, in.context, in.pooled}, *out, *cot, *loss;
     enum { WANTED = sizeof(wanted) / sizeof(wanted[0]) };
     enum status st;
 
@@ -215,7 +216,8 @@ enum status model_case_run(struct model_case *m, struct graph *g, struct model_r
     model_case_tap(m, g, taps);
     out = network_forward(g, m->net, in);
     model_case_tap(m, g, NULL);
-    loss = op_sum(g, op_mul(g, out, graph_input(g, out->shape, m->cot.v)));
+    cot = graph_input(g, out->shape, m->cot.v);
+    loss = m->squared ? op_mse(g, out, cot) : op_sum(g, op_mul(g, out, cot));
     graph_keep(g, out);
     graph_keep(g, loss);
     graph_backward(g, loss);
@@ -225,4 +227,20 @@ enum status model_case_run(struct model_case *m, struct graph *g, struct model_r
     if ((st = graph_run(g, m->err)))
         return st;
     return results_read(m, g, r, out, &in, loss);
+}
+
+/* --- weights ------------------------------------------------------------------------------ */
+
+void weights_compare(struct parity_report *r, struct params *a, struct params *b)
+{
+    const char *differs = params_count(a) == params_count(b) ? NULL : "the number of parameters";
+
+    for (int64_t i = 0; i < params_count(a) && !differs; i++) {
+        const struct param *p = params_at(a, i), *q = params_find(b, p->name);
+
+        if (!q || !shape_equal(p->shape, q->shape) ||
+            memcmp(p->value, q->value, (size_t)shape_count(p->shape) * sizeof(float)) != 0)
+            differs = p->name;
+    }
+    parity_claim(r, "weights", !differs, "%s differs", differs ? differs : "");
 }

@@ -25,7 +25,8 @@ struct model_case {
     struct parity_array context, pooled; /* [N, L, D], [N, P]                                */
     int32_t *y, *mask;                   /* [N], [N, L]; NULL: none                          */
     const char *out_name, *cot_name;     /* "out.model" or "out.logits", and the cotangent's */
-    model_case_runner *run;              /* one run; results are compared by cot.n outputs   */
+    bool squared;           /* the loss is the mean of (out - cot)^2, and not <out, cot> */
+    model_case_runner *run; /* one run; results are compared by cot.n outputs   */
     struct error *err;
 };
 
@@ -70,8 +71,11 @@ struct network_input model_case_record(struct model_case *m, struct graph *g, co
 enum status model_case_read(struct model_case *m, struct graph *g, float **out,
                             const struct tensor *t);
 
-/* Forward and backward of <out, cot> on an empty graph; taps may be NULL. */
+/* Forward and backward of the loss on an empty graph; taps may be NULL. */
 model_case_runner model_case_run;
+
+/* One claim: b has the parameters of a, to the bit. */
+void weights_compare(struct parity_report *r, struct params *a, struct params *b);
 
 /* parity_model.c: the gradients of all of p that is trained, at their offsets in got, against the
  * fixture's part "grads". */

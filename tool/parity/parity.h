@@ -105,8 +105,9 @@ enum status report_json(const struct parity_report *r, FILE *out, struct error *
 enum { PARITY_PARTS = 4 };
 
 /* NAME.data.safetensors is the part "data" of the fixture NAME; NAME.safetensors and NAME.json are
- * the part "".  A folder with io.safetensors and model.safetensors is one fixture of these two
- * parts, whatever else lies in it; its kind is the class that the model's configuration names.
+ * the part "".  A folder with io.safetensors and a model (model.safetensors, or its index where it
+ * is several files) is one fixture of these two parts, whatever else lies in it; its kind is the
+ * class that the model's configuration names, in the file's metadata or in config.json beside it.
  * Exactly one of file and json is set. */
 struct parity_part {
     char *suffix, *path;
@@ -154,6 +155,11 @@ enum status fixture_new(struct parity_fixture *f, void **out, uint64_t count, ui
  * is missing or malformed. */
 enum status fixture_metadata(json_t **out, const struct parity_part *part, const char *key,
                              struct error *err);
+
+/* A JSON file by its path below the folder of a fixture that is one; the caller decrefs it.  *out
+ * is NULL where there is no such file. */
+enum status fixture_json(json_t **out, const struct parity_fixture *f, const char *path,
+                         struct error *err);
 
 /* Numbers of a fixture, in its memory. */
 struct parity_array {
@@ -216,6 +222,9 @@ struct parity_checker {
     X(patchgan)            \
     X(vae_kl)              \
     X(vae_published)       \
+    X(mmdit)               \
+    X(clip)                \
+    X(t5)                  \
     X(vq)                  \
     X(train_dit)           \
     X(ddpm_learned_range)  \

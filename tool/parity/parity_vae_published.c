@@ -8,9 +8,8 @@
  */
 #include "parity.h"
 
-#include "base/file.h"
-#include "base/json.h"
 #include "model/vae.h"
+#include "model_case.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -247,29 +246,17 @@ static enum status outputs_compare(struct published *p)
 
 /* --- the other layout --------------------------------------------------------------------- */
 
-static enum status json_read(json_t **out, const char *path, struct error *err)
-{
-    uint8_t *text = NULL;
-    uint64_t n;
-    enum status st = file_read(&text, &n, path, CONFIG_BYTES, err);
-
-    if (!st)
-        st = config_parse(out, (const char *)text, n, CONFIG_BYTES, path, err);
-    free(text);
-    return st;
-}
-
-static enum status folder_open(struct network **out, const char *folder, struct error *err)
+static enum status folder_open(struct network **out, const struct parity_fixture *fixture,
+                               struct error *err)
 {
     struct weights *f = NULL;
     json_t *config = NULL;
     char path[4096];
     enum status st;
 
-    snprintf(path, sizeof(path), "%s/diffusers/vae/config.json", folder);
-    if ((st = json_read(&config, path, err)))
+    if ((st = fixture_json(&config, fixture, "diffusers/vae/config.json", err)))
         return st;
-    snprintf(path, sizeof(path), "%s/diffusers/vae/diffusion_pytorch_model.safetensors", folder);
+    snprintf(path, sizeof(path), "%s/diffusers/vae", fixture->folder);
     if (!(st = weights_open(&f, path, err)))
         st = vae_open_published(out, f, config, HALVES_BOTH, err);
     weights_close(f);
@@ -281,7 +268,6 @@ static enum status folder_open(struct network **out, const char *folder, struct 
 static enum status folder_compare(struct published *p)
 {
     struct network *other = NULL;
-    const char *differs = NULL;
     char path[4096];
     struct stat is;
     enum status st;
@@ -291,19 +277,9 @@ static enum status folder_compare(struct published *p)
         return OK;
 
     report_group(p->r, "folder layout");
-    if ((st = folder_open(&other, p->fixture->folder, p->err)))
+    if ((st = folder_open(&other, p->fixture, p->err)))
         return st;
-    for (int64_t i = 0; i < params_count(p->net->params) && !differs; i++) {
-        const struct param *a = params_at(p->net->params, i);
-        const struct param *b = params_find(other->params, a->name);
-
-        if (!b || !shape_equal(a->shape, b->shape) ||
-            memcmp(a->value, b->value, (size_t)shape_count(a->shape) * sizeof(float)) != 0)
-            differs = a->name;
-    }
-    if (params_count(p->net->params) != params_count(other->params))
-        differs = "the number of parameters";
-    parity_claim(p->r, "weights", !differs, "%s differs", differs ? differs : "");
+    weights_compare(p->r, p->net->params, other->params);
     parity_claim(p->r, "scale and shift",
                  p->net->io.scale->at[0] == other->io.scale->at[0] &&
                      p->net->io.shift->at[0] == other->io.shift->at[0],

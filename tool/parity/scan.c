@@ -147,11 +147,12 @@ static bool has_leaf(struct dirent *const *leaves, int n, const char *name)
 
 /* The folder as one fixture: what goes into a model and comes out beside its weights. */
 static enum status whole_add(struct parity_fixtures *fixtures, const char *folder,
-                             const char *shown, struct error *err)
+                             const char *shown, const char *model, struct error *err)
 {
-    static const char *const parts[] = {"io", "model"};
+    const struct {
+        const char *suffix, *leaf;
+    } parts[] = {{"io", "io.safetensors"}, {"model", model}};
     struct parity_fixture *f;
-    char leaf[32];
     enum status st;
 
     if ((st = fixture_add(fixtures, &f, shown, err)) || (st = mem_text(&f->folder, folder, err)))
@@ -159,9 +160,8 @@ static enum status whole_add(struct parity_fixtures *fixtures, const char *folde
     for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
         struct parity_part *part = &f->parts[f->n_parts++];
 
-        snprintf(leaf, sizeof(leaf), "%s.safetensors", parts[k]);
-        if ((st = mem_text(&part->suffix, parts[k], err)) ||
-            (st = join(&part->path, folder, leaf, err)))
+        if ((st = mem_text(&part->suffix, parts[k].suffix, err)) ||
+            (st = join(&part->path, folder, parts[k].leaf, err)))
             return st;
     }
     return OK;
@@ -182,6 +182,7 @@ static enum status owned_add(struct parity_fixtures *fixtures, const struct pari
 static enum status folder_add(struct parity_fixtures *fixtures, const char *folder,
                               const char *shown, int depth, struct error *err)
 {
+    static const char *const models[] = {"model.safetensors", "model.safetensors.index.json"};
     const struct parity_checker *owner = checker_owning(folder);
     int64_t first = fixtures->n;
     struct dirent **leaves = NULL;
@@ -197,10 +198,9 @@ static enum status folder_add(struct parity_fixtures *fixtures, const char *fold
     if (n < 0)
         return depth == 0 ? fail_errno(err, E_IO, "cannot read the folder %s", folder)
                           : broken_add(fixtures, shown, strerror(errno), err);
-    if (has_leaf(leaves, n, "io.safetensors") && has_leaf(leaves, n, "model.safetensors")) {
-        st = whole_add(fixtures, folder, shown, err);
-        whole = true;
-    }
+    for (int k = 0; k < 2 && !whole && has_leaf(leaves, n, "io.safetensors"); k++)
+        if ((whole = has_leaf(leaves, n, models[k])))
+            st = whole_add(fixtures, folder, shown, models[k], err);
     for (int i = 0; i < n; i++) {
         if (!st && !whole && leaves[i]->d_name[0] != '.')
             st = leaf_add(fixtures, first, folder, shown, leaves[i]->d_name, depth, err);
