@@ -34,6 +34,9 @@ struct sample_options {
     bool help;
     char *label, *labels, *prompts, *seed, *output, *from, *preview_autoencoder;
     struct imgen_text_list prompt;
+    char *clip_l, *clip_g, *t5xxl, *merges, *spiece;
+    int64_t width, height;
+    bool no_t5;
     int64_t batch_count, threads, preview, zoom;
     struct solver_flags solver;
     bool grid, quiet, verbose, json;
@@ -51,6 +54,22 @@ static const struct imgen_option rows[] = {
      "a file with a prompt a line ('-': standard input), or a configuration (.ini): "
      "captions of 32 of its held-out pictures",
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, prompts), .value = "FILE"},
+    {"width", "of the pictures, where the model makes several sizes", IMGEN_OPTION_INT,
+     offsetof(struct sample_options, width), "0", .lo = 0, .hi = 16384, .letter = 'W'},
+    {"height", "the same", IMGEN_OPTION_INT, offsetof(struct sample_options, height), "0", .lo = 0,
+     .hi = 16384, .letter = 'H'},
+    {"clip_l", "Stable Diffusion 3: the text encoder CLIP-L, where it is not found by itself",
+     IMGEN_OPTION_TEXT, offsetof(struct sample_options, clip_l), .value = "PATH"},
+    {"clip_g", "the same: CLIP bigG", IMGEN_OPTION_TEXT, offsetof(struct sample_options, clip_g),
+     .value = "PATH"},
+    {"t5xxl", "the same: T5-XXL", IMGEN_OPTION_TEXT, offsetof(struct sample_options, t5xxl),
+     .value = "PATH"},
+    {"no_t5", "the same: do without T5, which is the largest part of it", IMGEN_OPTION_BOOL,
+     offsetof(struct sample_options, no_t5), .letter = 0},
+    {"merges", "the same: CLIP's vocabulary, merges.txt", IMGEN_OPTION_TEXT,
+     offsetof(struct sample_options, merges), .value = "FILE"},
+    {"spiece", "the same: T5's vocabulary, spiece.model", IMGEN_OPTION_TEXT,
+     offsetof(struct sample_options, spiece), .value = "FILE"},
     {"batch_count", "pictures of each label or prompt", IMGEN_OPTION_INT,
      offsetof(struct sample_options, batch_count), "1", .lo = 1, .hi = PICTURES_MAX, .letter = 'n'},
     {"seed", "of the first picture, the next take seed + 1, ...; -1: a random one",
@@ -109,11 +128,34 @@ static int failed(const struct imgen_error *err)
 
 /* ---- The model ---- */
 
+static int choose_size(struct job *job)
+{
+    struct imgen_model_info *m = &job->models.info;
+    int64_t width = job->options->width, height = job->options->height;
+    struct imgen_error err;
+
+    if (!width && !height)
+        return EXIT_DONE;
+    if (imgen_model_resize(job->models.model, (int)(width ? width : m->width),
+                           (int)(height ? height : m->height), &err))
+        return failed(&err);
+    imgen_model_info(job->models.model, m);
+    return EXIT_DONE;
+}
+
 static int open_models(struct job *job, const char *word)
 {
     const struct sample_options *o = job->options;
-    struct model_files files = {word, o->solver.classifier, o->solver.guide.model,
-                                o->solver.autoencoder};
+    struct model_files files = {word,
+                                o->solver.classifier,
+                                o->solver.guide.model,
+                                o->solver.autoencoder,
+                                {.clip_l = o->clip_l,
+                                 .clip_g = o->clip_g,
+                                 .t5xxl = o->t5xxl,
+                                 .merges = o->merges,
+                                 .spiece = o->spiece,
+                                 .no_t5 = o->no_t5}};
     struct model_room room;
     struct imgen_error err;
     int code;
@@ -125,7 +167,9 @@ static int open_models(struct job *job, const char *word)
         (code =
              solver_flags_check_guides(&command_sample, job->given, files.classifier, files.guide)))
         return code;
-    return request_models_open(&job->models, &command_sample, &files);
+    if ((code = request_models_open(&job->models, &command_sample, &files)))
+        return code;
+    return choose_size(job);
 }
 
 /* The same pictures can be made by the same models only. */

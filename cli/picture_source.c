@@ -308,7 +308,10 @@ static const char *label_name(const struct picture_source *s, int i)
 
 static int read_model(struct picture_source *s, const struct source_wish *w)
 {
-    const struct model_files files = {w->word, w->classifier, w->guide, w->autoencoder};
+    const struct model_files files = {.model = w->word,
+                                      .classifier = w->classifier,
+                                      .guide = w->guide,
+                                      .autoencoder = w->autoencoder};
     const struct imgen_model *of;
     struct imgen_model_info m, labels;
     struct imgen_error err;

@@ -34,8 +34,18 @@ int request_autoencoder(struct imgen_model *model, struct imgen_model_info *info
 int request_models_open(struct request_models *m, const struct command *c,
                         const struct model_files *files)
 {
+    const struct imgen_parts *p = &files->parts;
+    bool named = p->clip_l || p->clip_g || p->t5xxl || p->merges || p->spiece || p->no_t5;
+    struct imgen_parts parts = files->parts;
     struct imgen_error err;
 
+    parts.autoencoder = files->autoencoder;
+    if (named) {
+        if (imgen_model_open_parts(&m->model, files->model, &parts, &err))
+            return command_failed(c, &err);
+        imgen_model_info(m->model, &m->info);
+        return EXIT_DONE;
+    }
     if (imgen_model_open(&m->model, files->model, &err) ||
         (files->classifier && imgen_model_open(&m->classifier, files->classifier, &err)) ||
         (files->guide && imgen_model_open(&m->guide, files->guide, &err)))

@@ -18,6 +18,7 @@ struct request_models {
  * model of latents is not found by itself.  An exit code; close also after a failure. */
 struct model_files {
     const char *model, *classifier, *guide, *autoencoder;
+    struct imgen_parts parts; /* of a published model; all NULL: looked for */
 };
 int request_models_open(struct request_models *m, const struct command *c,
                         const struct model_files *files);

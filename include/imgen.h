@@ -110,6 +110,24 @@ IMGEN_API enum imgen_status imgen_model_open(struct imgen_model **out, const cha
                                              struct imgen_error *err);
 IMGEN_API void imgen_model_close(struct imgen_model *model); /* NULL is fine */
 
+/* Open Stable Diffusion 3 or 3.5 as published: a folder with model_index.json, or a single file,
+ * safetensors or GGUF.  Parts that it lacks are looked for beside it under their usual names
+ * (clip_l.safetensors, t5xxl_fp16.safetensors, ...); NULL: so.  Encoders that are found nowhere are
+ * done without, as long as one is there.  imgen_model_open opens such models too, with no part
+ * named.  Its pictures are as large as imgen_model_info says, until imgen_model_resize. */
+struct imgen_parts {
+    const char *clip_l, *clip_g, *t5xxl, *autoencoder; /* files or folders                      */
+    const char *merges, *spiece;                       /* vocabularies: merges.txt, spiece.model */
+    int no_t5; /* 1: do without T5, whether it is there or not                                  */
+};
+IMGEN_API enum imgen_status imgen_model_open_parts(struct imgen_model **out, const char *path,
+                                                   const struct imgen_parts *parts,
+                                                   struct imgen_error *err);
+/* Pictures of this size from now on.  E_ARG where the network makes none of it, saying which it
+ * makes.  Not beside other calls on this model. */
+IMGEN_API enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int height,
+                                               struct imgen_error *err);
+
 /* Of a model that works on latents: use this autoencoder, a file or folder of the very content that
  * the model names; NULL: look for it again.  Opening looks for it under the name that the model
  * knows, as seen from the model's folder, and among the files in that folder; where it finds none,

@@ -13,6 +13,8 @@
 #include "pipeline/latent_decoder.h"
 #include "pipeline/match.h"
 #include "pipeline/picture.h"
+#include "pipeline/sd3.h"
+#include "text/unicode.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -56,8 +58,25 @@ static enum status look_for_autoencoder(struct imgen_model *m, struct error *err
     return OK;
 }
 
-enum imgen_status imgen_model_open(struct imgen_model **out, const char *path,
-                                   struct imgen_error *err)
+static enum status open_model(struct imgen_model *m, const char *path,
+                              const struct imgen_parts *parts, struct error *err)
+{
+    const struct imgen_parts none = {0}, *p = parts ? parts : &none;
+    const struct sd3_parts where = {p->clip_l, p->clip_g, p->t5xxl,     p->autoencoder,
+                                    p->merges, p->spiece, p->no_t5 != 0};
+    enum status st;
+
+    if ((st = mem_text(&m->path, path, err)))
+        return st;
+    if (parts || sd3_is(path))
+        return sd3_open(&m->model, path, &where, err);
+    if ((st = model_load(&m->model, path, err)))
+        return st;
+    return look_for_autoencoder(m, err);
+}
+
+static enum imgen_status open_any(struct imgen_model **out, const char *path,
+                                  const struct imgen_parts *parts, struct imgen_error *err)
 {
     struct imgen_model *m = NULL;
     struct error e = {0};
@@ -65,11 +84,40 @@ enum imgen_status imgen_model_open(struct imgen_model **out, const char *path,
 
     *out = NULL;
     if ((st = mem_new((void **)&m, 1, sizeof *m, "a model", &e)) ||
-        (st = mem_text(&m->path, path, &e)) || (st = model_load(&m->model, path, &e)) ||
-        (st = look_for_autoencoder(m, &e)))
+        (st = open_model(m, path, parts, &e)))
         imgen_model_close(m);
     else
         *out = m;
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_model_open(struct imgen_model **out, const char *path,
+                                   struct imgen_error *err)
+{
+    return open_any(out, path, NULL, err);
+}
+
+enum imgen_status imgen_model_open_parts(struct imgen_model **out, const char *path,
+                                         const struct imgen_parts *parts, struct imgen_error *err)
+{
+    return open_any(out, path, parts, err);
+}
+
+enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int height,
+                                     struct imgen_error *err)
+{
+    const struct latent_space *s = model->model->space;
+    int64_t factor = s && s->factor ? s->factor : 1;
+    struct error e = {0};
+    enum status st;
+
+    if (width <= 0 || height <= 0 || width % factor || height % factor)
+        st = fail(&e, E_ARG, "pictures of %d x %d: sides are multiples of %" PRId64, width, height,
+                  factor);
+    else if ((st = network_resize(model->model->network, height / factor, width / factor, &e)) &&
+             factor > 1)
+        fail_under(&e, "pictures of %d x %d pixels, %" PRId64 " a side of the network's", width,
+                   height, factor);
     return api_status(err, &e, st);
 }
 
@@ -88,7 +136,9 @@ enum imgen_status imgen_model_use_autoencoder(struct imgen_model *model, const c
     struct error e = {0};
     enum status st;
 
-    if (!model->model->space)
+    if (model->model->space && model->model->space->published)
+        st = path ? fail(&e, E_ARG, "%s: has its autoencoder already", model->path) : OK;
+    else if (!model->model->space)
         st = path ? fail(&e, E_ARG, "%s: makes pixels, and needs no autoencoder", model->path) : OK;
     else
         st = find_autoencoder(model, path, &e);
@@ -116,7 +166,9 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .autoencoder_hash = s ? s->hash : NULL,
         .previews = !s || s->previews,
         .n_labels = (int)io->n_classes,
-        .text_bytes = (int)(io->text_length ? io->text_length - 1 : 0),
+        .text_bytes = io->context_width ? UNICODE_TEXT_BYTES
+                      : io->text_length ? (int)io->text_length - 1
+                                        : 0,
         .guided = network_asks_for_nothing(io),
         .classifies = io->classifies,
         .clean = io->clean,

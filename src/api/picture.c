@@ -7,6 +7,8 @@
  */
 #include "api/api.h"
 
+#include "data/listing.h"
+
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -70,6 +72,8 @@ enum imgen_status imgen_sheet_draw(struct imgen_image *out, const float *x,
     return api_status(err, &e, st);
 }
 
+enum { PATH_ROOM = 4096 };
+
 /* --- recipes ------------------------------------------------------------------------------------
  */
 
@@ -96,7 +100,7 @@ static void put_label(struct imgen_recipe *out, const struct imgen_model *model,
     const char *name = imgen_model_label(own ? model : r->classifier, label);
     struct text t;
 
-    if (model->model->network->io.text_length)
+    if (model->model->network->io.text_length || model->model->network->io.context_width)
         name = label < 0 ? "" : r->prompts[label];
 
     text_init(&t, out->label, sizeof out->label);
@@ -108,9 +112,28 @@ static void put_label(struct imgen_recipe *out, const struct imgen_model *model,
         text_add(&t, "%d", label);
 }
 
+/* The file that says which model it is: of a folder that with its network's weights, or their
+ * index. */
+static void file_of(char out[PATH_ROOM], const struct imgen_model *model)
+{
+    static const char *const inside[] = {
+        "/transformer/diffusion_pytorch_model.safetensors",
+        "/transformer/diffusion_pytorch_model.fp16.safetensors",
+        "/transformer/diffusion_pytorch_model.safetensors.index.json"};
+
+    snprintf(out, PATH_ROOM, "%s", model->path);
+    for (size_t i = 0; i < sizeof inside / sizeof *inside && !path_is_file(out); i++)
+        snprintf(out, PATH_ROOM, "%s%s", model->path, inside[i]);
+}
+
 static enum status hash_of(char *out, size_t room, struct imgen_model *model, struct error *err)
 {
-    enum status st = model->hash[0] ? OK : hash_file(model->hash, model->path, err);
+    char path[PATH_ROOM];
+    enum status st = OK;
+
+    file_of(path, model);
+    if (!model->hash[0])
+        st = hash_file(model->hash, path, err);
 
     if (!st)
         put(out, room, model->hash);

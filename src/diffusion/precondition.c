@@ -67,6 +67,10 @@ static const struct choice time_inputs[N_TIME_INPUTS] = {
     [TIME_INDEX] = {.name = "index",
                     .summary = "the index of a discrete schedule, 0 next to the data",
                     .paper = "Ho et al. 2020"},
+    [TIME_NOISE] = {.name = "noise",
+                    .summary =
+                        "time_scale (1 - t): the share of noise, as public flow models say it",
+                    .paper = "Esser et al. 2024"},
 };
 
 const struct precondition_kind *precondition_kind_at(int i)
@@ -115,8 +119,11 @@ struct reading precondition_at(const struct precondition *p, const struct path *
     kind->fill(&r, p->values, c);
     if (kind->tells_time)
         return r;
-    r.time = p->time_input == TIME_INDEX ? path_index(path, c->t)
-                                         : (p->time_scale > 0 ? p->time_scale : 1) * c->t;
+    if (p->time_input == TIME_INDEX)
+        r.time = path_index(path, c->t);
+    else
+        r.time = (p->time_scale > 0 ? p->time_scale : 1) *
+                 (p->time_input == TIME_NOISE ? 1 - c->t : c->t);
     return r;
 }
 

@@ -25,6 +25,7 @@ struct precondition_kind {
 enum time_input {
     TIME_SCALED, /* time_scale t                                    */
     TIME_INDEX,  /* the index of a discrete schedule: T (1 - t) - 1 */
+    TIME_NOISE,  /* time_scale (1 - t): published flow models count down to the data */
     N_TIME_INPUTS,
 };
 

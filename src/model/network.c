@@ -167,6 +167,17 @@ enum status network_check_size(const struct network *net, int64_t height, int64_
                 height, width, io->step, io->most);
 }
 
+enum status network_resize(struct network *net, int64_t height, int64_t width, struct error *err)
+{
+    enum status st = network_check_size(net, height, width, err);
+
+    if (st)
+        return st;
+    net->io.height = height;
+    net->io.width = width;
+    return OK;
+}
+
 enum status network_check_ids(const struct network *net, const int32_t *ids, int64_t n, int64_t L,
                               struct error *err)
 {

@@ -125,6 +125,9 @@ enum status network_from_json(struct network **out, const struct network_kind *k
 enum status network_check_size(const struct network *net, int64_t height, int64_t width,
                                struct error *err);
 
+/* From now on io.height and io.width are these, if the network takes them. */
+enum status network_resize(struct network *net, int64_t height, int64_t width, struct error *err);
+
 /* Whether a text encoder takes n ids, in texts of L tokens; E_ARG names the first that it has not,
  * or the longest text that it takes. */
 enum status network_check_ids(const struct network *net, const int32_t *ids, int64_t n, int64_t L,

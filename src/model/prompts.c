@@ -12,12 +12,12 @@
 
 bool network_asks(const struct network_io *io)
 {
-    return io->n_labels > 0 || io->text_length > 0;
+    return io->n_labels > 0 || io->text_length > 0 || io->context_width > 0;
 }
 
 bool network_asks_for_nothing(const struct network_io *io)
 {
-    return io->null_label >= 0 || io->text_length > 0;
+    return io->null_label >= 0 || io->text_length > 0 || io->context_width > 0;
 }
 
 enum status prompts_init(struct prompts *p, const struct network_io *io, int64_t n,
@@ -34,9 +34,27 @@ enum status prompts_init(struct prompts *p, const struct network_io *io, int64_t
     return OK;
 }
 
+enum status prompts_init_encoded(struct prompts *p, const struct network_io *io, int64_t n,
+                                 int64_t tokens, struct error *err)
+{
+    uint64_t all = (uint64_t)n + 1;
+    enum status st;
+
+    *p = (struct prompts){
+        .n = n, .tokens = tokens, .width = io->context_width, .pooled_width = io->pooled_width};
+    if ((st = mem_new((void **)&p->context, all * (uint64_t)tokens,
+                      (uint64_t)p->width * sizeof *p->context, "encoded texts", err)) ||
+        !p->pooled_width)
+        return st;
+    return mem_new((void **)&p->pooled, all, (uint64_t)p->pooled_width * sizeof *p->pooled,
+                   "encoded texts", err);
+}
+
 void prompts_release(struct prompts *p)
 {
     free(p->number);
+    free(p->context);
+    free(p->pooled);
     *p = (struct prompts){0};
 }
 
@@ -56,12 +74,34 @@ enum status prompts_set_whole(struct prompts *p, int64_t i, const char *text, st
     return OK;
 }
 
+/* The place of the text that a label stands for. */
+static int64_t place(const struct prompts *p, int32_t label)
+{
+    int64_t at = label < 0 ? p->n : label;
+
+    MUST(at <= p->n, "text %" PRId64 " of %" PRId64, at, p->n);
+    return at;
+}
+
+void prompts_gather_encoded(const struct prompts *p, float *context, float *pooled,
+                            const int32_t *label, int64_t rows)
+{
+    int64_t length = p->tokens * p->width;
+
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t from = place(p, label[i]);
+
+        memcpy(context + i * length, p->context + from * length, (size_t)length * sizeof *context);
+        memcpy(pooled + i * p->pooled_width, p->pooled + from * p->pooled_width,
+               (size_t)p->pooled_width * sizeof *pooled);
+    }
+}
+
 void prompts_gather(const struct prompts *p, int32_t *to, const int32_t *label, int64_t rows)
 {
     for (int64_t i = 0; i < rows; i++) {
-        int64_t from = label[i] < 0 ? p->n : label[i];
+        int64_t from = place(p, label[i]);
 
-        MUST(from <= p->n, "text %" PRId64 " of %" PRId64, from, p->n);
         memcpy(to + i * p->length, p->number + from * p->length, (size_t)p->length * sizeof *to);
     }
 }

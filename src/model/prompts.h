@@ -15,15 +15,21 @@
 bool network_asks(const struct network_io *io);
 bool network_asks_for_nothing(const struct network_io *io);
 
-/* Texts 0 .. n-1 as a network reads them. */
+/* Texts 0 .. n-1 as a network reads them, and last the empty one: numbers that it encodes itself,
+ * or what encoders have said of them.  Arrays are heap. */
 struct prompts {
     int64_t n, length;
-    int32_t *number; /* [n + 1, length], heap; the last is the empty text */
+    int32_t *number;                     /* [n + 1, length], or NULL                            */
+    int64_t tokens, width, pooled_width; /* of an encoded one                                   */
+    float *context, *pooled; /* [n + 1, tokens, width], [n + 1, pooled_width], or NULL */
 };
 
 /* n empty texts, for a network of io.text_length > 0.  E_MEMORY.  Release also after a failure. */
 enum status prompts_init(struct prompts *p, const struct network_io *io, int64_t n,
                          struct error *err);
+/* The same for a network of io.context_width > 0, to be filled in: context and pooled are zeros. */
+enum status prompts_init_encoded(struct prompts *p, const struct network_io *io, int64_t n,
+                                 int64_t tokens, struct error *err);
 void prompts_release(struct prompts *p); /* zeroes it */
 
 /* Text i; what is too long is cut (byte_text_read). */
@@ -33,6 +39,9 @@ enum status prompts_set_whole(struct prompts *p, int64_t i, const char *text, st
 
 /* to [rows, length]: the texts of these numbers, each below n; negative: the empty one. */
 void prompts_gather(const struct prompts *p, int32_t *to, const int32_t *label, int64_t rows);
+/* The same of encoded ones: context [rows, tokens, width], pooled [rows, pooled_width]. */
+void prompts_gather_encoded(const struct prompts *p, float *context, float *pooled,
+                            const int32_t *label, int64_t rows);
 
 /* Put requests on a tape: labels int32 [rows] for a network of labels, texts [rows, text_length]
  * for one that reads them; the arrays stay until the run is over, the other may be NULL. */

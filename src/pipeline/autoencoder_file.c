@@ -29,6 +29,14 @@ static const char folder_config[] = "config.json";
 static const char encoder_ending[] = "encoder.safetensors";
 static const char decoder_ending[] = "decoder.safetensors";
 
+/* Zeros where nobody wants it. */
+static enum status take_hash(struct autoencoder_file *a, const char *path, struct error *err)
+{
+    memset(a->hash, '0', HASH_TEXT - 1);
+    a->hash[HASH_TEXT - 1] = 0;
+    return a->unnamed ? OK : hash_file(a->hash, path, err);
+}
+
 /* --- a model file of ours -----------------------------------------------------------------------
  */
 
@@ -41,17 +49,18 @@ static enum status open_own(struct autoencoder_file *a, const char *path, struct
     a->network = a->model->network;
     if (!a->network->io.factor)
         return fail(err, E_FORMAT, "%s: a '%s' is no autoencoder", path, a->network->kind->name);
-    return hash_file(a->hash, path, err);
+    return take_hash(a, path, err);
 }
 
 /* --- published ones of the large kind -----------------------------------------------------------
  */
 
-/* In the file's own metadata, or beside it where the folder layout has it; else NULL. */
+/* In the file's own metadata, where one with a whole model has it under a name of its own, or
+ * beside it where the folder layout has it; else NULL. */
 static enum status read_config(json_t **out, const struct weights *f, const char *path,
                                struct error *err)
 {
-    const char *text = weights_metadata(f, "config"), *slash = strrchr(path, '/');
+    const char *text = weights_metadata(f, "vae_config"), *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
     uint8_t *bytes = NULL;
     struct text name;
@@ -59,6 +68,8 @@ static enum status read_config(json_t **out, const struct weights *f, const char
     enum status st = OK;
 
     *out = NULL;
+    if (!text)
+        text = weights_metadata(f, "config");
     if (text)
         return config_parse(out, text, strlen(text), CONFIG_BYTES, path, err);
     if (strcmp(path + folder, folder_weights) != 0)
@@ -86,7 +97,7 @@ static enum status open_published(struct autoencoder_file *a, const struct weigh
     if ((st = vae_open_published(&a->network, f, config, halves, err)))
         fail_under(err, "%s", path);
     json_decref(config);
-    return st ? st : hash_file(a->hash, path, err);
+    return st ? st : take_hash(a, path, err);
 }
 
 /* --- tiny ones, a file a half -------------------------------------------------------------------
@@ -273,13 +284,12 @@ static enum status open_folder(struct autoencoder_file *a, const char *folder, b
     return st;
 }
 
-enum status autoencoder_file_open(struct autoencoder_file *a, const char *path,
-                                  enum autoencoder_halves halves, struct error *err)
+static enum status open_any(struct autoencoder_file *a, const char *path,
+                            enum autoencoder_halves halves, struct error *err)
 {
     const struct network_io *io;
     enum status st;
 
-    *a = (struct autoencoder_file){0};
     if ((st = path_is_folder(path) ? open_folder(a, path, false, halves, err)
                                    : open_file(a, path, halves, err)))
         return st;
@@ -289,6 +299,20 @@ enum status autoencoder_file_open(struct autoencoder_file *a, const char *path,
     if (halves != HALVES_ENCODER && !io->has_decoder)
         return fail(err, E_FORMAT, "%s: an autoencoder without its decoder", path);
     return OK;
+}
+
+enum status autoencoder_file_open(struct autoencoder_file *a, const char *path,
+                                  enum autoencoder_halves halves, struct error *err)
+{
+    *a = (struct autoencoder_file){0};
+    return open_any(a, path, halves, err);
+}
+
+enum status autoencoder_file_open_unnamed(struct autoencoder_file *a, const char *path,
+                                          enum autoencoder_halves halves, struct error *err)
+{
+    *a = (struct autoencoder_file){.unnamed = true};
+    return open_any(a, path, halves, err);
 }
 
 void autoencoder_file_release(struct autoencoder_file *a)

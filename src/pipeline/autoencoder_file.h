@@ -12,6 +12,7 @@ struct autoencoder_file {
     struct network *network; /* the model's, or own                       */
     struct model *model;     /* a model file of ours, or NULL             */
     char hash[HASH_TEXT];    /* what the autoencoder is named by; see below */
+    bool unnamed;            /* the hash was not taken: zeros               */
 };
 
 /* Open what a path leads to:
@@ -32,6 +33,9 @@ struct autoencoder_file {
  * say.  Release also after a failure. */
 enum status autoencoder_file_open(struct autoencoder_file *a, const char *path,
                                   enum autoencoder_halves halves, struct error *err);
+/* The same without the hash, for which a file of gigabytes would be read through. */
+enum status autoencoder_file_open_unnamed(struct autoencoder_file *a, const char *path,
+                                          enum autoencoder_halves halves, struct error *err);
 void autoencoder_file_release(struct autoencoder_file *a); /* zeroes it; fine on a zeroed one */
 
 #endif

@@ -89,8 +89,11 @@ enum status codec_new(struct codec **out, const struct network *net, const char 
     return st;
 }
 
-enum status codec_open(struct codec **out, const char *path, enum autoencoder_halves halves,
-                       int threads, struct error *err)
+typedef enum status file_opener(struct autoencoder_file *a, const char *path,
+                                enum autoencoder_halves halves, struct error *err);
+
+static enum status open_file(struct codec **out, file_opener *open, const char *path,
+                             enum autoencoder_halves halves, int threads, struct error *err)
 {
     struct codec *c;
     enum status st;
@@ -98,12 +101,24 @@ enum status codec_open(struct codec **out, const char *path, enum autoencoder_ha
     *out = NULL;
     if ((st = mem_new((void **)&c, 1, sizeof *c, "a codec", err)))
         return st;
-    if ((st = autoencoder_file_open(&c->file, path, halves, err)) ||
+    if ((st = open(&c->file, path, halves, err)) ||
         (st = set_up(c, c->file.network, c->file.hash, threads, err)))
         codec_free(c);
     else
         *out = c;
     return st;
+}
+
+enum status codec_open(struct codec **out, const char *path, enum autoencoder_halves halves,
+                       int threads, struct error *err)
+{
+    return open_file(out, autoencoder_file_open, path, halves, threads, err);
+}
+
+enum status codec_open_unnamed(struct codec **out, const char *path, enum autoencoder_halves halves,
+                               int threads, struct error *err)
+{
+    return open_file(out, autoencoder_file_open_unnamed, path, halves, threads, err);
 }
 
 void codec_free(struct codec *c)

@@ -23,6 +23,9 @@ struct codec;
  * autoencoder_file_open. */
 enum status codec_open(struct codec **out, const char *path, enum autoencoder_halves halves,
                        int threads, struct error *err);
+/* The same without taking its hash (autoencoder_file_open_unnamed). */
+enum status codec_open_unnamed(struct codec **out, const char *path, enum autoencoder_halves halves,
+                               int threads, struct error *err);
 /* The same of a network that is at hand and stays the caller's; hash: 64 letters, copied. */
 enum status codec_new(struct codec **out, const struct network *net, const char *hash, int threads,
                       struct error *err);

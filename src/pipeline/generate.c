@@ -70,9 +70,9 @@ static enum status check_model(const struct generate_request *r, struct error *e
                     "a '%s' turns pictures into latents and latents into pictures, and makes none "
                     "of noise",
                     net->kind->name);
-    if (net->io.context_width)
+    if (net->io.context_width && !r->model->encoders)
         return fail(err, E_UNSUPPORTED,
-                    "a '%s' reads an encoded text, and there is no encoder to make one yet",
+                    "a '%s' reads an encoded text, and the model has no encoders to make one",
                     net->kind->name);
     if (r->settings.heads == HEADS_SECOND && !r->model->options.second)
         return fail(err, E_ARG, "heads: the model makes one prediction, there is no second");
@@ -96,7 +96,7 @@ static enum status check_item(const struct generate_request *r, const struct gen
     if (!io->n_classes && told && item->label >= told)
         return fail(err, E_ARG, "picture %" PRId64 ": label %d is not in 0..%" PRId64, i,
                     item->label, told - 1);
-    if (io->text_length && (item->label < -1 || item->label >= r->n_texts))
+    if ((io->text_length || io->context_width) && (item->label < -1 || item->label >= r->n_texts))
         return fail(err, E_ARG, "picture %" PRId64 ": text %d is not in 0..%" PRId64, i,
                     item->label, r->n_texts - 1);
     if (!io->n_classes)
@@ -130,6 +130,9 @@ static enum status read_settings(struct run *run, struct error *err)
                   &r->model->path);
     if (has_number(&s->grid.kind->is, "shift") &&
         (st = grid_set(&s->grid, "shift", r->settings.shift, err)))
+        return st;
+    if (r->model->space && r->model->space->published && has_number(&s->sampler->is, "on_sigma") &&
+        (st = choice_set(s->sampler_values, &s->sampler->is, "on_sigma", 1, err)))
         return st;
     if ((st = settings_assign(s, NULL, r->numbers, r->n_numbers, err)))
         return st;
@@ -179,7 +182,7 @@ static enum status check_items(struct run *run, struct error *err)
     if (*negative && !network_asks(&r->model->network->io))
         return fail(err, E_ARG, "the model has no labels, so none to guide away from: '%.40s'",
                     negative);
-    if (*negative && r->model->network->io.text_length)
+    if (*negative && !r->model->network->io.n_labels)
         run->away = (int32_t)r->n_texts;
     else if (*negative && (st = model_find_label(r->model, negative, &run->away, err)))
         return st;
@@ -191,6 +194,28 @@ static enum status check_items(struct run *run, struct error *err)
     return OK;
 }
 
+/* Of a model whose texts are encoded by others. */
+static enum status encode_texts(struct prompts *p, const struct run *run, const struct model *m,
+                                struct error *err)
+{
+    const struct generate_request *r = run->r;
+    const struct encoding_how how = {.threads = r->threads};
+    const char *negative = run->settings.negative;
+    const char **all = NULL;
+    int64_t n = r->n_texts + (*negative != 0);
+    enum status st = mem_new((void **)&all, (uint64_t)n + 1, sizeof *all, "prompts", err);
+
+    if (st)
+        return st;
+    for (int64_t i = 0; i < r->n_texts; i++)
+        all[i] = r->texts[i];
+    if (*negative)
+        all[r->n_texts] = negative;
+    st = prompts_encode(p, m->encoders, &m->network->io, all, n, &how, err);
+    free((void *)all);
+    return st;
+}
+
 /* The request's texts, and behind them the one to guide away from. */
 static enum status read_texts(struct prompts *p, const struct run *run, const struct model *m,
                               struct error *err)
@@ -199,6 +224,8 @@ static enum status read_texts(struct prompts *p, const struct run *run, const st
     const char *negative = run->settings.negative;
     enum status st;
 
+    if (m && m->network->io.context_width)
+        return encode_texts(p, run, m, err);
     if (!m || !m->network->io.text_length)
         return OK;
     if ((st = prompts_init(p, &m->network->io, r->n_texts + (*negative != 0), err)))
@@ -444,7 +471,9 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     if ((st = mem_new((void **)&x, (uint64_t)n, sizeof *x, "a batch of pictures", err)) ||
         (st = asked_init(&asked, run, err)))
         goto out;
-    for (int64_t i = 0; i < run->count; i++)
+    for (int64_t i = 0; run->r->noise && i < n; i++)
+        x[i] = (double)run->r->noise[run->first * run->length + i];
+    for (int64_t i = 0; !run->r->noise && i < run->count; i++)
         if ((st = start_draw(x + i * run->length, run->r->rng, &m->path,
                              run->r->items[run->first + i].seed, run->length / channels, channels,
                              err)))
@@ -573,7 +602,9 @@ enum status generate_measure(struct graph_stats *most, int64_t *beside,
     for (int k = 0; k < 2 && !st; k++) {
         struct network_predictor net = {0};
         struct graph_stats stats = {0};
-        struct prompts none = {.length = io->text_length};
+        struct prompts none = {.length = io->text_length,
+                               .width = io->context_width,
+                               .pooled_width = io->pooled_width};
         bool guided = false;
 
         for (int64_t i = 0; i < counts[k]; i++)

@@ -45,6 +45,8 @@ struct generate_request {
     const char *const *texts; /* [n_texts] that items ask for, of a model that reads them */
     int64_t n_texts;
     const struct generate_item *items; /* [n] */
+    const float *noise; /* [n, H, W, C] of the network, X_0 of every item instead of what its seed
+                           gives, or NULL                                                        */
     int64_t n;
     int64_t batch;                  /* at most so many at once; 0: chosen */
     enum precision precision;       /* of the large linear layers         */

@@ -213,7 +213,8 @@ enum status latent_decoder_open(struct latent_decoder **out, const struct latent
     d->space = s;
     d->height = how->height;
     d->width = how->width;
-    if ((st = codec_open(&d->codec, s->found, HALVES_DECODER, how->threads, err)) ||
+    if ((st = (s->published ? codec_open_unnamed : codec_open)(&d->codec, s->found, HALVES_DECODER,
+                                                               how->threads, err)) ||
         (how->tiny && ((st = codec_open(&d->tiny, how->tiny, HALVES_DECODER, how->threads, err)) ||
                        (st = check_tiny(d, how->tiny, err)))))
         latent_decoder_close(d);
@@ -245,16 +246,24 @@ static enum status undo(const struct latent_decoder *d, float **z, const double 
     return OK;
 }
 
-static const struct codec_limits always = {.tile = TILE};
+/* Pictures of a published model are those of other programs: whole, or in strips. */
+static struct codec_limits limits_of(const struct latent_decoder *d)
+{
+    if (d->space->published)
+        return (struct codec_limits){.memory = codec_memory_usual()};
+    return (struct codec_limits){.tile = TILE};
+}
 
 enum status latent_decode(struct latent_decoder *d, float *pictures, const double *x, int64_t n,
                           latent_progress *progress, void *user, struct error *err)
 {
-    const struct codec_limits limits = {.tile = TILE, .progress = progress, .user = user};
+    struct codec_limits limits = limits_of(d);
     int64_t factor = d->space->factor;
     float *z;
     enum status st;
 
+    limits.progress = progress;
+    limits.user = user;
     if ((st = undo(d, &z, x, n, err)))
         return st;
     st =
@@ -266,12 +275,13 @@ enum status latent_decode(struct latent_decoder *d, float *pictures, const doubl
 enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64_t n,
                                  struct error *err)
 {
+    const struct codec_limits limits = limits_of(d);
     int64_t factor = d->space->factor;
     struct codec_plan plan;
     enum status st;
 
     if ((st = codec_plan(&plan, d->codec, HALVES_DECODER, n, factor * d->height, factor * d->width,
-                         &always, err)))
+                         &limits, err)))
         return st;
     *bytes = plan.bytes + n * d->height * d->width * d->space->channels * (int64_t)sizeof(float);
     return OK;
@@ -291,6 +301,7 @@ enum status latent_preview(struct latent_decoder *d, float *pictures, const doub
                            struct error *err)
 {
     const struct network *net = codec_network(d->codec);
+    const struct codec_limits limits = limits_of(d);
     int64_t cells = n * d->height * d->width, factor = latent_preview_factor(d);
     float *z;
     enum status st;
@@ -300,7 +311,7 @@ enum status latent_preview(struct latent_decoder *d, float *pictures, const doub
         return st;
     latents_scale(net, z, cells);
     if (d->tiny)
-        st = codec_decode(d->tiny, pictures, z, n, factor * d->height, factor * d->width, &always,
+        st = codec_decode(d->tiny, pictures, z, n, factor * d->height, factor * d->width, &limits,
                           err);
     else
         latents_preview(net, pictures, z, cells);

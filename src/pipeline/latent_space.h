@@ -23,6 +23,8 @@ struct latent_space {
     char *found;                      /* the autoencoder; NULL: not looked for, or not there */
     int64_t factor, picture_channels; /* a picture's side over a latent's; channels of it    */
     bool previews;                    /* it has numbers for linear previews                  */
+    bool published; /* the model's own, of which nobody takes a hash: zeros; it is decoded whole, as
+                       elsewhere, where there is memory                                         */
 };
 
 /* Copies all; deviations are above 0. */

@@ -146,28 +146,39 @@ static enum status check_second(const struct model *m, struct error *err)
                 io->in_channels, io->out_channels);
 }
 
-enum status model_new(struct model **out, const struct model_options *options,
-                      const double *path_values, void *network_config, struct error *err)
+enum status model_of_network(struct model **out, const struct model_options *options,
+                             const double *path_values, struct network *net, struct error *err)
 {
-    const struct network_kind *kind = network_kind_at(options->network);
     struct model *m;
     enum status st;
 
     *out = NULL;
-    if ((st = mem_new((void **)&m, 1, sizeof *m, "a model", err)))
+    if ((st = mem_new((void **)&m, 1, sizeof *m, "a model", err))) {
+        network_free(net);
         return st;
+    }
+    m->network = net;
     m->options = *options;
     m->path.kind = path_kind_at(options->path);
     memcpy(m->path.values, path_values, sizeof m->path.values);
     if ((st = choice_check(m->path.values, &m->path.kind->is, err)) ||
-        (st = set_precondition(m, err)) ||
-        (st = network_declare(&m->network, kind, network_config, err)) ||
-        (st = check_second(m, err))) {
+        (st = set_precondition(m, err)) || (st = check_second(m, err)))
         model_free(m);
+    else
+        *out = m;
+    return st;
+}
+
+enum status model_new(struct model **out, const struct model_options *options,
+                      const double *path_values, void *network_config, struct error *err)
+{
+    struct network *net;
+    enum status st;
+
+    *out = NULL;
+    if ((st = network_declare(&net, network_kind_at(options->network), network_config, err)))
         return st;
-    }
-    *out = m;
-    return OK;
+    return model_of_network(out, options, path_values, net, err);
 }
 
 bool model_has_variance(const struct model *m)
@@ -187,6 +198,9 @@ void model_free(struct model *m)
     free(m->labels);
     free(m->about);
     latent_space_free(m->space);
+    if (m->encoders)
+        text_encoders_release(m->encoders);
+    free(m->encoders);
     network_free(m->network);
     weights_close(m->file);
     free(m);

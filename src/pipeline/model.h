@@ -13,6 +13,7 @@
 #include "diffusion/precondition.h"
 #include "model/network.h"
 #include "pipeline/latent_space.h"
+#include "pipeline/text_encoders.h"
 #include "sampler/sampler.h"
 
 /* How a person would sample from it unless told otherwise; also the options of the request. */
@@ -75,17 +76,22 @@ struct model {
     struct path path;
     struct precondition precondition;
     struct sample_defaults sample;
-    char **labels;              /* [network->io.n_classes], heap, or NULL when unlabelled */
-    int64_t step;               /* training steps behind it                               */
-    char *about;                /* free text: the data set, say; heap or NULL             */
-    struct latent_space *space; /* of a network that works on latents, owned; NULL: on pixels */
-    struct weights *file;       /* where the parameters lie, or NULL: in memory of their own */
+    char **labels;                  /* [network->io.n_classes], heap, or NULL when unlabelled */
+    int64_t step;                   /* training steps behind it                               */
+    char *about;                    /* free text: the data set, say; heap or NULL             */
+    struct text_encoders *encoders; /* of a network that reads encoded texts, owned; or NULL */
+    struct latent_space *space;     /* of a network that works on latents, owned; NULL: on pixels */
+    struct weights *file;           /* where the parameters lie, or NULL: in memory of their own */
 };
 
 /* Build a model whose parameters are declared and have no memory yet (params_alloc).  config: the
  * network's own configuration, moved as by network_declare. */
 enum status model_new(struct model **out, const struct model_options *options,
                       const double *path_values, void *network_config, struct error *err);
+/* The same around a network that is there, which the model owns from then on, also after a failure.
+ */
+enum status model_of_network(struct model **out, const struct model_options *options,
+                             const double *path_values, struct network *net, struct error *err);
 void model_free(struct model *m);
 
 /* Whether the network says a variance beside its prediction, in as many further channels. */

@@ -72,9 +72,9 @@ enum status pair_check(const struct model *guide, const struct model *model, enu
     if (io->classifies)
         return fail(err, E_ARG, "a '%s' makes no pictures, so it can only guide as a classifier",
                     guide->network->kind->name);
-    if (io->context_width)
+    if (io->context_width && !guide->encoders)
         return fail(err, E_UNSUPPORTED,
-                    "a '%s' reads an encoded text, and there is no encoder to make one yet",
+                    "a '%s' reads an encoded text, and the guide has no encoders to make one",
                     guide->network->kind->name);
     if ((st = models_match(guide, "guide", model, err)))
         return st;

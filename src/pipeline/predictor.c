@@ -38,7 +38,14 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         .away = io->null_label,
         .prompts = prompts,
     };
-    MUST(prompts || !io->text_length, "a network that reads texts is given none");
+    MUST(prompts || !(io->text_length || io->context_width),
+         "a network that reads texts is given none");
+    if (io->context_width &&
+        ((st = mem_new((void **)&p->context, twice * (uint64_t)prompts->tokens,
+                       (uint64_t)prompts->width * sizeof *p->context, "encoded texts", err)) ||
+         (st = mem_new((void **)&p->pooled, twice,
+                       (uint64_t)prompts->pooled_width * sizeof *p->pooled, "encoded texts", err))))
+        return st;
     if (io->text_length &&
         (st = mem_new((void **)&p->text, twice, (uint64_t)io->text_length * sizeof *p->text,
                       "texts", err)))
@@ -89,6 +96,8 @@ void network_predictor_release(struct network_predictor *p)
     free(p->asked);
     free(p->fed);
     free(p->text);
+    free(p->context);
+    free(p->pooled);
     free(p->t);
     free(p->x);
     free(p->y);
@@ -116,6 +125,9 @@ static void feed(struct network_predictor *p, int64_t at, const double *x, const
         p->t[at + i] = (float)r->time;
         p->fed[at + i] = label ? label[i] : p->away;
     }
+    if (p->context)
+        prompts_gather_encoded(p->prompts, p->context + at * p->prompts->tokens * p->prompts->width,
+                               p->pooled + at * p->prompts->pooled_width, p->fed + at, p->rows);
     if (p->text)
         prompts_gather(p->prompts, p->text + at * p->prompts->length, p->fed + at, p->rows);
 }
@@ -131,6 +143,13 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows, con
     in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels), p->x);
     in.t = graph_input(g, SHAPE(rows), p->t);
     network_ask(g, io, &in, rows, p->fed, p->text);
+    if (p->context) {
+        const struct prompts *of = p->prompts;
+
+        in.context = graph_input(g, SHAPE(rows, of->tokens, of->width), p->context);
+        in.pooled =
+            of->pooled_width ? graph_input(g, SHAPE(rows, of->pooled_width), p->pooled) : NULL;
+    }
     y = network_forward(g, p->model->network, in);
     graph_keep(g, y);
     return y;

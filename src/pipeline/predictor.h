@@ -27,6 +27,7 @@ struct network_predictor {
     int32_t *fed;         /* [2 rows]: the labels of a batch            */
     const struct prompts *prompts; /* what labels stand for, of a network that reads texts */
     int32_t *text;                 /* [2 rows, text_length]: the texts of a batch, or NULL */
+    float *context, *pooled;       /* [2 rows, ...]: the same of encoded ones, or NULL     */
     struct network_head head[2];
     double *asked;           /* [rows, length] where y was computed, of one that remembers */
     double asked_t;          /* and when                                                   */

@@ -10,6 +10,10 @@
  *
  * Ends.  Where alpha = 0, lambda is minus infinity: e^{-h} is 0, the step is exact, and the
  * prediction made there may not enter a difference.  Where beta = 0 the step ends on z itself.
+ * Public programs step on a straight path as if alpha were 1, in lambda = -log(beta): a step on the
+ * same z, exact too as long as z stays, with other weights of the earlier predictions.  Pictures
+ * that people know were made so, and `on_sigma` does it.
+ *
  * With few steps the order falls towards the end, where extrapolating does harm.
  * sampling.md 2.3; Lu et al. 2022, "DPM-Solver++".
  */
@@ -19,6 +23,7 @@
 #include <math.h>
 
 enum { LOWER, ETA, SECOND };
+enum { ON_SIGMA = ETA }; /* of the flow, which has no noise */
 enum { FEW = 15 };
 
 struct dpmpp {
@@ -42,6 +47,15 @@ static struct interval interval_of(const struct path_coefs *c, const struct path
     v.keep = d->beta / c->beta * lost;
     v.noise = eta > 0 ? d->beta * sqrt(1 - lost * lost) : 0;
     return v;
+}
+
+/* In lambda = -log(beta), alpha taken for 1. */
+static struct interval interval_on_sigma(const struct path_coefs *c, const struct path_coefs *d)
+{
+    double left = d->beta / c->beta;
+
+    return (struct interval){
+        .h = -log(left), .H = -log(left), .decay = left, .keep = left, .alpha = 1};
 }
 
 /* x += alpha' times the terms of second and third order. */
@@ -93,9 +107,10 @@ static void shift_history(struct sampling *s, struct dpmpp *mine, double lambda)
 }
 
 static enum status dpmpp_step(struct sampling *s, double t, double next, int order, double eta,
-                              bool midpoint, struct error *err)
+                              bool midpoint, bool on_sigma, struct error *err)
 {
     struct path_coefs c = sampling_path(s, t), d = sampling_path(s, next);
+    double lambda = on_sigma ? -log(c.beta) : c.half_log_snr;
     struct dpmpp *mine = s->memory;
     struct interval v;
     enum status st;
@@ -106,39 +121,39 @@ static enum status dpmpp_step(struct sampling *s, double t, double next, int ord
         vec_copy(s->x, s->work[0], s->n);
         return OK;
     }
-    v = interval_of(&c, &d, eta);
+    v = on_sigma ? interval_on_sigma(&c, &d) : interval_of(&c, &d, eta);
     order = order_now(s, order, mine->have);
     for (int64_t i = 0; i < s->n; i++)
         s->x[i] = v.keep * s->x[i] + v.alpha * (1 - v.decay) * s->work[0][i];
     if (order > 1)
-        correct(s, mine, c.half_log_snr, &v, order, midpoint);
+        correct(s, mine, lambda, &v, order, midpoint);
     if (v.noise > 0) {
         sampling_noise(s, s->work[3]);
         vec_step(s->x, s->x, v.noise, s->work[3], s->n);
     }
-    if (c.alpha > 0)
-        shift_history(s, mine, c.half_log_snr);
+    if (c.alpha > 0 || on_sigma)
+        shift_history(s, mine, lambda);
     return OK;
 }
 
 static enum status step_2m(struct sampling *s, double t, double next, struct error *err)
 {
-    return dpmpp_step(s, t, next, 2, 0, true, err);
+    return dpmpp_step(s, t, next, 2, 0, true, s->values[ON_SIGMA] != 0, err);
 }
 
 static enum status step_3m(struct sampling *s, double t, double next, struct error *err)
 {
-    return dpmpp_step(s, t, next, 3, 0, false, err);
+    return dpmpp_step(s, t, next, 3, 0, false, false, err);
 }
 
 static enum status step_2m_sde(struct sampling *s, double t, double next, struct error *err)
 {
-    return dpmpp_step(s, t, next, 2, s->values[ETA], s->values[SECOND] == 0, err);
+    return dpmpp_step(s, t, next, 2, s->values[ETA], s->values[SECOND] == 0, false, err);
 }
 
 static enum status step_3m_sde(struct sampling *s, double t, double next, struct error *err)
 {
-    return dpmpp_step(s, t, next, 3, s->values[ETA], false, err);
+    return dpmpp_step(s, t, next, 3, s->values[ETA], false, false, err);
 }
 
 #define ROW_LOWER                                                                                \
@@ -153,6 +168,19 @@ static enum status step_3m_sde(struct sampling *s, double t, double next, struct
     }
 
 static const struct option flow_options[] = {ROW_LOWER, {0}};
+static const struct option flow_2m_options[] = {
+    ROW_LOWER,
+    {.name = "on_sigma",
+     .help =
+         "1: in the logarithm of the noise alone, as public programs on flow models; the default "
+         "for Stable Diffusion 3",
+     .type = OPTION_REAL,
+     .offset = ON_SIGMA * sizeof(double),
+     .fallback = "0",
+     .lo = 0,
+     .hi = 1},
+    {0},
+};
 static const struct option sde_options[] = {ROW_LOWER, ROW_ETA, {0}};
 static const struct option sde_2m_options[] = {
     ROW_LOWER,
@@ -172,7 +200,7 @@ const struct sampler sampler_dpmpp_2m = {
            .aliases = {"dpm++2m", "dpmpp2", "k_dpmpp_2m"},
            .summary = "second order from the last two predictions, one evaluation a step",
            .paper = "Lu et al. 2022",
-           .options = flow_options},
+           .options = flow_2m_options},
     .order = 2,
     .evaluations = 1,
     .on_data = true,

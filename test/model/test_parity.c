@@ -133,6 +133,7 @@ static void test_shared(void **state)
         SHARED_DIR "/fixtures/sd3/clip-l-tiny",
         SHARED_DIR "/fixtures/sd3/clip-g-tiny",
         SHARED_DIR "/fixtures/sd3/t5-tiny",
+        SHARED_DIR "/fixtures/sd3/pipeline-tiny",
     };
     struct stat s;
 

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "io/weights.h"
 #include "tensor/tensor.h"
+#include "text/vocabulary.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -183,6 +184,11 @@ enum status fixture_i32(struct parity_fixture *f, int32_t **out, int64_t *n,
 enum status channels_last(struct parity_fixture *f, struct parity_array *out,
                           const struct parity_array *in, struct error *err);
 
+/* *out = where a vocabulary lies, on the heap: in a folder above the path of a fixture, among the
+ * reference data that stand beside the project, or as vocabulary_find has it.  E_IO: nowhere. */
+enum status vocabulary_near(char **out, enum vocabulary which, const char *fixture,
+                            struct error *err);
+
 /* --- checkers: checkers.c and parity_*.c -------------------------------------------------- */
 
 struct parity_options {
@@ -246,7 +252,8 @@ struct parity_checker {
     X(torch_noise)         \
     X(flow_sigmas)         \
     X(gguf)                \
-    X(file_cases)
+    X(file_cases)          \
+    X(pipeline)
 
 /* NULL when no checker has this kind, knows this JSON, or owns this folder. */
 const struct parity_checker *checker_find(const char *kind);

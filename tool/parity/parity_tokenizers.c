@@ -52,9 +52,8 @@ static bool lies_in(char path[PATH_MAX], const char *folder, const char *const n
     return false;
 }
 
-/* *out = where the vocabulary lies, on the heap. */
-static enum status vocabulary_near(char **out, enum vocabulary which,
-                                   const struct parity_fixture *f, struct error *err)
+enum status vocabulary_near(char **out, enum vocabulary which, const char *fixture,
+                            struct error *err)
 {
     static const char *const names[][2] = {
         [VOCABULARY_CLIP] = {"clip_merges.txt", "merges.txt"},
@@ -62,7 +61,7 @@ static enum status vocabulary_near(char **out, enum vocabulary which,
     };
     char folder[PATH_MAX], path[PATH_MAX], *slash;
 
-    if (realpath(f->parts[0].path, folder))
+    if (realpath(fixture, folder))
         while ((slash = strrchr(folder, '/'))) {
             *slash = 0;
             if (lies_in(path, folder, names[which]))
@@ -80,7 +79,7 @@ static enum status clip_open(struct texts *t, struct error *err)
     char *path;
     enum status st = OK;
 
-    if (vocabulary_near(&path, VOCABULARY_CLIP, t->f, &why))
+    if (vocabulary_near(&path, VOCABULARY_CLIP, t->f->parts[0].path, &why))
         parity_skip(t->r, "clip vocabulary", "%s", why.text);
     else
         st = clip_bpe_open(&t->clip, path, err);
@@ -94,7 +93,7 @@ static enum status t5_open(struct texts *t, struct error *err)
     char *path;
     enum status st = OK;
 
-    if (vocabulary_near(&path, VOCABULARY_T5, t->f, &why))
+    if (vocabulary_near(&path, VOCABULARY_T5, t->f->parts[0].path, &why))
         parity_skip(t->r, "t5 vocabulary", "%s", why.text);
     else
         st = unigram_open(&t->t5, path, err);
