@@ -9,7 +9,15 @@
  */
 #include "data/picture.h"
 
+#include "data/listing.h"
+
 #include <string.h>
+
+bool picture_named(const char *name)
+{
+    return name_ends(name, ".png") || name_ends(name, ".jpg") || name_ends(name, ".jpeg") ||
+           name_ends(name, ".webp");
+}
 
 bool picture_pads(int64_t h, int64_t w, int64_t height, int64_t width)
 {

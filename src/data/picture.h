@@ -7,6 +7,9 @@
 #include "data/dataset.h"
 #include "io/image.h"
 
+/* Whether a file's name ends as those of the formats that are read: .png .jpg .jpeg .webp. */
+bool picture_named(const char *name);
+
 /* True when a picture of h x w is brought to height x width by a border alone: it fits, and by less
  * than a quarter. */
 bool picture_pads(int64_t h, int64_t w, int64_t height, int64_t width);
