@@ -20,6 +20,7 @@
 #include "data/listing.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,9 +172,9 @@ static enum status latents_get(const struct dataset *d, int64_t i, float *pixels
     const double *mean = l->index.mean, *deviation = l->index.deviation;
     int64_t C = d->channels;
 
-    (void)caption;
     (void)err;
     *label = latents_part_label(p, i - p->first);
+    snprintf(caption, CAPTION_TEXT, "%s", latents_part_caption(p, i - p->first));
     latents_part_read(p, i - p->first, pixels);
     for (int64_t k = 0; k < d->height * d->width; k++)
         for (int64_t c = 0; c < C; c++)

@@ -4,7 +4,7 @@
  * A cache is a folder of parts and, once it is complete, an index (src/data/latents_file.h).  It
  * belongs to one set of pictures and one autoencoder, both by content.  As a data set (format
  * "latents") it hands out [height, width, channels] of latents, each channel with mean 0 and
- * deviation 1 over the set, with the labels of the pictures.
+ * deviation 1 over the set, with the labels and captions of the pictures.
  */
 #ifndef IMGEN_DATA_LATENTS_H
 #define IMGEN_DATA_LATENTS_H
@@ -40,8 +40,9 @@ struct latents_job {
  * checked, against their own checksum and against the pictures, and kept.  When the work is stopped
  * or fails, what was encoded is written down first; killed, it loses at most the part it was at.
  *
- * E_FORMAT when a file there is damaged, or was made by another autoencoder or of other pictures:
- * the file and both hashes are named, and nothing is overwritten.  E_NOT_FINITE, naming the
+ * E_FORMAT when a file there is damaged, or was made by another autoencoder, of other pictures or
+ * with other captions (those of a version that kept none): the file and both hashes, or both
+ * captions, are named, and nothing is overwritten.  E_NOT_FINITE, naming the
  * picture; E_CANCELLED; E_ARG for an endless set; E_IO; E_MEMORY; and what encode and the pictures
  * say. */
 enum status latents_write(const struct latents_job *job, struct error *err);

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "data/dataset.h"
 #include "data/listing.h"
 
 #include <inttypes.h>
@@ -24,9 +25,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT_VERSION = 1, TEXT_LIMIT = 1 << 16 };
+enum { FORMAT_VERSION = 1, WITH_CAPTIONS = 2, TEXT_LIMIT = 1 << 16 };
 
 static const char key[] = "imgen.latents", latents_name[] = "latents", labels_name[] = "labels";
+static const char captions_name[] = "captions";
 
 static const int64_t most = INT64_C(1) << 50;
 
@@ -100,6 +102,11 @@ static uint64_t latent_bytes(const struct latents_part *p)
     return (uint64_t)(p->height * p->width * p->channels) * sizeof(float);
 }
 
+static int part_version(const struct latents_part *p)
+{
+    return p->captions ? WITH_CAPTIONS : FORMAT_VERSION;
+}
+
 static void part_checksum(char out[HASH_TEXT], const struct latents_part *p)
 {
     struct hash h;
@@ -107,29 +114,30 @@ static void part_checksum(char out[HASH_TEXT], const struct latents_part *p)
     int n = snprintf(line, sizeof line,
                      "imgen latents %d %s %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
                      " %" PRId64 "\n",
-                     FORMAT_VERSION, p->autoencoder, p->pictures, p->first, p->n, p->height,
+                     part_version(p), p->autoencoder, p->pictures, p->first, p->n, p->height,
                      p->width, p->channels);
 
     hash_begin(&h);
     hash_add(&h, line, (uint64_t)n);
     n = snprintf(line, sizeof line, "sampled %" PRIu64 "\n", p->seed);
     hash_add(&h, line, p->sampled ? (uint64_t)n : 0);
+    hash_add(&h, p->captions, (uint64_t)p->caption_bytes);
     hash_add(&h, p->labels, (uint64_t)p->n * sizeof(int32_t));
     hash_add(&h, p->latents, (uint64_t)p->n * latent_bytes(p));
     hash_end(&h, out);
 }
 
-static enum status read_description(struct latents_part *p, const char *text, struct error *err)
+static enum status read_description(struct latents_part *p, int64_t *version, const char *text,
+                                    struct error *err)
 {
     json_t *root;
-    int64_t version;
     enum status st;
 
     if (!text)
         return fail(err, E_FORMAT, "no latents of imgen (no \"%s\" in its metadata)", key);
     if ((st = config_parse(&root, text, strlen(text), TEXT_LIMIT, key, err)))
         return st;
-    if (!(st = read_int(&version, root, "format", 1, FORMAT_VERSION, err)) &&
+    if (!(st = read_int(version, root, "format", 1, WITH_CAPTIONS, err)) &&
         !(st = config_hash(p->autoencoder, root, "autoencoder", err)) &&
         !(st = config_hash(p->pictures, root, "pictures", err)) &&
         !(st = config_hash(p->checksum, root, "checksum", err)) &&
@@ -161,6 +169,50 @@ static enum status read_tensors(struct latents_part *p, struct error *err)
     return OK;
 }
 
+static enum status read_captions(struct latents_part *p, int64_t version, struct error *err)
+{
+    const struct file_tensor *t = safetensors_find(p->file, captions_name);
+
+    if (version == FORMAT_VERSION && !t)
+        return OK;
+    if (version == FORMAT_VERSION || !t || t->rank != 1 || t->dtype != FILE_U8 || t->dim[0] < p->n)
+        return fail(err, E_FORMAT,
+                    "format %" PRId64 " %s a tensor \"%s\" of %" PRId64 " texts, and it is %s",
+                    version, version == FORMAT_VERSION ? "has not" : "has", captions_name, p->n,
+                    t ? "another" : "not there");
+    p->captions = (const char *)t->bytes;
+    p->caption_bytes = t->dim[0];
+    return OK;
+}
+
+/* Finds where each caption begins. */
+static enum status split_captions(struct latents_part *p, struct error *err)
+{
+    int64_t at = 0;
+    enum status st;
+
+    if (!p->captions)
+        return OK;
+    if ((st = mem_new((void **)&p->caption_at, (uint64_t)p->n, sizeof *p->caption_at, "captions",
+                      err)))
+        return st;
+    for (int64_t i = 0; i < p->n; i++) {
+        const char *text = p->captions + at;
+        const char *end = memchr(text, 0, (size_t)(p->caption_bytes - at));
+
+        if (!end || end - text >= CAPTION_TEXT || !utf8_valid(text, (size_t)(end - text)))
+            return fail(err, E_FORMAT,
+                        "caption %" PRId64 " is no text of UTF-8 of at most %d bytes", i,
+                        CAPTION_TEXT - 1);
+        p->caption_at[i] = at;
+        at += end - text + 1;
+    }
+    if (at != p->caption_bytes)
+        return fail(err, E_FORMAT, "%" PRId64 " bytes behind %" PRId64 " captions",
+                    p->caption_bytes - at, p->n);
+    return OK;
+}
+
 static enum status check_labels(const struct latents_part *p, struct error *err)
 {
     for (int64_t i = 0; i < p->n; i++)
@@ -173,12 +225,16 @@ static enum status check_labels(const struct latents_part *p, struct error *err)
 static enum status part_take(struct latents_part *p, const char *name, struct error *err)
 {
     char found[HASH_TEXT];
+    int64_t version;
     enum status st;
 
-    if (!(st = read_description(p, safetensors_metadata(p->file, key), err)) &&
-        !(st = read_tensors(p, err))) {
+    if (!(st = read_description(p, &version, safetensors_metadata(p->file, key), err)) &&
+        !(st = read_tensors(p, err)) && !(st = read_captions(p, version, err))) {
         part_checksum(found, p);
-        st = strcmp(found, p->checksum) ? damaged(p->checksum, found, err) : check_labels(p, err);
+        if (strcmp(found, p->checksum) != 0)
+            st = damaged(p->checksum, found, err);
+        else if (!(st = check_labels(p, err)))
+            st = split_captions(p, err);
     }
     if (st)
         fail_under(err, "%s", name);
@@ -209,6 +265,7 @@ enum status latents_part_open_bytes(struct latents_part *p, const uint8_t *bytes
 void latents_part_close(struct latents_part *p)
 {
     safetensors_close(p->file);
+    free(p->caption_at);
     *p = (struct latents_part){0};
 }
 
@@ -218,6 +275,11 @@ int32_t latents_part_label(const struct latents_part *p, int64_t i)
 
     memcpy(&label, p->labels + (uint64_t)i * sizeof label, sizeof label);
     return label;
+}
+
+const char *latents_part_caption(const struct latents_part *p, int64_t i)
+{
+    return p->captions ? p->captions + p->caption_at[i] : "";
 }
 
 void latents_part_read(const struct latents_part *p, int64_t i, float *out)
@@ -234,6 +296,11 @@ enum status latents_part_save(const char *path, struct latents_part *p, struct e
          .dim = {p->n, p->height, p->width, p->channels},
          .bytes = p->latents},
         {.name = labels_name, .dtype = FILE_I32, .rank = 1, .dim = {p->n}, .bytes = p->labels},
+        {.name = captions_name,
+         .dtype = FILE_U8,
+         .rank = 1,
+         .dim = {p->caption_bytes},
+         .bytes = p->captions},
     };
     struct save_text text = {key, NULL};
     json_t *root;
@@ -241,7 +308,7 @@ enum status latents_part_save(const char *path, struct latents_part *p, struct e
     enum status st;
 
     part_checksum(p->checksum, p);
-    root = json_pack("{s:i, s:s, s:s, s:I, s:s}", "format", FORMAT_VERSION, "autoencoder",
+    root = json_pack("{s:i, s:s, s:s, s:I, s:s}", "format", part_version(p), "autoencoder",
                      p->autoencoder, "pictures", p->pictures, "first", (json_int_t)p->first,
                      "checksum", p->checksum);
     if (!root || add_sampled(root, p->sampled, p->seed))
@@ -252,7 +319,7 @@ enum status latents_part_save(const char *path, struct latents_part *p, struct e
     if (st)
         return st;
     text.value = words;
-    st = safetensors_save(path, tensors, 2, &text, 1, err);
+    st = safetensors_save(path, tensors, p->captions ? 3 : 2, &text, 1, err);
     free(words);
     return st;
 }

@@ -10,8 +10,8 @@
  * What was encoded before is trusted only as far as it can be shown to belong here.  Its checksum
  * says that it is what was written; the autoencoder's hash, by whom; and the hash of its pictures
  * is compared with that of the pictures as they are now, which are read again (reading is cheap
- * beside encoding).  A mismatch is an error and never a reason to write over a file: the cache may
- * belong to somebody else's set.
+ * beside encoding), and so is each caption.  A mismatch is an error and never a reason to write
+ * over a file: the cache may belong to somebody else's set.
  *
  * Means and deviations of the channels are merged latent by latent (Chan, Golub and LeVeque 1979),
  * in the order of the set, so that they have the same bits however often the work was interrupted.
@@ -19,6 +19,8 @@
 #include "data/latents.h"
 
 #include "base/memory.h"
+#include "base/text.h"
+#include "base/utf8.h"
 #include "base/whole.h"
 #include "data/latents_file.h"
 #include "data/listing.h"
@@ -41,6 +43,7 @@ struct writing {
     float *pictures;        /* [batch, length]                            */
     float *latents;         /* [part, values]                             */
     int32_t *labels;        /* [part]                                     */
+    struct text captions;   /* of the part, each ended by a zero          */
     uint8_t *digests;       /* [part, HASH_BYTES], one a picture          */
     struct hash all;        /* over the digests of the whole set          */
     struct latents_index index;
@@ -65,9 +68,11 @@ static void mirror(float *x, int64_t height, int64_t width, int64_t channels)
             }
 }
 
-/* Picture `at` of what is encoded, its label, and the hash of both and of their shape. */
+/* Picture `at` of what is encoded, its label, and the hash of both and of their shape; the caption
+ * is its own, or empty. */
 static enum status read_picture(const struct writing *w, int64_t at, float *x, int32_t *label,
-                                uint8_t digest[HASH_BYTES], struct error *err)
+                                char caption[CAPTION_TEXT], uint8_t digest[HASH_BYTES],
+                                struct error *err)
 {
     const struct dataset *d = w->job->pictures;
     struct hash h;
@@ -75,8 +80,10 @@ static enum status read_picture(const struct writing *w, int64_t at, float *x, i
     int n;
     enum status st;
 
-    if ((st = dataset_get(d, w->job->mirrored ? at / 2 : at, x, label, NULL, err)))
+    if ((st = dataset_get(d, w->job->mirrored ? at / 2 : at, x, label, caption, err)))
         return st;
+    if (*label >= 0 && *label < d->n_classes && !strcmp(caption, d->class_names[*label]))
+        caption[0] = 0; /* the index has the names of classes */
     if (w->job->mirrored && at % 2)
         mirror(x, d->height, d->width, d->channels);
     n = snprintf(line, sizeof line, "picture %" PRId64 " %" PRId64 " %" PRId64 " %d\n", d->height,
@@ -157,10 +164,19 @@ static void hash_digests(char out[HASH_TEXT], const uint8_t *digests, int64_t n)
     hash_end(&h, out);
 }
 
+static bool any_caption(const struct writing *w)
+{
+    for (size_t i = 0; i < w->captions.used; i++)
+        if (w->captions.data[i])
+            return true;
+    return false;
+}
+
 static enum status save_part(struct writing *w, const char *path, int64_t first, int64_t n,
                              struct error *err)
 {
     const struct latents_job *j = w->job;
+    bool captioned = any_caption(w);
     struct latents_part p = {.first = first,
                              .n = n,
                              .height = j->height,
@@ -169,7 +185,9 @@ static enum status save_part(struct writing *w, const char *path, int64_t first,
                              .sampled = j->sampled,
                              .seed = j->seed,
                              .latents = (const uint8_t *)w->latents,
-                             .labels = (const uint8_t *)w->labels};
+                             .labels = (const uint8_t *)w->labels,
+                             .captions = captioned ? w->captions.data : NULL,
+                             .caption_bytes = captioned ? (int64_t)w->captions.used : 0};
     enum status st;
 
     memcpy(p.autoencoder, j->autoencoder, HASH_TEXT);
@@ -192,17 +210,28 @@ static enum status check_finite(const float *z, int64_t n, int64_t values, int64
     return OK;
 }
 
+static enum status add_caption(struct writing *w, const char *caption, int64_t i, struct error *err)
+{
+    if (!utf8_valid(caption, strlen(caption)))
+        return fail(err, E_ARG, "the caption of picture %" PRId64 " is not UTF-8", i);
+    text_add_bytes(&w->captions, caption, strlen(caption) + 1);
+    return w->captions.cut ? fail(err, E_MEMORY, "no memory for captions") : OK;
+}
+
 /* n more, behind the `done` that the part has. */
 static enum status encode_batch(struct writing *w, int64_t first, int64_t done, int64_t n,
                                 struct error *err)
 {
     const struct latents_job *j = w->job;
     float *z = w->latents + done * w->values;
+    char caption[CAPTION_TEXT];
     enum status st;
 
     for (int64_t i = 0; i < n; i++)
         if ((st = read_picture(w, first + done + i, w->pictures + i * w->length,
-                               &w->labels[done + i], w->digests + (done + i) * HASH_BYTES, err)))
+                               &w->labels[done + i], caption, w->digests + (done + i) * HASH_BYTES,
+                               err)) ||
+            (st = add_caption(w, caption, first + done + i, err)))
             return st;
     if ((st = j->encode(z, w->pictures, n, j->user, err)))
         return st;
@@ -245,11 +274,15 @@ static enum status encode_part(struct writing *w, const char *path, struct error
 
     if ((st = room_for_part(&n, w, first, err)))
         return st;
+    w->captions.used = 0;
     while (done < n && !st) {
         int64_t rows = whole_min(w->job->batch, n - done);
+        size_t captions = w->captions.used;
 
-        if ((st = encode_batch(w, first, done, rows, err)))
+        if ((st = encode_batch(w, first, done, rows, err))) {
+            w->captions.used = captions; /* of what is encoded */
             break;
+        }
         done += rows;
         st = tell(w->job, first + done, w->n, err);
     }
@@ -294,25 +327,48 @@ static enum status check_part(const struct writing *w, const struct latents_part
     return OK;
 }
 
-/* The pictures of a part as they are now: are they still those that were encoded? */
+static enum status other_caption(const struct latents_part *p, int64_t i, const char *now,
+                                 struct error *err)
+{
+    char shown[UTF8_SHOWN], shown_now[UTF8_SHOWN];
+
+    utf8_shown(shown_now, now);
+    if (!p->captions)
+        return fail(err, E_FORMAT,
+                    "latents without captions, and picture %" PRId64 " of the set has one, \"%s\"",
+                    p->first + i, shown_now);
+    return fail(err, E_FORMAT,
+                "latents with other captions: that of picture %" PRId64
+                " is \"%s\" there, and \"%s\" now",
+                p->first + i, utf8_shown(shown, latents_part_caption(p, i)), shown_now);
+}
+
+/* The pictures of a part as they are now: are they still those that were encoded, and is the same
+ * said of them? */
 static enum status check_pictures(const struct writing *w, const struct latents_part *p,
                                   uint8_t *digests, struct error *err)
 {
-    char now[HASH_TEXT];
+    char now[HASH_TEXT], caption[CAPTION_TEXT], other[CAPTION_TEXT];
+    int64_t differs = -1;
     int32_t label;
     enum status st;
 
-    for (int64_t i = 0; i < p->n; i++)
-        if ((st =
-                 read_picture(w, p->first + i, w->pictures, &label, digests + i * HASH_BYTES, err)))
+    for (int64_t i = 0; i < p->n; i++) {
+        if ((st = read_picture(w, p->first + i, w->pictures, &label, caption,
+                               digests + i * HASH_BYTES, err)))
             return st;
+        if (differs < 0 && strcmp(caption, latents_part_caption(p, i)) != 0) {
+            differs = i;
+            memcpy(other, caption, sizeof other);
+        }
+    }
     hash_digests(now, digests, p->n);
     if (strcmp(now, p->pictures) != 0)
         return fail(err, E_FORMAT,
                     "latents of other pictures (%s; pictures %" PRId64 " to %" PRId64
                     " of the set are now %s)",
                     p->pictures, p->first, p->first + p->n - 1, now);
-    return OK;
+    return differs < 0 ? OK : other_caption(p, differs, other, err);
 }
 
 static enum status accept_part(struct writing *w, const char *path, struct error *err)
@@ -381,6 +437,7 @@ static enum status writing_init(struct writing *w, const struct latents_job *j, 
     x->sampled = j->sampled;
     x->seed = j->seed;
     memcpy(x->autoencoder, j->autoencoder, HASH_TEXT);
+    text_init(&w->captions, NULL, 0);
     hash_begin(&w->all);
     if ((st = mem_new((void **)&w->pictures, (uint64_t)whole_min(j->batch, w->n),
                       (uint64_t)w->length * sizeof *w->pictures, "a batch of pictures", err)) ||
@@ -402,6 +459,7 @@ static void writing_release(struct writing *w)
     free(w->pictures);
     free(w->latents);
     free(w->labels);
+    text_release(&w->captions);
     free(w->digests);
 }
 
