@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     COUNTED_USUALLY = 1000,
@@ -22,6 +23,7 @@ enum {
     COMPLAINTS = 10,
     SHEET_WIDTH = 768,
     LABELS_SHOWN = 1000, /* of more, how many were met */
+    CAPTIONS_SHOWN = 8,
 };
 
 struct data_options {
@@ -63,6 +65,9 @@ struct survey {
     float *pixels;      /* one picture                        */
     int64_t *per_label; /* [n_labels + 1]; the last: no label */
     int64_t read, unreadable;
+    char captions[CAPTIONS_SHOWN][IMGEN_CAPTION]; /* a sample of those read, evenly spread */
+    int n_captions;
+    size_t longest; /* bytes of the longest one */
     struct progress progress;
 };
 
@@ -136,6 +141,19 @@ static int64_t pictures_to_read(const struct survey *s)
     return want < left ? want : left < 0 ? 0 : left;
 }
 
+/* Of the i-th of n pictures that are read.  The name of its class is no news: classes are listed. */
+static void note_caption(struct survey *s, int64_t i, int64_t n, int label, const char *caption)
+{
+    const char *name = label >= 0 ? imgen_data_label(s->data, label) : NULL;
+
+    if (!*caption || (name && s->info.n_labels <= LABELS_SHOWN && !strcmp(caption, name)))
+        return;
+    if (strlen(caption) > s->longest)
+        s->longest = strlen(caption);
+    if (s->n_captions < CAPTIONS_SHOWN && i >= s->n_captions * n / CAPTIONS_SHOWN)
+        strcpy(s->captions[s->n_captions++], caption);
+}
+
 /* A picture that cannot be read is counted, and the first few are named: a folder with a hundred
  * broken files is better known whole. */
 static int read_pictures(struct survey *s)
@@ -143,16 +161,18 @@ static int read_pictures(struct survey *s)
     int64_t n = pictures_to_read(s), first = s->options->first;
 
     for (int64_t i = 0; i < n && !interrupt_asked(); i++) {
+        char caption[IMGEN_CAPTION];
         struct imgen_error err;
         int label;
 
-        if (imgen_data_get(s->data, first + i, s->pixels, &label, NULL, &err)) {
+        if (imgen_data_get(s->data, first + i, s->pixels, &label, caption, &err)) {
             if (s->unreadable++ < COMPLAINTS) {
                 progress_end(&s->progress);
                 command_failed(&command_data, &err);
             }
         } else {
             s->per_label[label >= 0 && label < s->info.n_labels ? label : s->info.n_labels]++;
+            note_caption(s, i, n, label, caption);
         }
         s->read++;
         if (progress_due(&s->progress, false))
@@ -187,6 +207,10 @@ static void print_survey(const struct survey *s)
         printf("        %-24s %8d\n", "labels met", met);
     if (s->per_label[d->n_labels])
         printf("        %-24s %8" PRId64 "\n", "without a label", s->per_label[d->n_labels]);
+    if (s->n_captions)
+        printf("captions, the longest of %zu bytes:\n", s->longest);
+    for (int i = 0; i < s->n_captions; i++)
+        printf("        %s\n", s->captions[i]);
     if (s->unreadable)
         printf("        %-24s %8" PRId64 "\n", "cannot be read", s->unreadable);
     else if (s->options->verify)
@@ -221,6 +245,13 @@ static void print_survey_json(const struct survey *s)
         json_out_int(&j, "count", s->per_label[i]);
         json_out_close(&j);
     }
+    json_out_close(&j);
+    json_out_open(&j, "captions", '{');
+    json_out_int(&j, "longest", (int64_t)s->longest);
+    json_out_open(&j, "sample", '[');
+    for (int i = 0; i < s->n_captions; i++)
+        json_out_text(&j, NULL, s->captions[i]);
+    json_out_close(&j);
     json_out_close(&j);
     json_out_text(&j, "output", s->options->output);
     json_out_close(&j);
@@ -288,10 +319,11 @@ static int cmd_data(int argc, char **argv)
 
 const struct command command_data = {
     .is = {"data", "[CONFIG.ini] [flags]", "preview a data set and verify it", rows},
-    .details = "Opens the [data] section of a configuration as training does, counts labels and,\n"
-               "with -o, draws the first pictures.\n"
-               "\n"
-               "    imgen data --set data.format=shapes --set data.size=32 -o shapes.png\n"
-               "    imgen data config/cifar10.ini --verify",
+    .details =
+        "Opens the [data] section of a configuration as training does, counts labels, shows\n"
+        "some captions and the length of the longest, and, with -o, draws the first pictures.\n"
+        "\n"
+        "    imgen data --set data.format=shapes --set data.size=32 -o shapes.png\n"
+        "    imgen data config/cifar10.ini --verify",
     .run = cmd_data,
 };

@@ -19,7 +19,9 @@
 enum { SIDE = 16384 };
 
 #define FORMATS(X) \
-    X(idx) X(cifar10) X(folder) X(shapes) X(relations) X(anchor_gauss) X(anchor_shapes) X(latents)
+    X(idx)         \
+    X(cifar10)     \
+    X(folder) X(captioned) X(shapes) X(relations) X(anchor_gauss) X(anchor_shapes) X(latents)
 
 #define DECLARE(name) extern const struct dataset_format dataset_##name;
 FORMATS(DECLARE)

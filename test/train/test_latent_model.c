@@ -802,6 +802,73 @@ static void pictures_of_a_folder(void **state)
     codec_free(c);
 }
 
+static const char reading[] =
+    "[data]\nformat = captioned\npath = spoken\neval_path = spoken\nsize = 16\n"
+    "autoencoder = ae/vae.safetensors\n"
+    "[model]\nnetwork = mmdit\n"
+    "[mmdit]\npatch = 2\nwidth = 16\ndepth = 1\nheads = 2\n"
+    "text_length = 16\ntext_width = 8\ntext_depth = 1\ntext_heads = 2\n"
+    "[train]\nsteps = 3\nbatch = 4\nwarmup = 0\nlearning_rate = 0.01\nlabel_drop = 0\n"
+    "sample_every = 3\nsample_count = 2\neval_every = 3\neval_count = 2\n"
+    "[sample]\nsteps = 2\n";
+
+/* Train on two pictures that say this. */
+static void train_reading(const char *first, const char *second, const char *cache, const char *out)
+{
+    const char *const more[] = {cache, out, NULL};
+    struct seen seen = {0};
+    struct error err = {0};
+    char list[256];
+    int n = snprintf(list, sizeof list,
+                     "{\"file\": \"a.png\", \"caption\": \"%s\"}\n"
+                     "{\"file\": \"b.png\", \"caption\": \"%s\"}\n",
+                     first, second);
+
+    assert_int_equal(file_write("spoken/captions.jsonl", list, (uint64_t)n, NULL), OK);
+    if (train_text(reading, false, &seen, more, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(seen.sheets, 1);
+}
+
+/* Captions go through the cache: what the pictures say decides what is learned, and nothing else
+ * is different here. */
+static void captions_are_learned_with_latents(void **state)
+{
+    struct experiment e;
+    struct training_data_request r = {.experiment = &e, .threads = 1, .writes = true};
+    const char *const again[] = {"data.cache=spoken-1", NULL};
+    char caption[CAPTION_TEXT];
+    float z[VALUES];
+    struct training_data d;
+    uint8_t *a, *b;
+    uint64_t n, m;
+
+    (void)state;
+    assert_int_equal(mkdir("spoken", 0700), 0);
+    write_picture("spoken/a.png", 1);
+    write_picture("spoken/b.png", 2);
+    train_reading("a star", "a moon", "data.cache=spoken-1", "train.out=reads-1");
+    train_reading("a star", "a boat", "data.cache=spoken-2", "train.out=reads-2");
+    train_reading("a star", "a moon", "data.cache=spoken-1", "train.out=reads-1b");
+    assert_int_equal(file_read(&a, &n, "reads-1/model.safetensors", 1 << 24, NULL), OK);
+    assert_int_equal(file_read(&b, &m, "reads-2/model.safetensors", 1 << 24, NULL), OK);
+    assert_true(n == m && memcmp(a, b, n) != 0);
+    free(b);
+    assert_int_equal(file_read(&b, &m, "reads-1b/model.safetensors", 1 << 24, NULL), OK);
+    assert_true(n == m && !memcmp(a, b, n));
+    free(a);
+    free(b);
+    read_text(&e, reading, again);
+    assert_int_equal(training_data_open(&d, &r, NULL), OK);
+    assert_int_equal(d.set->count, 4); /* mirrored, too */
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(dataset_get(d.set, i, z, NULL, caption, NULL), OK);
+        assert_string_equal(caption, i < 2 ? "a star" : "a moon");
+    }
+    training_data_release(&d);
+    experiment_release(&e);
+}
+
 /* A U-Net works on latents as a transformer does. */
 static void a_unet_learns_latents_too(void **state)
 {
@@ -862,6 +929,7 @@ int main(void)
         cmocka_unit_test(what_does_not_go_together_is_refused),
         cmocka_unit_test(a_plan_writes_nothing),
         cmocka_unit_test(pictures_of_a_folder),
+        cmocka_unit_test(captions_are_learned_with_latents),
         cmocka_unit_test(a_unet_learns_latents_too),
     };
 
