@@ -207,7 +207,7 @@ static double ratio_of(int64_t hidden, int64_t width)
     double ratio = (double)hidden / (double)width;
 
     while ((int64_t)((double)width * ratio) < hidden)
-        ratio = nextafter(ratio, INFINITY);
+        ratio = nextafter(ratio, HUGE_VAL);
     return ratio;
 }
 

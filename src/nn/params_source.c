@@ -11,6 +11,9 @@
 #include <stdio.h>
 
 static const struct file_tensor *find(const struct params_source *s, const char *fmt, va_list ap,
+                                      char name[PARAM_NAME]) __attribute__((format(printf, 2, 0)));
+
+static const struct file_tensor *find(const struct params_source *s, const char *fmt, va_list ap,
                                       char name[PARAM_NAME])
 {
     vsnprintf(name, PARAM_NAME, fmt, ap);

@@ -270,7 +270,7 @@ static void add_all(struct rows *f, struct network *net, const char *prefix, con
 static struct weights *saved(struct rows *f)
 {
     struct error err = {0};
-    struct weights *w;
+    struct weights *w = NULL;
 
     if (safetensors_save(path, f->row, f->n, NULL, 0, &err) || weights_open(&w, path, &err))
         fail_msg("%s", err.text);
@@ -393,7 +393,8 @@ static void test_native_names(void **state)
 static void test_one_file(void **state)
 {
     struct network *clip = must_build(&network_clip, &tiny_clip);
-    struct network *t5 = must_build(&network_t5, &tiny_t5), *l, *g, *t;
+    struct network *t5 = must_build(&network_t5, &tiny_t5);
+    struct network *l = NULL, *g = NULL, *t = NULL;
     struct rows f = {.n = 0};
     struct error err = {0};
     struct weights *w;
