@@ -241,9 +241,13 @@ static enum status make_header(struct text *out, const struct save_tensor *t, in
                                struct error *err)
 {
     struct header h = {0};
-    uint64_t end = 0;
+    uint64_t end = 0, bytes;
     enum status st;
 
+    /* Before anything is made of their shapes. */
+    for (int64_t i = 0; i < n; i++)
+        if ((st = save_tensor_size(&bytes, &t[i], err)))
+            return st;
     text_init(&h.text, NULL, 0);
     if ((st = check_names(t, n, metadata, n_metadata, err)) ||
         (st = put_metadata(&h, metadata, n_metadata, t, n, err)))

@@ -576,8 +576,8 @@ static struct gguf *saved(const struct save_tensor *t, int64_t n, const struct s
 {
     struct error err = {0};
     struct gguf *f = NULL;
-    uint8_t *bytes;
-    uint64_t size;
+    uint8_t *bytes = NULL;
+    uint64_t size = 0;
 
     if (gguf_save(path, t, n, text, n_text, &err) ||
         file_read(&bytes, &size, path, 1 << 20, &err) ||
