@@ -134,6 +134,8 @@ static void test_shared(void **state)
         SHARED_DIR "/fixtures/sd3/clip-g-tiny",
         SHARED_DIR "/fixtures/sd3/t5-tiny",
         SHARED_DIR "/fixtures/sd3/pipeline-tiny",
+        SHARED_DIR "/fixtures/sd3/gguf",
+        SHARED_DIR "/fixtures/sd3/safetensors-cases",
     };
     struct stat s;
 

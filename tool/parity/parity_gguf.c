@@ -12,7 +12,7 @@
  * Dequantising is exact, so bits are compared; the last place is left open where a type has a
  * minimum, since there a fused multiply-add rounds once instead of twice.
  */
-#include "parity.h"
+#include "parity_mmdit.h"
 
 #include "base/memory.h"
 #include "io/gguf_blocks.h"
@@ -226,8 +226,29 @@ static enum status check_gguf(struct parity_report *r, struct parity_fixture *f,
     return st;
 }
 
+/* "X.io.safetensors": the network in "X.gguf", run. */
+static enum status check_network(struct parity_report *r, struct parity_fixture *f,
+                                 const char *path, const struct parity_options *options,
+                                 struct error *err)
+{
+    int stem = (int)(strlen(path) - strlen(".io.safetensors"));
+    struct parity_part data = {0};
+    struct weights *w = NULL;
+    char other[PATH_ROOM], copy[PATH_ROOM];
+    enum status st;
+
+    snprintf(other, sizeof other, "%.*s.gguf", stem, path);
+    snprintf(copy, sizeof copy, "%s", path);
+    data.path = copy;
+    if (!(st = weights_open(&data.file, path, err)) && !(st = weights_open(&w, other, err)))
+        st = mmdit_output_compare(r, f, w, &data, options, err);
+    weights_close(w);
+    weights_close(data.file);
+    return st;
+}
+
 static enum status check_file(struct parity_report *r, struct parity_fixture *f, const char *leaf,
-                              struct error *err)
+                              const struct parity_options *options, struct error *err)
 {
     struct weights *w = NULL;
     char path[PATH_ROOM];
@@ -238,10 +259,8 @@ static enum status check_file(struct parity_report *r, struct parity_fixture *f,
         return fail(err, E_ARG, "%s/%s: too long a path", f->folder, leaf);
     if (ends_with(leaf, ".gguf"))
         return check_gguf(r, f, path, err);
-    if (ends_with(leaf, ".io.safetensors")) {
-        parity_skip(r, leaf, "the network of quantised weights is not run");
-        return OK;
-    }
+    if (ends_with(leaf, ".io.safetensors"))
+        return check_network(r, f, path, options, err);
     if (!(st = weights_open(&w, path, err)))
         st = check_blocks(r, f, w, err);
     weights_close(w);
@@ -255,14 +274,13 @@ static enum status gguf_check(struct parity_report *r, struct parity_fixture *f,
     enum status st = OK;
     int n = scandir(f->folder, &leaves, NULL, alphasort);
 
-    (void)options;
     if (n < 0)
         return fail_errno(err, E_IO, "cannot read the folder %s", f->folder);
     for (int i = 0; i < n; i++) {
         const char *leaf = leaves[i]->d_name;
 
         if (!st && (ends_with(leaf, ".gguf") || ends_with(leaf, ".safetensors")))
-            st = check_file(r, f, leaf, err);
+            st = check_file(r, f, leaf, options, err);
         free(leaves[i]);
     }
     free(leaves);

@@ -258,6 +258,22 @@ static enum status forward_compare(struct model_case *m, struct parity_report *r
     return st;
 }
 
+enum status mmdit_output_compare(struct parity_report *r, struct parity_fixture *f,
+                                 const struct weights *w, const struct parity_part *data,
+                                 const struct parity_options *options, struct error *err)
+{
+    struct model_case m = {.fixture = f, .data = data, .err = err};
+    json_t *config = NULL;
+    enum status st;
+
+    if (!(st = fixture_metadata(&config, data, "config", err)) &&
+        !(st = mmdit_open_published(&m.net, w, config, false, err)) && !(st = inputs_load(&m)))
+        st = forward_compare(&m, r, m.net, options);
+    json_decref(config);
+    network_free(m.net);
+    return st;
+}
+
 static enum status folder_compare(struct model_case *m, struct parity_report *r,
                                   const struct parity_options *options)
 {

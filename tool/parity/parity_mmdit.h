@@ -14,6 +14,12 @@ enum status mmdit_text(struct model_case *m, const struct parity_part *part, con
 
 bool mmdit_has_file(const char *path);
 
+/* The network in w, its configuration in the metadata of `data`, which also has what goes into it
+ * and "out.v", what comes out. */
+enum status mmdit_output_compare(struct parity_report *r, struct parity_fixture *f,
+                                 const struct weights *w, const struct parity_part *data,
+                                 const struct parity_options *options, struct error *err);
+
 /* The training steps that the folder has recorded, if it has; m's inputs and parameters are lost.
  */
 enum status mmdit_train_compare(struct model_case *m, struct parity_report *r,
