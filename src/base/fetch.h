@@ -23,4 +23,11 @@ FETCH_INLINE void fetch_floats(const float *x, int64_t n)
         __builtin_prefetch(x + i);
 }
 
+/* n bytes from x on, which need not exist. */
+FETCH_INLINE void fetch_bytes(const void *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 64)
+        __builtin_prefetch((const char *)x + i);
+}
+
 #endif

@@ -23,6 +23,7 @@
 
 #include "base/error.h"
 #include "tensor/precision.h"
+#include "tensor/stored.h"
 #include "tensor/tensor.h"
 
 struct graph;
@@ -59,6 +60,7 @@ struct op {
     struct tensor *(*again)(struct graph *g, struct tensor *y);
 
     unsigned inplace; /* bit k: y->data may be in[k]->data                                  */
+    unsigned stored;  /* bit k: in[k] may be a matrix that stays as its file stores it      */
     bool view;        /* y shares the memory of in[0] (reshape): no kernel                  */
 };
 
@@ -94,6 +96,12 @@ struct tensor *graph_input_i32(struct graph *g, struct shape shape, const int32_
  * NULL when no gradient is wanted.  Asking twice for the same data gives the same tensor. */
 struct tensor *graph_param(struct graph *g, struct shape shape, const float *data, float *grad,
                            const char *name);
+
+/* The same for a matrix that stays as its file stores it, without a gradient: of dtype DTYPE_STORED,
+ * an input of those ops alone that say so (op->stored).  *s outlives the run, and frozen or not, its
+ * address tells plans apart. */
+struct tensor *graph_stored(struct graph *g, struct shape shape, const struct stored *s,
+                            const char *name);
 
 /* Ask for d loss / d x of an input, or of what op_detach gives; read it as x->grad. Call before x
  * is used. */

@@ -19,10 +19,12 @@ enum { NODE_WORDS = 2 + TENSOR_INS + TENSOR_ARGS + SHAPE_RANK };
 /* --- the signature ------------------------------------------------------------------------------
  */
 
-/* A frozen parameter may be packed into the plan's state, so there its address counts. */
+/* A frozen parameter may be packed into the plan's state, so there its address counts; that of a
+ * stored one does always, whose type a plan may look at. */
 static uint64_t *sign_node(const struct graph *g, const struct tensor *t, uint64_t *w)
 {
-    uint64_t place = t->op == &op_param && g->flags & GRAPH_FROZEN ? (uintptr_t)t->data : 0;
+    bool here = t->dtype == DTYPE_STORED || (t->op == &op_param && g->flags & GRAPH_FROZEN);
+    uint64_t place = here ? (uintptr_t)t->data : 0;
 
     *w++ = (uintptr_t)t->op ^ place << 1;
     *w++ = (uint64_t)t->shape.rank | (uint64_t)t->dtype << 8 | (uint64_t)t->kept << 16 |

@@ -143,6 +143,8 @@ struct tensor *record(struct graph *g, const struct op *op, struct shape shape, 
     for (int k = 0; k < TENSOR_INS; k++) {
         MUST(!in[k] || in[k] == &g->node[in[k]->id], "%s: input %d is not on this tape", op->name,
              k);
+        MUST(!in[k] || in[k]->dtype != DTYPE_STORED || op->stored >> k & 1,
+             "%s: input %d stays as a file stores it", op->name, k);
         y->in[k] = in[k];
         y->wants_grad |= in[k] && in[k]->wants_grad;
     }
@@ -188,8 +190,9 @@ struct tensor *graph_input_i32(struct graph *g, struct shape shape, const int32_
     return leaf(g, &op_input, shape, DTYPE_I32, data);
 }
 
-struct tensor *graph_param(struct graph *g, struct shape shape, const float *data, float *grad,
-                           const char *name)
+/* The leaf of this data, made at the first time. */
+static struct tensor *param_leaf(struct graph *g, struct shape shape, enum dtype dtype,
+                                 const void *data, float *grad, const char *name)
 {
     uint32_t s = slot_of(data);
     struct tensor *t;
@@ -197,12 +200,29 @@ struct tensor *graph_param(struct graph *g, struct shape shape, const float *dat
     for (; g->slot[s]; s = (s + 1) % PARAM_SLOTS)
         if (g->node[g->slot[s] - 1].data == data)
             return &g->node[g->slot[s] - 1];
-    t = leaf(g, &op_param, shape, DTYPE_F32, data);
+    t = leaf(g, &op_param, shape, dtype, data);
     g->slot[s] = t->id + 1;
     t->bound = grad; /* of a leaf: where its gradient goes */
     t->wants_grad = grad != NULL;
     t->name = name;
     return t;
+}
+
+struct tensor *graph_param(struct graph *g, struct shape shape, const float *data, float *grad,
+                           const char *name)
+{
+    return param_leaf(g, shape, DTYPE_F32, data, grad, name);
+}
+
+struct tensor *graph_stored(struct graph *g, struct shape shape, const struct stored *s,
+                            const char *name)
+{
+    char text[SHAPE_TEXT];
+
+    MUST(shape.rank > 0 && shape.dim[0] == s->rows && shape_count(shape) == s->rows * s->cols,
+         "%s: %s of %d x %d stored numbers", name, shape_text(text, shape), (int)s->rows,
+         (int)s->cols);
+    return param_leaf(g, shape, DTYPE_STORED, s, NULL, name);
 }
 
 void graph_set_recompute(struct graph *g, int level)

@@ -7,8 +7,9 @@
  *     dx [R, I] = dy [R, O] W              the same with the other view of W      (gemm.c)
  *     dW [O, I] = dy^T [O, R] x [R, I]     tiles of W, each a sum over all rows   (outer.c)
  *
- * Weights are packed once a run, which costs about 1 % at 4,096 rows, or once a plan when the graph
- * is frozen; both use the same kernels and give the same bits.
+ * Weights are packed part by part on the way, which costs about 1 % at 4,096 rows, or once a plan
+ * when the graph is frozen; both use the same kernels and give the same bits.  Those that stay as
+ * their file stores them are packed on the way always: a copy would be twice as large as the file.
  *
  * Bias and activation are applied to a part of the product right after it was computed, while it is
  * in cache.  The backward needs the value before the activation; a tape that wants gradients keeps
@@ -83,7 +84,7 @@ enum precision linear_precision(const struct graph *g, const struct tensor *y)
 
 struct product {
     struct gemm gemm;
-    void *packed; /* of a frozen graph's weights, or NULL: packed into scratch every run */
+    void *packed; /* of a frozen graph's weights, or NULL: packed on the way at every run */
     size_t packed_bytes;
 };
 
@@ -97,10 +98,18 @@ static void product_free(void *state)
     free(p);
 }
 
+/* Weights as a matrix [outputs, inputs]. */
+static struct stored matrix_of(const struct tensor *w)
+{
+    return w->dtype == DTYPE_STORED ? *(const struct stored *)w->data
+                                    : stored_floats(w->data, outputs(w), inputs(w));
+}
+
 static enum status product_plan(const struct graph *g, struct tensor *y, struct gemm_shape s,
                                 struct error *err)
 {
     const struct tensor *w = y->in[1];
+    struct stored matrix;
     struct product *p;
     enum status st;
 
@@ -110,13 +119,15 @@ static enum status product_plan(const struct graph *g, struct tensor *y, struct 
     if ((st = mem_new((void **)&p, 1, sizeof(*p), "a linear layer", err)))
         return st;
     y->state = p;
+    s.held = graph_is_frozen(g) && w->op == &op_param && w->data && w->dtype == DTYPE_F32;
     gemm_init(&p->gemm, &s);
-    if (!graph_is_frozen(g) || w->op != &op_param || !w->data)
+    if (!s.held)
         return OK;
     p->packed_bytes = gemm_packed_bytes(&p->gemm);
     if ((st = mem_block_new(&p->packed, p->packed_bytes, 1, "packed weights", err)))
         return st;
-    gemm_pack(&p->gemm, w->data, p->packed);
+    matrix = matrix_of(w);
+    gemm_pack(&p->gemm, &matrix, p->packed);
     return OK;
 }
 
@@ -124,9 +135,7 @@ static size_t product_scratch(const struct tensor *y, int threads)
 {
     const struct product *p = y->state;
 
-    if (!p)
-        return 0;
-    return gemm_scratch_bytes(&p->gemm, threads) + (p->packed ? 0 : gemm_packed_bytes(&p->gemm));
+    return p ? gemm_scratch_bytes(&p->gemm, threads) : 0;
 }
 
 static size_t product_held(const struct tensor *y)
@@ -136,18 +145,13 @@ static size_t product_held(const struct tensor *y)
     return p ? p->packed_bytes : 0;
 }
 
-/* Weights that were not packed for good go to the end of the scratch. */
 static void product_run(const struct tensor *y, const float *bias, float *out, gemm_finish *finish,
                         const void *user)
 {
     const struct product *p = y->state;
-    void *packed = p->packed;
+    struct stored w = matrix_of(y->in[1]);
 
-    if (!packed) {
-        packed = (unsigned char *)y->scratch + gemm_scratch_bytes(&p->gemm, tiles_lanes());
-        gemm_pack(&p->gemm, y->in[1]->data, packed);
-    }
-    gemm_run(&p->gemm, y->in[0]->data, packed, bias, out, y->scratch, finish, user);
+    gemm_run(&p->gemm, y->in[0]->data, &w, p->packed, bias, out, y->scratch, finish, user);
 }
 
 static double product_flops(const struct tensor *y)
@@ -212,8 +216,7 @@ static enum status linear_plan(const struct graph *g, struct tensor *y, struct e
     const struct tensor *w = y->in[1];
     struct gemm_shape s = {.K = inputs(w),
                            .N = outputs(w),
-                           .b_row = 1,
-                           .b_col = inputs(w),
+                           .turned = true,
                            .precision = precision_of(g, w, y->shape)};
 
     return product_plan(g, y, s, err);
@@ -234,8 +237,6 @@ static enum status linear_dx_plan(const struct graph *g, struct tensor *y, struc
     const struct tensor *w = y->in[1];
     struct gemm_shape s = {.K = outputs(w),
                            .N = inputs(w),
-                           .b_row = inputs(w),
-                           .b_col = 1,
                            .precision = precision_back(g, w, y->shape)};
 
     return product_plan(g, y, s, err);
@@ -243,6 +244,7 @@ static enum status linear_dx_plan(const struct graph *g, struct tensor *y, struc
 
 static const struct op linear_dx = {
     .name = "linear_dx",
+    .stored = 1 << 1,
     .cpu = linear_dx_cpu,
     .plan = linear_dx_plan,
     .unplan = product_free,
@@ -395,6 +397,7 @@ static void linear_adjoint(struct graph *g, struct tensor *y)
 
 static const struct op linear = {
     .name = "linear",
+    .stored = 1 << 1,
     .cpu = linear_cpu,
     .adjoint = linear_adjoint,
     .again = linear_again,

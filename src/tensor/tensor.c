@@ -3,6 +3,8 @@
  */
 #include "tensor/tensor.h"
 
+#include "tensor/stored.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -56,13 +58,11 @@ const char *shape_text(char buf[SHAPE_TEXT], struct shape s)
     return buf;
 }
 
-size_t dtype_size(enum dtype t)
-{
-    (void)t; /* both present ones are four bytes wide */
-    return 4;
-}
-
 size_t tensor_bytes(const struct tensor *t)
 {
-    return (size_t)shape_count(t->shape) * dtype_size(t->dtype);
+    const struct stored *s = t->data;
+
+    if (t->dtype == DTYPE_STORED)
+        return (size_t)(s->rows * s->row_bytes);
+    return (size_t)shape_count(t->shape) * sizeof(float); /* and int32_t, which is as wide */
 }

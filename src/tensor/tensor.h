@@ -26,6 +26,7 @@ struct shape {
 enum dtype {
     DTYPE_F32,
     DTYPE_I32,
+    DTYPE_STORED, /* as a file has it: data is a struct stored (tensor/stored.h) */
 };
 
 struct op;
@@ -54,7 +55,7 @@ struct tensor {
     int32_t id;          /* its place on the tape                                     */
 
     /* Filled in by the plan. */
-    void *data;    /* dense, row-major; NULL until planned                      */
+    void *data;    /* dense, row-major; NULL until planned; or a struct stored  */
     void *state;   /* what op->plan made, shared by equal tapes                 */
     void *scratch; /* op->scratch bytes, contents undefined                     */
     float *bound;  /* where the result must be written, or NULL                 */
@@ -72,7 +73,7 @@ struct shape shape_with_last(struct shape s, int64_t last);
 enum { SHAPE_TEXT = 128 };
 const char *shape_text(char buf[SHAPE_TEXT], struct shape s);
 
-size_t dtype_size(enum dtype t);
+/* Of its values, as they lie at data. */
 size_t tensor_bytes(const struct tensor *t);
 
 #endif

@@ -24,6 +24,7 @@
  */
 #include "backend/cpu/winograd.h"
 
+#include "backend/cpu/pack.h"
 #include "backend/cpu/panel.h"
 #include "backend/cpu/tiles.h"
 #include "backend/cpu/winograd_tiles.h"
@@ -140,6 +141,21 @@ static void pack_along(const struct pack_job *job, int64_t panel, int64_t i, int
                      cols);
 }
 
+/* n inputs of `cols` outputs, TURN floats apart. */
+static void turn_place(const struct winograd *w, panel_word *out, const float *place, int64_t cols,
+                       int64_t n)
+{
+    const struct stored lying = {.type = STORED_F32,
+                                 .rows = cols,
+                                 .cols = n,
+                                 .bytes = place,
+                                 .row_bytes = TURN * sizeof *place};
+    const struct pack_source source = pack_source(&lying, true, w->precision);
+
+    pack_part(&source, &(struct pack_part){
+                           .words = panel_words(w->precision, n), .cols = cols, .out = out});
+}
+
 /* The same of a panel whose inputs lie side by side: turned round, too. */
 static void pack_across(const struct pack_job *job, int64_t panel, int64_t i, int64_t n,
                         panel_word *out, float *places)
@@ -151,7 +167,7 @@ static void pack_across(const struct pack_job *job, int64_t panel, int64_t i, in
         w->grid.form->from_w(places + o * TURN, TURNED, job->weights + (col + o) * w->step[0] + i,
                              job->ky, job->kx, n);
     for (int64_t p = 0; p < WINOGRAD_U; p++)
-        words_across(w->precision, out + p * place_words(w), places + p * TURNED, TURN, cols, n);
+        turn_place(w, out + p * place_words(w), places + p * TURNED, cols, n);
 }
 
 static void pack_task(void *user, int64_t task, int lane)

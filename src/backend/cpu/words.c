@@ -1,8 +1,7 @@
 /*
- * words.c - floats into the words of panel.h, rounded and packed
+ * words.c - floats into the words of panel.h, rounded
  *
- * Weights are packed once a run, or once a plan; activations tile by tile, just before their
- * product, so that what is rounded never travels further than the second-level cache.
+ * Where a whole matrix is to be made panels of, pack.c cuts it and asks here for the words.
  *
  * Bytes of activations are affine, a low end and a step for each row: after a GELU nearly all of
  * the range lies above zero, and a symmetric code would waste half of its steps.  The low end costs
@@ -22,7 +21,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { BLOCK = 32, LANES = 16, AHEAD = 8 };
+enum { LANES = 16, AHEAD = 8 };
 
 /* Words as what they hold. */
 typedef int32_t __attribute__((may_alias)) sum_word;
@@ -85,6 +84,11 @@ IMGEN_CLONES static void pair_rows(panel_word *out, int64_t out_step, const floa
     }
 }
 
+void words_pair(panel_word *out, const float *x, const float *y, int64_t n)
+{
+    pair_rows(out, 0, x, y, n, 1);
+}
+
 IMGEN_CLONES static void half_pair_row(panel_word *out, int64_t out_step, const float *x, int64_t n,
                                        int64_t parts)
 {
@@ -134,58 +138,6 @@ void words_panels(enum precision p, panel_word *out, const float *x, int64_t x_r
             continue;
         words_row(p, last, 0, x + whole * PANEL_COLS, x_row, rows - r, rest, 1);
         memset(last + rest, 0, (size_t)(PANEL_COLS - rest) * sizeof *last);
-    }
-}
-
-typedef int32_t four __attribute__((vector_size(16), aligned(4), may_alias));
-
-/* Four columns of `words` words each, in[] BLOCK apart, to four neighbours in each row of out. */
-static void turn_four(panel_word *out, panel_word in[4][BLOCK], int64_t words)
-{
-    int64_t k = 0;
-
-    for (; k + 4 <= words; k += 4, out += 4 * PANEL_COLS) {
-        const four r0 = *(const four *)(in[0] + k), r1 = *(const four *)(in[1] + k);
-        const four r2 = *(const four *)(in[2] + k), r3 = *(const four *)(in[3] + k);
-        const four a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
-        const four b = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-        const four c = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-        const four d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-
-        *(four *)out = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-        *(four *)(out + PANEL_COLS) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-        *(four *)(out + 2 * PANEL_COLS) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-        *(four *)(out + 3 * PANEL_COLS) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-    }
-    for (; k < words; k++, out += PANEL_COLS)
-        for (int j = 0; j < 4; j++)
-            out[j] = in[j][k];
-}
-
-/* A block of words of each column is read along its row and written down the panel, four columns at
- * a time: both stay in the first-level cache, whatever power of two lies between the rows. */
-void words_across(enum precision p, panel_word *out, const float *x, int64_t x_row, int64_t cols,
-                  int64_t n)
-{
-    int64_t numbers = panel_numbers(p), words = panel_words(p, n), step = BLOCK * numbers;
-
-    for (int64_t first = 0; first < n; first += step, out += BLOCK * PANEL_COLS) {
-        int64_t have = n - first < step ? n - first : step, left = words - first / numbers;
-
-        for (int64_t j = 0; j < PANEL_COLS; j += 4) {
-            panel_word in[4][BLOCK] = {0};
-
-            for (int64_t k = 0; k < 4 && j + k < cols; k++) {
-                const float *from = x + (j + k) * x_row + first;
-
-                fetch_floats(from + step, n - first - step < step ? 0 : step);
-                if (numbers == 1)
-                    memcpy(in[k], from, (size_t)have * sizeof in[k][0]);
-                else
-                    words_bf16(in[k], from, have);
-            }
-            turn_four(out + j, in, left < BLOCK ? left : BLOCK);
-        }
     }
 }
 
@@ -249,47 +201,31 @@ struct byte_row words_bytes(panel_word *out, const float *x, int64_t n)
     return (struct byte_row){.low = r.low, .step = span / 255};
 }
 
-IMGEN_CLONES static void code_weights(signed char *out, const float *x, float per_step, int64_t n)
+float words_most(const float *x, int64_t n)
 {
+    struct range r = range_of(x, n);
+
+    return r.high > -r.low ? r.high : -r.low;
+}
+
+IMGEN_CLONES void words_code(panel_word *out, const float *x, float per_step, int64_t n)
+{
+    signed char *byte = (signed char *)out;
+
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        out[i] = (signed char)(unsigned char)bits_of(x[i] * per_step + 12582912.0f);
+        byte[i] = (signed char)(unsigned char)bits_of(x[i] * per_step + 12582912.0f);
 }
 
-static int64_t sum_of(const signed char *x, int64_t n)
+IMGEN_CLONES int32_t words_sum(const panel_word *x, int64_t n)
 {
-    int64_t sum = 0;
+    const signed char *byte = (const signed char *)x;
+    int32_t sum = 0;
 
+#pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; i++)
-        sum += x[i];
+        sum += byte[i];
     return sum;
-}
-
-void words_weights(panel_word *out, float *scale, float *total, const float *x, int64_t x_row,
-                   int64_t cols, int64_t n)
-{
-    int64_t words = panel_words(PRECISION_INT8, n);
-
-    for (int64_t j = 0; j < PANEL_COLS; j++) {
-        struct range r = j < cols ? range_of(x + j * x_row, n) : (struct range){0, 0};
-        float most = r.high > -r.low ? r.high : -r.low;
-        int64_t sum = 0;
-
-        for (int64_t w = 0; w < words; w += BLOCK) {
-            int64_t many = words - w < BLOCK ? words - w : BLOCK;
-            int64_t have = n - w * 4 < BLOCK * 4 ? n - w * 4 : BLOCK * 4;
-            panel_word word[BLOCK] = {0};
-
-            if (j < cols)
-                code_weights((signed char *)word, x + j * x_row + w * 4, most > 0 ? 127 / most : 0,
-                             have);
-            sum += sum_of((const signed char *)word, have);
-            for (int64_t k = 0; k < many; k++)
-                out[(w + k) * PANEL_COLS + j] = word[k];
-        }
-        scale[j] = most / 127;
-        total[j] = scale[j] * (float)sum;
-    }
 }
 
 IMGEN_CLONES static void decode_row(panel_word *y, struct byte_row row, const float *scale,

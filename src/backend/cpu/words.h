@@ -1,5 +1,5 @@
 /*
- * words.h - floats into the words of panel.h, rounded and packed
+ * words.h - floats into the words of panel.h, rounded
  */
 #ifndef IMGEN_BACKEND_CPU_WORDS_H
 #define IMGEN_BACKEND_CPU_WORDS_H
@@ -15,10 +15,8 @@ void words_down(enum precision p, panel_word *out, int64_t out_row, const float 
 void words_panels(enum precision p, panel_word *out, const float *x, int64_t x_row, int64_t rows,
                   int64_t cols);
 
-/* A matrix whose sum runs along its rows, turned round: out [words, 64] = x [cols <= 64, n]^T.  Not
- * for bytes. */
-void words_across(enum precision p, panel_word *out, const float *x, int64_t x_row, int64_t cols,
-                  int64_t n);
+/* out[i] = the bf16 of x[i], and above it that of y[i]. */
+void words_pair(panel_word *out, const float *x, const float *y, int64_t n);
 
 /* n floats to bf16 (nearest, ties to even), the last word filled with zero. */
 void words_bf16(panel_word *out, const float *x, int64_t n);
@@ -32,11 +30,13 @@ struct byte_row {
 /* n floats to unsigned bytes; what fills the last word is undefined.  n > 0. */
 struct byte_row words_bytes(panel_word *out, const float *x, int64_t n);
 
-/* Weights to signed bytes, turned round as words_across: x[j] = scale[j] * byte, -127 .. 127,
- * within scale / 2, and zeros to fill; total[j] = scale[j] * the sum of the bytes. scale, total:
- * [64]. */
-void words_weights(panel_word *out, float *scale, float *total, const float *x, int64_t x_row,
-                   int64_t cols, int64_t n);
+/* The largest magnitude of n > 0 floats; NaN when one of them is not finite. */
+float words_most(const float *x, int64_t n);
+
+/* n floats to signed bytes, the nearest whole numbers to per_step x, which lie in -127 .. 127; what
+ * fills the last word is left alone.  And the sum of n signed bytes. */
+void words_code(panel_word *out, const float *x, float per_step, int64_t n);
+int32_t words_sum(const panel_word *x, int64_t n);
 
 /* Sums of bytes to floats, in place: row r, column j of y [rows, cols] become
  * row[r].step * scale[j] * sum + row[r].low * total[j] + bias[j].  bias may be NULL. */

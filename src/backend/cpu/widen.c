@@ -1,0 +1,325 @@
+/*
+ * widen.c - stored numbers to floats
+ *
+ * Every short format is a part of float32, so widening rounds nothing: a product from stored
+ * weights has the bits of the same product from weights that were widened beforehand.
+ *
+ * The plain loops are written once, without a branch or a table, and compiled for each processor
+ * that is told apart; of float16 alone the instruction of the processor is asked for by name, since
+ * no compiler finds it in the shifts that stand in for it.  A number below the smallest normal one
+ * gets the exponent of that one and loses it in a subtraction: exact, and without the denormal
+ * operands that some processors take a hundred cycles for.
+ *
+ * Blocks that are known to nobody here (the types of GGUF) are widened by who lent the matrix.
+ */
+#include "backend/cpu/widen.h"
+
+#include <string.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+
+/* Numbers at any address. */
+typedef uint16_t __attribute__((aligned(1), may_alias)) half_word;
+
+ALWAYS float float_of(uint32_t bits)
+{
+    float x;
+
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+ALWAYS uint32_t bits_of(float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* --- one number ---------------------------------------------------------------------------------
+ */
+
+/* rest: exponent and mantissa, shifted to where float32 has them; `bias` is that of the exponent. */
+ALWAYS float rebiased(uint32_t sign, uint32_t rest, uint32_t bias)
+{
+    const uint32_t one = 1u << 23, by = (127 - bias) * one;
+    float small = float_of(rest + by + one) - float_of(by + one);
+
+    return float_of((rest < one ? bits_of(small) : rest + by) | sign);
+}
+
+ALWAYS float of_f16(uint32_t bits)
+{
+    const uint32_t rest = (bits & 0x7fff) << 13, sign = (bits & 0x8000) << 16;
+    const float x = rebiased(sign, rest, 15);
+
+    return rest < 0x0f800000 ? x : float_of(sign | 0x70000000 | rest);
+}
+
+ALWAYS float of_e5m2(uint32_t bits)
+{
+    return of_f16(bits << 8);
+}
+
+ALWAYS float of_e4m3(uint32_t bits)
+{
+    const uint32_t rest = (bits & 0x7f) << 20, sign = (bits & 0x80) << 24;
+    const float x = rebiased(sign, rest, 7);
+
+    return rest < 0x07f00000 ? x : float_of(sign | 0x7fc00000);
+}
+
+/* --- plain loops --------------------------------------------------------------------------------
+ */
+
+ALWAYS void loop_f32(float *out, const void *in, int64_t n)
+{
+    memcpy(out, in, (size_t)n * sizeof *out);
+}
+
+ALWAYS void loop_f16(float *restrict out, const void *in, int64_t n)
+{
+    const half_word *x = in;
+
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        out[i] = of_f16(x[i]);
+}
+
+ALWAYS void loop_bf16(float *restrict out, const void *in, int64_t n)
+{
+    const half_word *x = in;
+
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        out[i] = float_of((uint32_t)x[i] << 16);
+}
+
+ALWAYS void loop_e4m3(float *restrict out, const void *in, int64_t n)
+{
+    const uint8_t *x = in;
+
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        out[i] = of_e4m3(x[i]);
+}
+
+ALWAYS void loop_e5m2(float *restrict out, const void *in, int64_t n)
+{
+    const uint8_t *x = in;
+
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        out[i] = of_e5m2(x[i]);
+}
+
+ALWAYS void loop_i8(float *restrict out, const void *in, int64_t n)
+{
+    const int8_t *x = in;
+
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (float)x[i];
+}
+
+ALWAYS void loop_q8_0(float *restrict out, const void *in, int64_t n)
+{
+    const uint8_t *block = in;
+
+    for (int64_t i = 0; i < n; i += STORED_Q8_0_NUMBERS, block += STORED_Q8_0_BYTES) {
+        const int8_t *x = (const int8_t *)block + 2;
+        const float d = of_f16(*(const half_word *)block);
+
+#pragma omp simd
+        for (int k = 0; k < STORED_Q8_0_NUMBERS; k++)
+            out[i + k] = (float)x[k] * d;
+    }
+}
+
+ALWAYS void loop_scale(float *out, float by, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        out[i] *= by;
+}
+
+/* --- for each processor -------------------------------------------------------------------------
+ */
+
+#define VARIANT(NAME, TARGET, F16)                                          \
+    TARGET static void f32_##NAME(float *out, const void *in, int64_t n)    \
+    {                                                                       \
+        loop_f32(out, in, n);                                               \
+    }                                                                       \
+    TARGET static void f16_##NAME(float *out, const void *in, int64_t n)    \
+    {                                                                       \
+        F16(out, in, n);                                                    \
+    }                                                                       \
+    TARGET static void bf16_##NAME(float *out, const void *in, int64_t n)   \
+    {                                                                       \
+        loop_bf16(out, in, n);                                              \
+    }                                                                       \
+    TARGET static void e4m3_##NAME(float *out, const void *in, int64_t n)   \
+    {                                                                       \
+        loop_e4m3(out, in, n);                                              \
+    }                                                                       \
+    TARGET static void e5m2_##NAME(float *out, const void *in, int64_t n)   \
+    {                                                                       \
+        loop_e5m2(out, in, n);                                              \
+    }                                                                       \
+    TARGET static void i8_##NAME(float *out, const void *in, int64_t n)     \
+    {                                                                       \
+        loop_i8(out, in, n);                                                \
+    }                                                                       \
+    TARGET static void q8_0_##NAME(float *out, const void *in, int64_t n)   \
+    {                                                                       \
+        loop_q8_0(out, in, n);                                              \
+    }                                                                       \
+    TARGET static void scale_##NAME(float *out, float by, int64_t n)        \
+    {                                                                       \
+        loop_scale(out, by, n);                                             \
+    }
+
+#define ENGINE(LABEL, HERE, NAME)                                        \
+    {                                                                    \
+        .name = LABEL, .here = HERE, .scale = scale_##NAME, .numbers = { \
+            [STORED_F32] = f32_##NAME,                                   \
+            [STORED_F16] = f16_##NAME,                                   \
+            [STORED_BF16] = bf16_##NAME,                                 \
+            [STORED_F8_E4M3] = e4m3_##NAME,                              \
+            [STORED_F8_E5M2] = e5m2_##NAME,                              \
+            [STORED_I8] = i8_##NAME,                                     \
+            [STORED_Q8_0] = q8_0_##NAME,                                 \
+        }                                                                \
+    }
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+
+#define TARGET_512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")))
+#define TARGET_256 __attribute__((target("avx2,fma,f16c")))
+
+TARGET_512 ALWAYS void half_512(float *out, const void *in, int64_t n)
+{
+    const half_word *x = in;
+    int64_t i = 0;
+
+    for (; i + 16 <= n; i += 16)
+        _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(x + i))));
+    for (; i < n; i++)
+        out[i] = of_f16(x[i]);
+}
+
+TARGET_256 ALWAYS void half_256(float *out, const void *in, int64_t n)
+{
+    const half_word *x = in;
+    int64_t i = 0;
+
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(x + i))));
+    for (; i < n; i++)
+        out[i] = of_f16(x[i]);
+}
+
+VARIANT(512, TARGET_512, half_512)
+VARIANT(256, TARGET_256, half_256)
+
+/* Compilers differ in whether they know this name, so the processor is asked. */
+static bool has_f16c(void)
+{
+    unsigned a = 0, b = 0, c = 0, d = 0;
+
+    return __get_cpuid(1, &a, &b, &c, &d) && c >> 29 & 1;
+}
+
+static bool has_256(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+}
+
+static bool has_512(void)
+{
+    return has_256() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+static bool has_nothing_special(void)
+{
+    return true;
+}
+
+VARIANT(plain, , loop_f16)
+
+static const struct widen_engine engines[] = {
+#if defined(__x86_64__)
+    ENGINE("AVX-512", has_512, 512),
+    ENGINE("AVX2, F16C", has_256, 256),
+#endif
+    ENGINE("plain loops", has_nothing_special, plain),
+};
+
+const struct widen_engine *widen_engine_at(int i)
+{
+    return i >= 0 && i < (int)(sizeof engines / sizeof *engines) ? &engines[i] : NULL;
+}
+
+const struct widen_engine *widen_engine(void)
+{
+    int i = 0;
+
+    while (!engines[i].here())
+        i++;
+    return &engines[i];
+}
+
+/* --- a part of a row ----------------------------------------------------------------------------
+ */
+
+/* Numbers [from, to) of one block. */
+static void part_of_block(const struct widen_engine *e, float *out, const uint8_t *block,
+                          int64_t from, int64_t to)
+{
+    float numbers[STORED_Q8_0_NUMBERS];
+
+    e->numbers[STORED_Q8_0](numbers, block, STORED_Q8_0_NUMBERS);
+    memcpy(out, numbers + from, (size_t)(to - from) * sizeof *out);
+}
+
+static void widen_q8_0(const struct widen_engine *e, float *out, const uint8_t *row, int64_t first,
+                       int64_t n)
+{
+    const int64_t size = STORED_Q8_0_NUMBERS, last = first + n;
+
+    while (first < last) {
+        const uint8_t *block = row + first / size * STORED_Q8_0_BYTES;
+        int64_t from = first % size, whole = (last - first) / size * size, took;
+
+        if (!from && whole) {
+            e->numbers[STORED_Q8_0](out, block, whole);
+            took = whole;
+        } else {
+            took = last - first < size - from ? last - first : size - from;
+            part_of_block(e, out, block, from, from + took);
+        }
+        out += took;
+        first += took;
+    }
+}
+
+void widen_row(const struct widen_engine *e, float *out, const struct stored *s, int64_t row,
+               int64_t first, int64_t n)
+{
+    const uint8_t *at = (const uint8_t *)s->bytes + row * s->row_bytes;
+
+    if (s->type == STORED_OTHER)
+        s->widen(out, s, row, first, n);
+    else if (s->type == STORED_Q8_0)
+        widen_q8_0(e, out, at, first, n);
+    else
+        e->numbers[s->type](out, at + stored_bytes(s->type, first), n);
+    if (s->scales)
+        e->scale(out, s->scale[s->scales == 1 ? 0 : row], n);
+}

@@ -1,0 +1,28 @@
+/*
+ * stored.c - names and sizes of the types of stored weights
+ */
+#include "tensor/stored.h"
+
+static const struct {
+    const char *name;
+    int64_t numbers, bytes; /* of a block */
+} types[] = {
+    [STORED_F32] = {"f32", 1, 4},
+    [STORED_F16] = {"f16", 1, 2},
+    [STORED_BF16] = {"bf16", 1, 2},
+    [STORED_F8_E4M3] = {"f8_e4m3", 1, 1},
+    [STORED_F8_E5M2] = {"f8_e5m2", 1, 1},
+    [STORED_I8] = {"i8", 1, 1},
+    [STORED_Q8_0] = {"q8_0", STORED_Q8_0_NUMBERS, STORED_Q8_0_BYTES},
+    [STORED_OTHER] = {"other", 1, 0},
+};
+
+size_t stored_bytes(enum stored_type t, int64_t n)
+{
+    return (size_t)(n / types[t].numbers * types[t].bytes);
+}
+
+const char *stored_name(enum stored_type t)
+{
+    return types[t].name;
+}

@@ -1,0 +1,62 @@
+/*
+ * stored.h - a matrix of weights as its file stores it
+ *
+ * Weights of two or eight billion numbers are read once a step and changed never, so they stay in
+ * the mapped file, in the type that it has: a node of the tape that is such a matrix has the dtype
+ * DTYPE_STORED, and its data is a struct stored.  Products widen a part of it at a time, and a
+ * table the rows that are looked up; nobody else may read one (graph/graph.h, op->stored).
+ */
+#ifndef IMGEN_TENSOR_STORED_H
+#define IMGEN_TENSOR_STORED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum stored_type {
+    STORED_F32,
+    STORED_F16,
+    STORED_BF16,
+    STORED_F8_E4M3,
+    STORED_F8_E5M2,
+    STORED_I8,
+    STORED_Q8_0,  /* blocks of a float16 d and 32 signed bytes: d times each byte */
+    STORED_OTHER, /* what `widen` makes numbers of                                */
+};
+
+enum { STORED_Q8_0_NUMBERS = 32, STORED_Q8_0_BYTES = 34 };
+
+struct stored;
+
+/* Numbers [first, first + n) of a row to floats. */
+typedef void stored_widen(float *out, const struct stored *s, int64_t row, int64_t first,
+                          int64_t n);
+
+struct stored {
+    enum stored_type type;
+    int64_t rows, cols;
+    const void *bytes;   /* little-endian, not aligned                                        */
+    int64_t row_bytes;   /* from one row to the next                                          */
+    const float *scale;  /* [scales], times which the numbers count; the product is float32    */
+    int64_t scales;      /* 0: none; 1: one for all; rows: one for each                         */
+    stored_widen *widen; /* of STORED_OTHER, before the scale                                 */
+    const void *user;    /* its own                                                            */
+};
+
+/* Bytes that n numbers of a type take side by side, n a multiple of 32 for STORED_Q8_0; 0 for
+ * STORED_OTHER. */
+size_t stored_bytes(enum stored_type t, int64_t n);
+
+/* "f16", "bf16", ... */
+const char *stored_name(enum stored_type t);
+
+/* Dense rows of floats in memory. */
+static inline struct stored stored_floats(const float *x, int64_t rows, int64_t cols)
+{
+    return (struct stored){.type = STORED_F32,
+                           .rows = rows,
+                           .cols = cols,
+                           .bytes = x,
+                           .row_bytes = cols * (int64_t)sizeof *x};
+}
+
+#endif
