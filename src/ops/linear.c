@@ -32,7 +32,11 @@
 
 #include <stdlib.h>
 
-enum { REDUCED_ROWS = 32, REDUCED_INPUTS = 128, REDUCED_OUTPUTS = 64 };
+enum {
+    TOKENS = 32, /* rows of a sample, at least; fewer are vectors */
+    REDUCED_INPUTS = 128,
+    REDUCED_OUTPUTS = 64,
+};
 
 /* W may have more dimensions ([O, 1, 1, I] of a convolution): the first is O, the others make I. */
 static int64_t outputs(const struct tensor *w)
@@ -59,7 +63,7 @@ static int64_t sample_rows(struct shape s)
  * shape. */
 static enum precision precision_of(const struct graph *g, const struct tensor *w, struct shape rows)
 {
-    bool large = sample_rows(rows) >= REDUCED_ROWS && inputs(w) >= REDUCED_INPUTS &&
+    bool large = sample_rows(rows) >= TOKENS && inputs(w) >= REDUCED_INPUTS &&
                  inputs(w) <= GEMM_INT8_SUM && outputs(w) >= REDUCED_OUTPUTS;
 
     return large ? graph_precision(g) : PRECISION_FLOAT32;
@@ -114,6 +118,7 @@ static enum status product_plan(const struct graph *g, struct tensor *y, struct 
     enum status st;
 
     s.rows = shape_rows(y->shape);
+    s.vectors = sample_rows(y->shape) < TOKENS;
     if (!s.rows)
         return OK;
     if ((st = mem_new((void **)&p, 1, sizeof(*p), "a linear layer", err)))

@@ -19,7 +19,9 @@ static const struct {
 
 size_t stored_bytes(enum stored_type t, int64_t n)
 {
-    return (size_t)(n / types[t].numbers * types[t].bytes);
+    int64_t blocks = types[t].numbers == 1 ? n : n / types[t].numbers;
+
+    return (size_t)(blocks * types[t].bytes);
 }
 
 const char *stored_name(enum stored_type t)

@@ -18,8 +18,9 @@
  * then work on the same chunk, which the shared cache holds, and weights come from memory once.
  * What is packed on the way lies in the second-level cache of the thread that packed it, a quarter
  * of a megabyte, and the weights come from memory once as well, in the type that the file has; Y is
- * written and read again for each part.  With few rows nearly all of the time is reading weights
- * and packing, and nothing but they themselves crosses the memory.
+ * written and read again for each part.  With a row or two nearly all of the time is reading weights
+ * and packing.  Then a panel at a time is taken, half as long, which the first-level cache holds,
+ * and its neighbour, a piece of memory without gaps, is asked for meanwhile.
  *
  * Rows are rounded to the precision asked for beforehand (float32: used as they lie).  Products are
  * written straight into Y, a few lines at a time between the multiply-adds, so that waiting for
@@ -27,7 +28,8 @@
  * lines are near.
  *
  * The cut may depend on anything, even on the number of threads: panel.h promises bits that do not
- * depend on it.  The parts of the sum are the exception, and follow from K alone.
+ * depend on it.  The parts of the sum are the exception, and follow from K and from whether a
+ * sample has few rows.
  */
 #include "backend/cpu/gemm.h"
 
@@ -42,6 +44,7 @@
 
 enum {
     TILE = 64,                      /* rows of a tile                                       */
+    PART_VECTORS = PACK_WORDS / 2,  /* words in a part of the sum where rows are few        */
     UNIT = 32,                      /* words: parts begin with lines and blocks of the file */
     GROUP = PACK_COLS / PANEL_COLS, /* panels between two calls of finish                   */
     CHUNK_BYTES = 8 << 20,          /* of held weights, at most, but at least GROUP panels  */
@@ -85,7 +88,7 @@ void gemm_init(struct gemm *g, const struct gemm_shape *s)
     g->s = *s;
     g->lanes = tiles_lanes();
     g->words = panel_words(s->precision, s->K);
-    g->part = whole_even(g->words, PACK_WORDS, UNIT);
+    g->part = whole_even(g->words, s->vectors ? PART_VECTORS : PACK_WORDS, UNIT);
     g->panels = whole_parts(s->N, PANEL_COLS);
     g->tiles = whole_parts(s->rows, TILE);
     if (s->held)
@@ -321,6 +324,12 @@ static void run_held(const struct run_job *job, struct lane_scratch *mine, const
                  totals(g, job->packed) + t->first * PANEL_COLS);
 }
 
+/* Whether panels are packed one at a time. */
+static bool one_by_one(const struct gemm *g)
+{
+    return g->s.vectors && g->s.turned && !g->s.held;
+}
+
 /* A chunk is packed part by part, and each part meets all tiles of a span. */
 static void run_packing(const struct run_job *job, struct lane_scratch *mine, int64_t tile,
                         int64_t end, int64_t first, int64_t last)
@@ -333,6 +342,7 @@ static void run_packing(const struct run_job *job, struct lane_scratch *mine, in
                           .scale = mine->scale,
                           .total = mine->total};
 
+    p.neighbour = last < g->panels && one_by_one(g);
     if (bytes) {
         pack_scales(&job->from, mine->scale, p.col, p.cols);
         memset(mine->total, 0, sizeof mine->total);
@@ -373,10 +383,11 @@ static void run_task(void *user, int64_t task, int lane)
     int64_t last = whole_min(first + g->chunk, g->panels);
     void *memory = job->lanes + (size_t)lane * lane_bytes(g);
     struct lane_scratch *mine = memory;
+    int64_t group = one_by_one(g) ? 1 : GROUP;
 
     edge_bias(job, mine);
-    for (; first < last; first += GROUP) {
-        int64_t end = whole_min(first + GROUP, last);
+    for (; first < last; first += group) {
+        int64_t end = whole_min(first + group, last);
         struct block t = block_of(g, tile, first, end);
 
         if (g->s.held)

@@ -26,7 +26,9 @@ struct gemm_shape {
     bool turned;  /* B is the stored matrix [N, K] turned round, else it is stored [K, N];
                      for int8 it is turned                                                */
     enum precision precision;
-    bool held; /* B is packed once, by gemm_pack, for many products */
+    bool vectors; /* a sample has few rows: reading B is the work, and parts of the sum are
+                     shorter.  Rows have the same bits where this is the same       */
+    bool held;    /* B is packed once, by gemm_pack, for many products                     */
 };
 
 struct gemm {

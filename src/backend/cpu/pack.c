@@ -13,7 +13,8 @@
  *      +---------------------+       first-level cache       +------------------+
  *
  * Rows lie far apart, and no processor foresees so many streams: the same part of the rows sixteen
- * further down is asked for while a row is widened.
+ * further down is asked for while a row is widened, or, where reading is the work, a stretch of the
+ * columns that are packed next, which lie side by side as rows of W: memory is fastest in its order.
  */
 #include "backend/cpu/pack.h"
 
@@ -24,21 +25,35 @@
 
 #include <string.h>
 
-enum { AHEAD = 8, NUMBERS = 4 * PACK_WORDS };
+enum {
+    AHEAD = 8,
+    NUMBERS = 4 * PACK_WORDS,
+    LINE = 64, /* bytes: vectors that cross from one into the next cost half of the speed */
+};
 
 struct pack_source pack_source(const struct stored *w, bool turned, enum precision p)
 {
     return (struct pack_source){w, turned, p, widen_engine(), turn_engine()};
 }
 
-/* Numbers [first, first + n) of a row of W, should it have them. */
-static inline void fetch_part(const struct stored *w, int64_t row, int64_t first, int64_t n)
-{
-    const char *at = (const char *)w->bytes + row * w->row_bytes;
+/* Memory that will be read soon: `bytes` of it for each row, `step` from row to row. */
+struct ahead {
+    const char *at;
+    int64_t step, bytes;
+};
 
-    n = whole_min(n, w->cols - first);
-    if (row < w->rows && n > 0)
-        fetch_bytes(at + w->row_bytes * first / w->cols, w->row_bytes * n / w->cols);
+/* Numbers [first, first + n) of rows of W from `row` on. */
+static struct ahead ahead_of(const struct stored *w, int64_t row, int64_t first, int64_t n)
+{
+    int64_t before = w->row_bytes * first / w->cols, end = whole_min(first + n, w->cols);
+
+    return (struct ahead){(const char *)w->bytes + row * w->row_bytes + before, w->row_bytes,
+                          w->row_bytes * end / w->cols - before};
+}
+
+FETCH_INLINE void fetch_row(const struct ahead *a, int64_t k)
+{
+    fetch_bytes(a->at + k * a->step, a->bytes);
 }
 
 /* --- turned round -------------------------------------------------------------------------------
@@ -49,7 +64,7 @@ static void fill_bytes(const struct pack_source *s, panel_word *out, int64_t row
                        int64_t n, float scale, float *total)
 {
     const struct stored *w = s->w;
-    float numbers[NUMBERS];
+    _Alignas(LINE) float numbers[NUMBERS];
 
     if (w->type == STORED_I8) {
         memcpy(out, (const char *)w->bytes + row * w->row_bytes + first, (size_t)n);
@@ -66,7 +81,7 @@ static void fill_row(const struct pack_source *s, const struct pack_part *p, pan
 {
     int64_t each = panel_numbers(s->precision), first = p->word * each;
     int64_t n = whole_min(p->words * each, s->w->cols - first), row = p->col + j;
-    float numbers[NUMBERS];
+    _Alignas(LINE) float numbers[NUMBERS];
 
     if (j >= p->cols) {
         memset(out, 0, (size_t)p->words * sizeof *out);
@@ -85,16 +100,39 @@ static void fill_row(const struct pack_source *s, const struct pack_part *p, pan
     words_bf16(out, numbers, n);
 }
 
+/* What is asked for while row j is widened, and from then on: the same part of the rows sixteen
+ * further down; behind the last of them the next part of the first. */
+static struct ahead ahead_rows(const struct pack_source *s, const struct pack_part *p, int64_t j)
+{
+    int64_t each = panel_numbers(s->precision), n = p->words * each, first = p->word * each;
+
+    if (j + TURN_ROWS < p->cols)
+        return ahead_of(s->w, p->col + j + TURN_ROWS, first, n);
+    return ahead_of(s->w, p->col, first + n, n);
+}
+
+/* Or a stretch of the next p->cols rows of W, whose parts of the sum share them out. */
+static struct ahead ahead_neighbour(const struct pack_source *s, const struct pack_part *p,
+                                    int64_t j)
+{
+    int64_t each = panel_numbers(s->precision);
+    struct ahead a = ahead_of(s->w, p->col + p->cols, p->word * each, p->words * each);
+    int64_t before = a.at - (const char *)s->w->bytes - (p->col + p->cols) * a.step;
+
+    a.at += (p->cols - 1) * before + j * a.bytes;
+    a.step = a.bytes;
+    return a;
+}
+
 static void pack_turned(const struct pack_source *s, const struct pack_part *p)
 {
-    int64_t each = panel_numbers(s->precision), n = p->words * each;
-    panel_word in[TURN_ROWS * TURN_STEP];
+    _Alignas(LINE) panel_word in[TURN_ROWS * TURN_STEP];
 
     for (int64_t j = 0; j < whole_parts(p->cols, PANEL_COLS) * PANEL_COLS; j += TURN_ROWS) {
-        bool last = j + TURN_ROWS >= p->cols;
+        struct ahead a = p->neighbour ? ahead_neighbour(s, p, j) : ahead_rows(s, p, j);
 
         for (int64_t k = 0; k < TURN_ROWS; k++) {
-            fetch_part(s->w, p->col + (last ? k : j + TURN_ROWS + k), p->word * each + last * n, n);
+            fetch_row(&a, k);
             fill_row(s, p, in + k * TURN_STEP, j + k);
         }
         s->turn->turn(p->out + j / PANEL_COLS * p->step + j % PANEL_COLS, in, p->words);
@@ -118,11 +156,12 @@ static void spread_row(const struct pack_source *s, const struct pack_part *p, p
 static void pack_lying(const struct pack_source *s, const struct pack_part *p)
 {
     int64_t each = panel_numbers(s->precision);
-    float rows[2][PACK_COLS] = {{0}};
+    struct ahead a = ahead_of(s->w, p->word * each + AHEAD, p->col, p->cols);
+    _Alignas(LINE) float rows[2][PACK_COLS] = {{0}};
 
     for (int64_t k = 0; k < p->words; k++) {
         for (int64_t i = 0, row = (p->word + k) * each; i < each; i++, row++) {
-            fetch_part(s->w, row + AHEAD, p->col, p->cols);
+            fetch_row(&a, k * each + i);
             if (row < s->w->rows)
                 widen_row(s->widen, rows[i], s->w, row, p->col, p->cols);
             else
@@ -149,13 +188,15 @@ void pack_part(const struct pack_source *s, const struct pack_part *p)
 /* The scale of a row that is stored as something else: 127 is its largest number. */
 static float scale_of(const struct pack_source *s, int64_t row)
 {
-    float numbers[NUMBERS], most = 0;
+    struct ahead a = ahead_of(s->w, row + 1, 0, s->w->cols);
+    _Alignas(LINE) float numbers[NUMBERS];
+    float most = 0;
 
+    fetch_row(&a, 0);
     for (int64_t first = 0; first < s->w->cols; first += NUMBERS) {
         int64_t n = whole_min(s->w->cols - first, NUMBERS);
         float here;
 
-        fetch_part(s->w, row + 1, first, n);
         widen_row(s->widen, numbers, s->w, row, first, n);
         here = words_most(numbers, n);
         most = here > most || here != here ? here : most;

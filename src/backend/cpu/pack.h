@@ -36,6 +36,7 @@ struct pack_part {
     int64_t step;    /* words from panel to panel                                       */
     float *scale;    /* bytes: what pack_scales gave for these columns                  */
     float *total;    /* bytes: the sums of the bytes are added                          */
+    bool neighbour;  /* turned: the columns behind these are packed next, as many       */
 };
 
 void pack_part(const struct pack_source *s, const struct pack_part *p);

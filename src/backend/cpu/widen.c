@@ -319,7 +319,7 @@ void widen_row(const struct widen_engine *e, float *out, const struct stored *s,
     else if (s->type == STORED_Q8_0)
         widen_q8_0(e, out, at, first, n);
     else
-        e->numbers[s->type](out, at + stored_bytes(s->type, first), n);
+        e->numbers[s->type](out, at + first * (int64_t)stored_bytes(s->type, 1), n);
     if (s->scales)
         e->scale(out, s->scale[s->scales == 1 ? 0 : row], n);
 }
