@@ -211,20 +211,26 @@ enum status params_alloc(struct params *p, bool gradients, struct error *err)
     return OK;
 }
 
+/* In memory of its own or in a file. */
+static bool has_place(const struct param *q)
+{
+    return q->own || q->lent.rows;
+}
+
 enum status params_alloc_rest(struct params *p, struct error *err)
 {
     int64_t at = 0;
     enum status st;
 
     for (int64_t i = 0; i < p->n; i++)
-        p->n_rest += p->param[i]->own ? 0 : room_of(p->param[i]);
+        p->n_rest += has_place(p->param[i]) ? 0 : room_of(p->param[i]);
     if ((st = mem_block_new((void **)&p->rest, (uint64_t)p->n_rest, sizeof(float), "parameters",
                             err)))
         return st;
     for (int64_t i = 0; i < p->n; i++) {
         struct param *q = p->param[i];
 
-        if (!q->own) {
+        if (!has_place(q)) {
             q->own = p->rest + at;
             at += room_of(q);
         }
@@ -358,5 +364,7 @@ void params_use(struct params *p, float *values)
 
 struct tensor *nn_param(struct graph *g, const struct param *p)
 {
+    if (!p->value && p->lent.rows)
+        return graph_stored(g, p->shape, &p->lent, p->name);
     return graph_param(g, p->shape, p->value, graph_is_frozen(g) ? NULL : p->grad, p->name);
 }

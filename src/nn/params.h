@@ -40,6 +40,8 @@ struct init {
     const void *config;
 };
 
+enum { PARAM_LENT = 3 }; /* tensors of a file that one matrix may be made of, at most */
+
 struct param {
     char name[112];
     struct shape shape;      /* here                                                  */
@@ -49,11 +51,15 @@ struct param {
                                 0 2 3 1 makes [O, H, W, I], or [O, H W I], of [O, I, H, W] */
     struct init init;
     bool trained;
+    bool matrix;    /* op_linear and op_embedding alone read it: it may stay in its file */
     bool unit_rows; /* rows of w[0] have mean square 1: params_force_units   */
     int64_t offset; /* into the flat arrays                                            */
     float *own;     /* shape_count(shape) floats, after params_alloc or params_map     */
     float *value;   /* own, or a place in another array: params_use                    */
     float *grad;    /* the same, or NULL: not trained, or no gradients allocated        */
+
+    /* Where own is NULL after params_map: the matrix as its file stores it; rows 0: it is not. */
+    struct stored lent, lent_piece[PARAM_LENT];
 };
 
 struct params;
@@ -170,14 +176,31 @@ enum status params_load_named(struct params *p, const struct weights *f,
 
 /* Let every parameter be its tensor "<prefix><name>" where that lies in the file: nothing is copied
  * that is float32, in our order of elements and aligned to 4 bytes, as all but convolutions are in
- * files of ours.  The others are converted into memory of their own.  For sampling: the values may
- * not be written, and f must outlive p.  Fails as params_load. */
+ * files of ours; nor is a matrix of another type (param_lend).  The others are converted into memory
+ * of their own.  For sampling: the values may not be written, and f must outlive p.  Fails as
+ * params_load. */
 enum status params_map(struct params *p, const struct weights *f, const char *prefix,
                        struct error *err);
 /* The same under the names of others; parameters in several pieces are put together in memory of
  * their own. */
 enum status params_map_named(struct params *p, const struct weights *f,
                              const struct params_naming *naming, struct error *err);
+
+/* Rows of a tensor from `first` on. */
+struct param_rows {
+    const struct file_tensor *tensor;
+    int64_t first;
+};
+
+/* Let q be a matrix that stays in its file, in the type that it has there: n runs of as many rows
+ * each, one below the other, n at most PARAM_LENT.  It then has no value, and its leaf on a tape is
+ * of dtype DTYPE_STORED.  False, and nothing changed, where it cannot: it is not declared `matrix`,
+ * its elements lie in another order, or the type is none of float32, float16, bfloat16, float8, int8
+ * and GGUF's blocks.  The tensors fit its shape and outlive q. */
+bool param_lend(struct param *q, const struct param_rows *from, int n);
+
+/* The values of such a matrix: shape_count(q->shape) floats. */
+void param_widen(float *out, const struct param *q);
 
 /* Describe `values` (or the own when NULL) for safetensors_save under "<prefix><name>", in file
  * layout: writes at most params_count(p) rows to out, *n is how many.  Names live in one block
@@ -187,7 +210,7 @@ enum status params_describe(struct params *p, const char *prefix, enum params_pa
                             struct error *err);
 
 /* The leaf of a parameter on a tape: with a gradient when one is allocated and the graph is not
- * frozen. */
+ * frozen; of dtype DTYPE_STORED where it stays in its file. */
 struct tensor *nn_param(struct graph *g, const struct param *p);
 
 #endif

@@ -344,7 +344,7 @@ enum status params_load(struct params *p, const struct weights *f, const char *p
 }
 
 /* Its numbers in the file, where they are those that it wants in memory; else NULL. */
-static const float *lent(const struct param *q, const struct found *f)
+static const float *in_place(const struct param *q, const struct found *f)
 {
     const struct file_tensor *t = f->piece[0].tensor;
     const uint8_t *at;
@@ -353,6 +353,21 @@ static const float *lent(const struct param *q, const struct found *f)
         return NULL;
     at = t->bytes + f->piece[0].part * shape_count(q->shape) * (int64_t)sizeof(float);
     return (uintptr_t)at % sizeof(float) == 0 ? (const void *)at : NULL;
+}
+
+/* Nothing is copied of a matrix of any type, nor of floats in our order. */
+static void map_one(struct param *q, const struct found *f)
+{
+    struct param_rows from[PARAM_PIECES];
+
+    /* A frozen graph does not write to parameters: the cast drops const for storage. */
+    q->own = (void *)(uintptr_t)in_place(q, f);
+    if (q->own || !f->n || f->transposed)
+        return;
+    for (int k = 0; k < f->n; k++)
+        from[k] = (struct param_rows){f->piece[k].tensor,
+                                      f->piece[k].part * (q->shape.dim[0] / f->n)};
+    param_lend(q, from, f->n);
 }
 
 enum status params_map_named(struct params *p, const struct weights *f,
@@ -366,15 +381,14 @@ enum status params_map_named(struct params *p, const struct weights *f,
                       "a list of tensors", err)) ||
         (st = find_params(found, p, f, naming, PARAMS_ALL, err)))
         goto out;
-    /* A frozen graph does not write to parameters: the cast drops const for storage. */
     for (int64_t i = 0; i < params_count(p); i++)
-        params_at(p, i)->own = (void *)(uintptr_t)lent(params_at(p, i), &found[i]);
+        map_one(params_at(p, i), &found[i]);
     if ((st = params_alloc_rest(p, err)))
         goto out;
     for (int64_t i = 0; i < params_count(p) && !st; i++) {
         struct param *q = params_at(p, i);
 
-        if (lent(q, &found[i]))
+        if (in_place(q, &found[i]) || q->lent.rows)
             continue;
         st = load_value(q, &found[i], q->own, err);
         drop(f, &found[i]);
@@ -420,6 +434,22 @@ static enum status put_stored(struct file_writer *w, const struct save_tensor *t
     return st;
 }
 
+/* A matrix that stayed in its file. */
+static enum status put_lent(struct file_writer *w, const struct save_tensor *t, struct error *err)
+{
+    const struct described *d = (const void *)(t->name - offsetof(struct described, name));
+    uint64_t n = (uint64_t)shape_count(d->param->shape);
+    float *values = NULL;
+    enum status st;
+
+    if ((st = mem_new((void **)&values, n, sizeof *values, d->param->name, err)))
+        return st;
+    param_widen(values, d->param);
+    st = file_writer_put(w, values, n * sizeof *values, err);
+    free(values);
+    return st;
+}
+
 static void describe_one(const struct param *q, const char *prefix, const float *value,
                          struct described *d, struct save_tensor *out)
 {
@@ -429,7 +459,9 @@ static void describe_one(const struct param *q, const char *prefix, const float 
         .name = d->name, .dtype = FILE_F32, .rank = q->file_shape.rank, .bytes = value};
     for (int k = 0; k < q->file_shape.rank; k++)
         out->dim[k] = q->file_shape.dim[k];
-    if (!param_keeps_order(q))
+    if (!value)
+        out->put = put_lent;
+    else if (!param_keeps_order(q))
         out->put = put_stored;
 }
 

@@ -4,7 +4,8 @@
  * An embedding is a row of a table, chosen by a whole number; its adjoint adds each gradient row to
  * the table row it came from.  Labels repeat within a batch, so the adjoint walks the samples in
  * order: an atomic add would be parallel and would give other bits each time, and a batch is a few
- * hundred rows.
+ * hundred rows.  A table that stays as its file stores it is widened row by row as they are asked
+ * for: the words of a prompt are some hundred of the 32,128 of T5's.
  *
  * Time enters a network as waves of geometrically spaced frequency (Vaswani et al. 2017), cosines
  * first (sines first in DDPM++), or, in EDM2, of random frequency and phase.  Angles reach t =
@@ -12,6 +13,7 @@
  */
 #include "ops/embedding.h"
 
+#include "backend/cpu/widen.h"
 #include "ops/rows.h"
 
 #include <inttypes.h>
@@ -28,7 +30,10 @@ static void embedding_block(const struct tensor *y, struct block at)
     float *out = y->data;
 
     for (int64_t n = at.first; n < at.last; n++)
-        memcpy(out + n * D, table + ids[n] * D, (size_t)D * sizeof(float));
+        if (y->in[0]->dtype == DTYPE_STORED)
+            widen_row(widen_engine(), out + n * D, y->in[0]->data, ids[n], 0, D);
+        else
+            memcpy(out + n * D, table + ids[n] * D, (size_t)D * sizeof(float));
 }
 
 static void embedding_cpu(const struct tensor *y)
@@ -59,7 +64,7 @@ static void embedding_adjoint(struct graph *g, struct tensor *y)
 }
 
 static const struct op embedding = {
-    .name = "embedding", .cpu = embedding_cpu, .adjoint = embedding_adjoint};
+    .name = "embedding", .cpu = embedding_cpu, .adjoint = embedding_adjoint, .stored = 1 << 0};
 
 struct tensor *op_embedding(struct graph *g, struct tensor *table, struct tensor *ids)
 {

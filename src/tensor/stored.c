@@ -24,6 +24,15 @@ size_t stored_bytes(enum stored_type t, int64_t n)
     return (size_t)(blocks * types[t].bytes);
 }
 
+size_t stored_all_bytes(const struct stored *s)
+{
+    size_t bytes = 0;
+
+    for (int64_t k = 0; k < s->pieces; k++)
+        bytes += stored_all_bytes(&s->piece[k]);
+    return s->pieces ? bytes : (size_t)(s->rows * s->row_bytes);
+}
+
 const char *stored_name(enum stored_type t)
 {
     return types[t].name;

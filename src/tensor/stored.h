@@ -20,14 +20,14 @@ enum stored_type {
     STORED_F8_E5M2,
     STORED_I8,
     STORED_Q8_0,  /* blocks of a float16 d and 32 signed bytes: d times each byte */
-    STORED_OTHER, /* what `widen` makes numbers of                                */
+    STORED_OTHER, /* blocks that `widen` makes numbers of                          */
 };
 
-enum { STORED_Q8_0_NUMBERS = 32, STORED_Q8_0_BYTES = 34 };
+enum { STORED_Q8_0_NUMBERS = 32, STORED_Q8_0_BYTES = 34, STORED_BLOCK = 256 };
 
 struct stored;
 
-/* Numbers [first, first + n) of a row to floats. */
+/* Numbers [first, first + n) of a row to floats: whole blocks. */
 typedef void stored_widen(float *out, const struct stored *s, int64_t row, int64_t first,
                           int64_t n);
 
@@ -39,12 +39,34 @@ struct stored {
     const float *scale;  /* [scales], times which the numbers count; the product is float32    */
     int64_t scales;      /* 0: none; 1: one for all; rows: one for each                         */
     stored_widen *widen; /* of STORED_OTHER, before the scale                                 */
+    int64_t block;       /* of STORED_OTHER: numbers of a block, at most STORED_BLOCK          */
     const void *user;    /* its own                                                            */
+
+    /* Or the rows are those of several matrices of as many rows each, one below the other; of the
+     * above, rows and cols alone count then. */
+    const struct stored *piece; /* [pieces] */
+    int64_t pieces;             /* 0: itself */
 };
+
+/* The matrix in which a row lies; *row becomes its number there. */
+static inline const struct stored *stored_at(const struct stored *s, int64_t *row)
+{
+    int64_t each;
+
+    if (!s->pieces)
+        return s;
+    each = s->rows / s->pieces;
+    s = &s->piece[*row / each];
+    *row %= each;
+    return s;
+}
 
 /* Bytes that n numbers of a type take side by side, n a multiple of 32 for STORED_Q8_0; 0 for
  * STORED_OTHER. */
 size_t stored_bytes(enum stored_type t, int64_t n);
+
+/* Bytes of the whole matrix. */
+size_t stored_all_bytes(const struct stored *s);
 
 /* "f16", "bf16", ... */
 const char *stored_name(enum stored_type t);

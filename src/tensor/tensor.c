@@ -60,9 +60,7 @@ const char *shape_text(char buf[SHAPE_TEXT], struct shape s)
 
 size_t tensor_bytes(const struct tensor *t)
 {
-    const struct stored *s = t->data;
-
     if (t->dtype == DTYPE_STORED)
-        return (size_t)(s->rows * s->row_bytes);
+        return stored_all_bytes(t->data);
     return (size_t)shape_count(t->shape) * sizeof(float); /* and int32_t, which is as wide */
 }

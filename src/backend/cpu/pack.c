@@ -42,11 +42,15 @@ struct ahead {
     int64_t step, bytes;
 };
 
-/* Numbers [first, first + n) of rows of W from `row` on. */
+/* Numbers [first, first + n) of rows of W from `row` on; where W has pieces, of the same piece. */
 static struct ahead ahead_of(const struct stored *w, int64_t row, int64_t first, int64_t n)
 {
-    int64_t before = w->row_bytes * first / w->cols, end = whole_min(first + n, w->cols);
+    int64_t before, end = whole_min(first + n, w->cols);
 
+    if (row >= w->rows)
+        return (struct ahead){0};
+    w = stored_at(w, &row);
+    before = w->row_bytes * first / w->cols;
     return (struct ahead){(const char *)w->bytes + row * w->row_bytes + before, w->row_bytes,
                           w->row_bytes * end / w->cols - before};
 }
@@ -63,7 +67,7 @@ FETCH_INLINE void fetch_row(const struct ahead *a, int64_t k)
 static void fill_bytes(const struct pack_source *s, panel_word *out, int64_t row, int64_t first,
                        int64_t n, float scale, float *total)
 {
-    const struct stored *w = s->w;
+    const struct stored *w = stored_at(s->w, &row);
     _Alignas(LINE) float numbers[NUMBERS];
 
     if (w->type == STORED_I8) {
@@ -115,13 +119,13 @@ static struct ahead ahead_rows(const struct pack_source *s, const struct pack_pa
 static struct ahead ahead_neighbour(const struct pack_source *s, const struct pack_part *p,
                                     int64_t j)
 {
-    int64_t each = panel_numbers(s->precision);
-    struct ahead a = ahead_of(s->w, p->col + p->cols, p->word * each, p->words * each);
-    int64_t before = a.at - (const char *)s->w->bytes - (p->col + p->cols) * a.step;
+    int64_t each = panel_numbers(s->precision), n = p->words * each;
+    struct ahead all = ahead_of(s->w, p->col + p->cols, 0, s->w->cols);
+    struct ahead a = ahead_of(s->w, p->col + p->cols, p->word * each, n);
 
-    a.at += (p->cols - 1) * before + j * a.bytes;
-    a.step = a.bytes;
-    return a;
+    if (!a.bytes)
+        return a;
+    return (struct ahead){all.at + p->cols * (a.at - all.at) + j * a.bytes, a.bytes, a.bytes};
 }
 
 static void pack_turned(const struct pack_source *s, const struct pack_part *p)
@@ -186,7 +190,7 @@ void pack_part(const struct pack_source *s, const struct pack_part *p)
  */
 
 /* The scale of a row that is stored as something else: 127 is its largest number. */
-static float scale_of(const struct pack_source *s, int64_t row)
+static float scale_for(const struct pack_source *s, int64_t row)
 {
     struct ahead a = ahead_of(s->w, row + 1, 0, s->w->cols);
     _Alignas(LINE) float numbers[NUMBERS];
@@ -206,13 +210,15 @@ static float scale_of(const struct pack_source *s, int64_t row)
 
 void pack_scales(const struct pack_source *s, float *scale, int64_t col, int64_t cols)
 {
-    const struct stored *w = s->w;
+    for (int64_t j = 0; j < cols; j++) {
+        int64_t row = col + j;
+        const struct stored *w = stored_at(s->w, &row);
 
-    for (int64_t j = 0; j < cols; j++)
         if (w->type != STORED_I8)
-            scale[j] = scale_of(s, col + j);
+            scale[j] = scale_for(s, col + j);
         else
-            scale[j] = w->scales ? w->scale[w->scales == 1 ? 0 : col + j] : 1;
+            scale[j] = w->scales ? w->scale[w->scales == 1 ? 0 : row] : 1;
+    }
     for (int64_t j = cols; j % PANEL_COLS; j++)
         scale[j] = 0;
 }

@@ -14,6 +14,8 @@
  */
 #include "backend/cpu/widen.h"
 
+#include "base/whole.h"
+
 #include <string.h>
 
 #define ALWAYS static inline __attribute__((always_inline))
@@ -278,48 +280,65 @@ const struct widen_engine *widen_engine(void)
 /* --- a part of a row ----------------------------------------------------------------------------
  */
 
-/* Numbers [from, to) of one block. */
-static void part_of_block(const struct widen_engine *e, float *out, const uint8_t *block,
-                          int64_t from, int64_t to)
+/* Numbers in a block of s, 1 where each stands for itself. */
+static int64_t block_of(const struct stored *s)
 {
-    float numbers[STORED_Q8_0_NUMBERS];
-
-    e->numbers[STORED_Q8_0](numbers, block, STORED_Q8_0_NUMBERS);
-    memcpy(out, numbers + from, (size_t)(to - from) * sizeof *out);
+    return s->type == STORED_OTHER ? s->block : s->type == STORED_Q8_0 ? STORED_Q8_0_NUMBERS : 1;
 }
 
-static void widen_q8_0(const struct widen_engine *e, float *out, const uint8_t *row, int64_t first,
-                       int64_t n)
-{
-    const int64_t size = STORED_Q8_0_NUMBERS, last = first + n;
-
-    while (first < last) {
-        const uint8_t *block = row + first / size * STORED_Q8_0_BYTES;
-        int64_t from = first % size, whole = (last - first) / size * size, took;
-
-        if (!from && whole) {
-            e->numbers[STORED_Q8_0](out, block, whole);
-            took = whole;
-        } else {
-            took = last - first < size - from ? last - first : size - from;
-            part_of_block(e, out, block, from, from + took);
-        }
-        out += took;
-        first += took;
-    }
-}
-
-void widen_row(const struct widen_engine *e, float *out, const struct stored *s, int64_t row,
-               int64_t first, int64_t n)
+/* Whole blocks. */
+static void widen_blocks(const struct widen_engine *e, float *out, const struct stored *s,
+                         int64_t row, int64_t first, int64_t n)
 {
     const uint8_t *at = (const uint8_t *)s->bytes + row * s->row_bytes;
 
     if (s->type == STORED_OTHER)
         s->widen(out, s, row, first, n);
-    else if (s->type == STORED_Q8_0)
-        widen_q8_0(e, out, at, first, n);
     else
-        e->numbers[s->type](out, at + first * (int64_t)stored_bytes(s->type, 1), n);
+        e->numbers[s->type](out, at + stored_bytes(s->type, first), n);
+}
+
+/* Less than a block. */
+static void widen_within(const struct widen_engine *e, float *out, const struct stored *s,
+                         int64_t row, int64_t first, int64_t n)
+{
+    float numbers[STORED_BLOCK];
+    int64_t before = first % block_of(s);
+
+    widen_blocks(e, numbers, s, row, first - before, block_of(s));
+    memcpy(out, numbers + before, (size_t)n * sizeof *out);
+}
+
+/* The rest of a block, whole ones, and the begin of another. */
+static void widen_numbers(const struct widen_engine *e, float *out, const struct stored *s,
+                          int64_t row, int64_t first, int64_t n)
+{
+    int64_t block = block_of(s), before = first % block;
+
+    if (before || n < block) {
+        int64_t some = whole_min(n, block - before);
+
+        widen_within(e, out, s, row, first, some);
+        out += some, first += some, n -= some;
+    }
+    if (n >= block) {
+        int64_t whole = n / block * block;
+
+        widen_blocks(e, out, s, row, first, whole);
+        out += whole, first += whole, n -= whole;
+    }
+    if (n)
+        widen_within(e, out, s, row, first, n);
+}
+
+void widen_row(const struct widen_engine *e, float *out, const struct stored *s, int64_t row,
+               int64_t first, int64_t n)
+{
+    s = stored_at(s, &row);
+    if (s->type < STORED_Q8_0)
+        widen_blocks(e, out, s, row, first, n);
+    else
+        widen_numbers(e, out, s, row, first, n);
     if (s->scales)
         e->scale(out, s->scale[s->scales == 1 ? 0 : row], n);
 }
