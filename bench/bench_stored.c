@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 #include "ops/attention.h"
 #include "ops/linear.h"
 

@@ -17,7 +17,7 @@
 #include "base/utf8.h"
 #include "base/whole.h"
 #include "io/gguf_blocks.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 
 #include <inttypes.h>
 #include <string.h>

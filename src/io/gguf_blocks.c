@@ -19,7 +19,7 @@
 #include "io/gguf_blocks.h"
 
 #include "base/simd.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 
 #include <math.h>
 

@@ -19,7 +19,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/utf8.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  */
 #include "base/file.h"
 #include "base/json.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 #include "io/safetensors.h"
 #include "support/temp.h"
 

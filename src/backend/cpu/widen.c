@@ -4,16 +4,15 @@
  * Every short format is a part of float32, so widening rounds nothing: a product from stored
  * weights has the bits of the same product from weights that were widened beforehand.
  *
- * The plain loops are written once, without a branch or a table, and compiled for each processor
- * that is told apart; of float16 alone the instruction of the processor is asked for by name, since
- * no compiler finds it in the shifts that stand in for it.  A number below the smallest normal one
- * gets the exponent of that one and loses it in a subtraction: exact, and without the denormal
- * operands that some processors take a hundred cycles for.
+ * The plain loops are written once, over functions without a branch (base/numbers.h), and compiled
+ * for each processor that is told apart; of float16 alone the instruction of the processor is asked
+ * for by name, since no compiler finds it in the shifts that stand in for it.
  *
  * Blocks that are known to nobody here (the types of GGUF) are widened by who lent the matrix.
  */
 #include "backend/cpu/widen.h"
 
+#include "base/numbers.h"
 #include "base/whole.h"
 
 #include <string.h>
@@ -22,55 +21,6 @@
 
 /* Numbers at any address. */
 typedef uint16_t __attribute__((aligned(1), may_alias)) half_word;
-
-ALWAYS float float_of(uint32_t bits)
-{
-    float x;
-
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-ALWAYS uint32_t bits_of(float x)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-/* --- one number ---------------------------------------------------------------------------------
- */
-
-/* rest: exponent and mantissa, shifted to where float32 has them; `bias` is that of the exponent. */
-ALWAYS float rebiased(uint32_t sign, uint32_t rest, uint32_t bias)
-{
-    const uint32_t one = 1u << 23, by = (127 - bias) * one;
-    float small = float_of(rest + by + one) - float_of(by + one);
-
-    return float_of((rest < one ? bits_of(small) : rest + by) | sign);
-}
-
-ALWAYS float of_f16(uint32_t bits)
-{
-    const uint32_t rest = (bits & 0x7fff) << 13, sign = (bits & 0x8000) << 16;
-    const float x = rebiased(sign, rest, 15);
-
-    return rest < 0x0f800000 ? x : float_of(sign | 0x70000000 | rest);
-}
-
-ALWAYS float of_e5m2(uint32_t bits)
-{
-    return of_f16(bits << 8);
-}
-
-ALWAYS float of_e4m3(uint32_t bits)
-{
-    const uint32_t rest = (bits & 0x7f) << 20, sign = (bits & 0x80) << 24;
-    const float x = rebiased(sign, rest, 7);
-
-    return rest < 0x07f00000 ? x : float_of(sign | 0x7fc00000);
-}
 
 /* --- plain loops --------------------------------------------------------------------------------
  */
@@ -86,7 +36,7 @@ ALWAYS void loop_f16(float *restrict out, const void *in, int64_t n)
 
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        out[i] = of_f16(x[i]);
+        out[i] = f16_value(x[i]);
 }
 
 ALWAYS void loop_bf16(float *restrict out, const void *in, int64_t n)
@@ -95,7 +45,7 @@ ALWAYS void loop_bf16(float *restrict out, const void *in, int64_t n)
 
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        out[i] = float_of((uint32_t)x[i] << 16);
+        out[i] = bf16_value(x[i]);
 }
 
 ALWAYS void loop_e4m3(float *restrict out, const void *in, int64_t n)
@@ -104,7 +54,7 @@ ALWAYS void loop_e4m3(float *restrict out, const void *in, int64_t n)
 
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        out[i] = of_e4m3(x[i]);
+        out[i] = f8_e4m3_value(x[i]);
 }
 
 ALWAYS void loop_e5m2(float *restrict out, const void *in, int64_t n)
@@ -113,7 +63,7 @@ ALWAYS void loop_e5m2(float *restrict out, const void *in, int64_t n)
 
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        out[i] = of_e5m2(x[i]);
+        out[i] = f8_e5m2_value(x[i]);
 }
 
 ALWAYS void loop_i8(float *restrict out, const void *in, int64_t n)
@@ -131,7 +81,7 @@ ALWAYS void loop_q8_0(float *restrict out, const void *in, int64_t n)
 
     for (int64_t i = 0; i < n; i += STORED_Q8_0_NUMBERS, block += STORED_Q8_0_BYTES) {
         const int8_t *x = (const int8_t *)block + 2;
-        const float d = of_f16(*(const half_word *)block);
+        const float d = f16_value(*(const half_word *)block);
 
 #pragma omp simd
         for (int k = 0; k < STORED_Q8_0_NUMBERS; k++)
@@ -211,7 +161,7 @@ TARGET_512 ALWAYS void half_512(float *out, const void *in, int64_t n)
     for (; i + 16 <= n; i += 16)
         _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(x + i))));
     for (; i < n; i++)
-        out[i] = of_f16(x[i]);
+        out[i] = f16_value(x[i]);
 }
 
 TARGET_256 ALWAYS void half_256(float *out, const void *in, int64_t n)
@@ -222,7 +172,7 @@ TARGET_256 ALWAYS void half_256(float *out, const void *in, int64_t n)
     for (; i + 8 <= n; i += 8)
         _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(x + i))));
     for (; i < n; i++)
-        out[i] = of_f16(x[i]);
+        out[i] = f16_value(x[i]);
 }
 
 VARIANT(512, TARGET_512, half_512)

@@ -16,6 +16,7 @@
 #include "backend/cpu/words.h"
 
 #include "base/fetch.h"
+#include "base/numbers.h"
 #include "base/simd.h"
 
 #include <stddef.h>
@@ -30,21 +31,9 @@ typedef float __attribute__((may_alias)) float_word;
 /* --- bf16 -------------------------------------------------------------------------------------
  */
 
-static inline uint32_t bits_of(float x)
+static inline uint32_t pair_of(float low, float high)
 {
-    uint32_t bits;
-
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-/* The upper half of a float, rounded; a NaN stays one. */
-static inline uint32_t bf16_of(float x)
-{
-    uint32_t bits = bits_of(x);
-    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-
-    return (bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16 | 0x40) : rounded;
+    return bf16_bits(low) | (uint32_t)bf16_bits(high) << 16;
 }
 
 IMGEN_CLONES void words_bf16(panel_word *out, const float *x, int64_t n)
@@ -53,9 +42,9 @@ IMGEN_CLONES void words_bf16(panel_word *out, const float *x, int64_t n)
 
 #pragma omp simd
     for (int64_t i = 0; i < pairs; i++)
-        out[i] = bf16_of(x[2 * i]) | bf16_of(x[2 * i + 1]) << 16;
+        out[i] = pair_of(x[2 * i], x[2 * i + 1]);
     if (n % 2)
-        out[pairs] = bf16_of(x[n - 1]);
+        out[pairs] = bf16_bits(x[n - 1]);
 }
 
 /* --- matrices ---------------------------------------------------------------------------------
@@ -80,7 +69,7 @@ IMGEN_CLONES static void pair_rows(panel_word *out, int64_t out_step, const floa
     for (int64_t j = 0; j < parts; j++, out += out_step, x += n, y += n) {
 #pragma omp simd
         for (int64_t i = 0; i < n; i++)
-            out[i] = bf16_of(x[i]) | bf16_of(y[i]) << 16;
+            out[i] = pair_of(x[i], y[i]);
     }
 }
 
@@ -95,7 +84,7 @@ IMGEN_CLONES static void half_pair_row(panel_word *out, int64_t out_step, const 
     for (int64_t j = 0; j < parts; j++, out += out_step, x += n) {
 #pragma omp simd
         for (int64_t i = 0; i < n; i++)
-            out[i] = bf16_of(x[i]);
+            out[i] = bf16_bits(x[i]);
     }
 }
 
@@ -189,7 +178,7 @@ IMGEN_CLONES static void code_bytes(unsigned char *out, const float *x, float lo
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        out[i] = (unsigned char)bits_of((x[i] - low) * per_step + 8388608.0f);
+        out[i] = (unsigned char)number_bits((x[i] - low) * per_step + 8388608.0f);
 }
 
 struct byte_row words_bytes(panel_word *out, const float *x, int64_t n)
@@ -214,7 +203,7 @@ IMGEN_CLONES void words_code(panel_word *out, const float *x, float per_step, in
 
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        byte[i] = (signed char)(unsigned char)bits_of(x[i] * per_step + 12582912.0f);
+        byte[i] = (signed char)(unsigned char)number_bits(x[i] * per_step + 12582912.0f);
 }
 
 IMGEN_CLONES int32_t words_sum(const panel_word *x, int64_t n)

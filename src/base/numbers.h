@@ -8,8 +8,8 @@
  * Bytes are little-endian in the file and on every machine this is built for (x86-64, arm64); a
  * big-endian build is stopped below, not silently wrong.
  */
-#ifndef IMGEN_IO_NUMBERS_H
-#define IMGEN_IO_NUMBERS_H
+#ifndef IMGEN_BASE_NUMBERS_H
+#define IMGEN_BASE_NUMBERS_H
 
 #include <stdint.h>
 #include <string.h>
