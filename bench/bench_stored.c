@@ -16,8 +16,8 @@
 #include "backend/cpu/peak.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/rng.h"
 #include "base/numbers.h"
+#include "base/rng.h"
 #include "ops/attention.h"
 #include "ops/linear.h"
 
@@ -53,10 +53,10 @@ static const struct storage {
     enum stored_type type;
     enum precision precision;
 } storages[] = {
-    {"f32", STORED_F32, PRECISION_FLOAT32},     {"f16", STORED_F16, PRECISION_FLOAT32},
-    {"bf16", STORED_BF16, PRECISION_FLOAT32},   {"f8_e4m3", STORED_F8_E4M3, PRECISION_FLOAT32},
-    {"q8_0", STORED_Q8_0, PRECISION_FLOAT32},   {"i8", STORED_I8, PRECISION_FLOAT32},
-    {"i8, in bytes", STORED_I8, PRECISION_INT8}, {"f16, in bytes", STORED_F16, PRECISION_INT8},
+    {"f32", STORED_F32, PRECISION_FLOAT32},       {"f16", STORED_F16, PRECISION_FLOAT32},
+    {"bf16", STORED_BF16, PRECISION_FLOAT32},     {"f8_e4m3", STORED_F8_E4M3, PRECISION_FLOAT32},
+    {"q8_0", STORED_Q8_0, PRECISION_FLOAT32},     {"i8", STORED_I8, PRECISION_FLOAT32},
+    {"i8, in bytes", STORED_I8, PRECISION_INT8},  {"f16, in bytes", STORED_F16, PRECISION_INT8},
     {"f16, in bf16", STORED_F16, PRECISION_BF16},
 };
 enum { STORAGES = sizeof storages / sizeof *storages };
@@ -235,8 +235,8 @@ static void run_attention(int threads, const float *values)
     struct error err = {0};
 
     check(graph_new(&g, GRAPH_FROZEN, threads, &err), &err);
-    graph_keep(g, op_attention(g, graph_input(g, SHAPE(2, TOKENS, 3 * WIDTH), values), HEADS,
-                               QKV_SPLIT));
+    graph_keep(
+        g, op_attention(g, graph_input(g, SHAPE(2, TOKENS, 3 * WIDTH), values), HEADS, QKV_SPLIT));
     tell("SD3 attention", "", measure(g, flops, threads), flops, 0, NULL);
     graph_free(g);
 }

@@ -97,9 +97,9 @@ struct tensor *graph_input_i32(struct graph *g, struct shape shape, const int32_
 struct tensor *graph_param(struct graph *g, struct shape shape, const float *data, float *grad,
                            const char *name);
 
-/* The same for a matrix that stays as its file stores it, without a gradient: of dtype DTYPE_STORED,
- * an input of those ops alone that say so (op->stored).  *s outlives the run, and frozen or not, its
- * address tells plans apart. */
+/* The same for a matrix that stays as its file stores it, without a gradient: of dtype
+ * DTYPE_STORED, an input of those ops alone that say so (op->stored).  *s outlives the run, and
+ * frozen or not, its address tells plans apart. */
 struct tensor *graph_stored(struct graph *g, struct shape shape, const struct stored *s,
                             const char *name);
 

@@ -176,9 +176,9 @@ enum status params_load_named(struct params *p, const struct weights *f,
 
 /* Let every parameter be its tensor "<prefix><name>" where that lies in the file: nothing is copied
  * that is float32, in our order of elements and aligned to 4 bytes, as all but convolutions are in
- * files of ours; nor is a matrix of another type (param_lend).  The others are converted into memory
- * of their own.  For sampling: the values may not be written, and f must outlive p.  Fails as
- * params_load. */
+ * files of ours; nor is a matrix of another type (param_lend).  The others are converted into
+ * memory of their own.  For sampling: the values may not be written, and f must outlive p.  Fails
+ * as params_load. */
 enum status params_map(struct params *p, const struct weights *f, const char *prefix,
                        struct error *err);
 /* The same under the names of others; parameters in several pieces are put together in memory of
@@ -195,8 +195,8 @@ struct param_rows {
 /* Let q be a matrix that stays in its file, in the type that it has there: n runs of as many rows
  * each, one below the other, n at most PARAM_LENT.  It then has no value, and its leaf on a tape is
  * of dtype DTYPE_STORED.  False, and nothing changed, where it cannot: it is not declared `matrix`,
- * its elements lie in another order, or the type is none of float32, float16, bfloat16, float8, int8
- * and GGUF's blocks.  The tensors fit its shape and outlive q. */
+ * its elements lie in another order, or the type is none of float32, float16, bfloat16, float8,
+ * int8 and GGUF's blocks.  The tensors fit its shape and outlive q. */
 bool param_lend(struct param *q, const struct param_rows *from, int n);
 
 /* The values of such a matrix: shape_count(q->shape) floats. */

@@ -83,9 +83,9 @@ bool param_lend(struct param *q, const struct param_rows *from, int n)
     for (int k = 0; k < n; k++)
         if (!stored_rows(&q->lent_piece[k], from[k].tensor, from[k].first, rows / n, cols))
             return false;
-    q->lent = n == 1 ? q->lent_piece[0]
-                     : (struct stored){
-                           .rows = rows, .cols = cols, .piece = q->lent_piece, .pieces = n};
+    q->lent =
+        n == 1 ? q->lent_piece[0]
+               : (struct stored){.rows = rows, .cols = cols, .piece = q->lent_piece, .pieces = n};
     return true;
 }
 

@@ -39,6 +39,7 @@
 #include "ops/attention.h"
 
 #include "base/error.h"
+#include "base/fetch.h"
 #include "base/simd.h"
 #include "base/whole.h"
 #include "ops/attention_tiles.h"
@@ -188,31 +189,57 @@ static struct room room_at(const struct heads *s, float *at)
     return r;
 }
 
+/* The same for a few vectors of queries, so many that no chain of maxima or sums is waited for; m
+ * and l stay in registers. */
+static inline __attribute__((always_inline)) void softmax_lanes(float *restrict scores,
+                                                                int64_t keys, float *restrict top,
+                                                                float *restrict sum,
+                                                                float *restrict decay, int width)
+{
+    float m[ATTN_QUERIES], l[ATTN_QUERIES];
+
+    for (int i = 0; i < width; i++)
+        m[i] = top[i];
+    for (int64_t k = 0; k < keys; k++) {
+        const float *restrict x = scores + k * ATTN_QUERIES;
+
+#pragma omp simd
+        for (int i = 0; i < width; i++)
+            m[i] = x[i] > m[i] ? x[i] : m[i];
+    }
+    for (int i = 0; i < width; i++) {
+        decay[i] = exp2_below(top[i] - m[i]);
+        l[i] = sum[i] * decay[i];
+    }
+    for (int64_t k = 0; k < keys; k++) {
+        float *restrict x = scores + k * ATTN_QUERIES;
+
+#pragma omp simd
+        for (int i = 0; i < width; i++) {
+            const float p = exp2_below(x[i] - m[i]);
+
+            x[i] = p;
+            l[i] += p;
+        }
+    }
+    for (int i = 0; i < width; i++) {
+        top[i] = m[i];
+        sum[i] = l[i];
+    }
+}
+
 /* Scores [keys, queries] become 2^(s - m), and m, l, decay follow; queries is a multiple of
  * TILE_LANES.  About 20 operations a score. */
 IMGEN_CLONES static void softmax_step(float *restrict scores, int64_t keys, int64_t queries,
                                       float *restrict top, float *restrict sum,
                                       float *restrict decay)
 {
-    for (int64_t q = 0; q < queries; q++)
-        decay[q] = top[q];
-    for (int64_t k = 0; k < keys; k++)
-        for (int64_t q = 0; q < queries; q++) {
-            const float x = scores[k * ATTN_QUERIES + q];
-
-            top[q] = x > top[q] ? x : top[q];
-        }
-    for (int64_t q = 0; q < queries; q++) {
-        decay[q] = exp2_below(decay[q] - top[q]);
-        sum[q] *= decay[q];
+    if (queries == ATTN_QUERIES) {
+        softmax_lanes(scores, keys, top, sum, decay, ATTN_QUERIES);
+        return;
     }
-    for (int64_t k = 0; k < keys; k++)
-        for (int64_t q = 0; q < queries; q++) {
-            const float p = exp2_below(scores[k * ATTN_QUERIES + q] - top[q]);
-
-            scores[k * ATTN_QUERIES + q] = p;
-            sum[q] += p;
-        }
+    for (int64_t q = 0; q < queries; q += TILE_LANES)
+        softmax_lanes(scores + q, keys, top + q, sum + q, decay + q, TILE_LANES);
 }
 
 /* Rows of `out` times their decay; most of the time no maximum moved and there is nothing to do. */
@@ -283,6 +310,19 @@ static void load_queries(const struct tensor *y, const struct heads *s, const st
     }
 }
 
+/* Ask for keys and values [first, first + rows) of head h of sample n. */
+FETCH_INLINE void fetch_keys(const struct tensor *y, const struct heads *s, int64_t n, int64_t h,
+                             int64_t first, int64_t rows)
+{
+    const struct tensor *kv = y->in[IN_KV] ? y->in[IN_KV] : y->in[IN_Q];
+    const float *row = (const float *)kv->data + (n * s->S + first) * s->kv_row;
+
+    for (int64_t i = 0; i < rows && first + i < s->S; i++, row += s->kv_row) {
+        fetch_floats(row + heads_channel(s, h, 1), s->d);
+        fetch_floats(row + heads_channel(s, h, 2), s->d);
+    }
+}
+
 /* Queries [at, at + rows) of head h of sample n. */
 static void attend_block(const struct tensor *y, const struct heads *s, const struct room *r,
                          int64_t n, int64_t h, int64_t at, int64_t rows)
@@ -298,6 +338,8 @@ static void attend_block(const struct tensor *y, const struct heads *s, const st
             const struct tile_place in = {at + i, whole_min(rows - i, ATTN_QUERIES), next - keys,
                                           keys};
 
+            fetch_keys(y, s, n, h, next + i * ATTN_KEYS / rows,
+                       ATTN_QUERIES * ATTN_KEYS / rows + 1);
             if (!s->causal || in.key < in.query + in.queries)
                 attend_tile(s, r, h, i, in, first);
         }

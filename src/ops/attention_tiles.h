@@ -7,6 +7,7 @@
 
 #include "graph/graph.h"
 #include "ops/tile.h"
+#include "ops/vecmath.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -95,7 +96,7 @@ static inline float exp2_below(float x)
     float shifted, r, p, power;
     uint32_t bits;
 
-    x = -126.0f > x ? -126.0f : x;
+    x = vec_bounds.exp2_lo > x ? vec_bounds.exp2_lo : x;
     shifted = x + magic;
     memcpy(&bits, &shifted, sizeof(bits));
     r = x - (shifted - magic);

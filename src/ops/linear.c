@@ -59,8 +59,8 @@ static int64_t sample_rows(struct shape s)
     return rows;
 }
 
-/* In which precision a layer with weights w is computed whose rows are like those of a tensor of this
- * shape. */
+/* In which precision a layer with weights w is computed whose rows are like those of a tensor of
+ * this shape. */
 static enum precision precision_of(const struct graph *g, const struct tensor *w, struct shape rows)
 {
     bool large = sample_rows(rows) >= TOKENS && inputs(w) >= REDUCED_INPUTS &&
@@ -219,10 +219,8 @@ static void linear_cpu(const struct tensor *y)
 static enum status linear_plan(const struct graph *g, struct tensor *y, struct error *err)
 {
     const struct tensor *w = y->in[1];
-    struct gemm_shape s = {.K = inputs(w),
-                           .N = outputs(w),
-                           .turned = true,
-                           .precision = precision_of(g, w, y->shape)};
+    struct gemm_shape s = {
+        .K = inputs(w), .N = outputs(w), .turned = true, .precision = precision_of(g, w, y->shape)};
 
     return product_plan(g, y, s, err);
 }
@@ -240,9 +238,8 @@ static void linear_dx_cpu(const struct tensor *y)
 static enum status linear_dx_plan(const struct graph *g, struct tensor *y, struct error *err)
 {
     const struct tensor *w = y->in[1];
-    struct gemm_shape s = {.K = outputs(w),
-                           .N = inputs(w),
-                           .precision = precision_back(g, w, y->shape)};
+    struct gemm_shape s = {
+        .K = outputs(w), .N = inputs(w), .precision = precision_back(g, w, y->shape)};
 
     return product_plan(g, y, s, err);
 }

@@ -20,6 +20,7 @@
 #include "ops/tile.h"
 
 #include "base/error.h"
+#include "base/simd.h"
 
 #include <string.h>
 
@@ -120,13 +121,18 @@ void tile_transpose(struct tile to, const float *from, int64_t from_row, int64_t
     }
 }
 
-void tile_copy(struct tile to, const float *from, int64_t from_row, int64_t m, int64_t n)
+/* Rows of one head are a few lines, each from another page: no call of memcpy for each. */
+IMGEN_CLONES void tile_copy(struct tile to, const float *from, int64_t from_row, int64_t m,
+                            int64_t n)
 {
-    const size_t bytes = (size_t)n * sizeof(float);
-    const size_t rest = (size_t)(tile_padded(n) - n) * sizeof(float);
+    const int64_t width = tile_padded(n);
 
     for (int64_t i = 0; i < m; i++) {
-        memcpy(to.at + i * to.row, from + i * from_row, bytes);
-        memset(to.at + i * to.row + n, 0, rest);
+        float *restrict row = to.at + i * to.row;
+
+        for (int64_t j = 0; j < n; j++)
+            row[j] = from[i * from_row + j];
+        for (int64_t j = n; j < width; j++)
+            row[j] = 0;
     }
 }

@@ -9,4 +9,5 @@ const struct vec_bounds vec_bounds = {
     .hi = 89.0f,
     .tanh_hi = 10.0f,
     .erf_hi = 4.0f,
+    .exp2_lo = -126.0f,
 };

@@ -26,6 +26,7 @@
 struct vec_bounds {
     float exp_lo, sigmoid_lo, hi; /* hi: of both */
     float tanh_hi, erf_hi;
+    float exp2_lo; /* of exp2_below in attention_tiles.h */
 };
 extern const struct vec_bounds vec_bounds;
 

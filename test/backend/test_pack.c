@@ -168,9 +168,9 @@ static void every_way_turns_alike(void **state)
             turn_engine_at(e)->turn(out, in, counts[c]);
             for (int64_t k = 0; k < TURN_WORDS; k++)
                 for (int64_t j = 0; j < PANEL_COLS; j++)
-                    assert_int_equal(out[k * PANEL_COLS + j],
-                                     j < TURN_ROWS && k < counts[c] ? in[j * TURN_STEP + k]
-                                                                    : 0xffffffff);
+                    assert_int_equal(out[k * PANEL_COLS + j], j < TURN_ROWS && k < counts[c]
+                                                                  ? in[j * TURN_STEP + k]
+                                                                  : 0xffffffff);
         }
 }
 
@@ -240,9 +240,9 @@ static void parts_are_those_of_the_matrix(void **state)
 
         check_part(&s, w, (struct pack_part){.words = words, .cols = N, .neighbour = neighbour});
         check_part(&s, w, (struct pack_part){.word = 7, .words = 3, .col = 64, .cols = N - 64});
-        check_part(&s, w,
-                   (struct pack_part){
-                       .word = words - 1, .words = 1, .cols = 64, .neighbour = neighbour});
+        check_part(
+            &s, w,
+            (struct pack_part){.word = words - 1, .words = 1, .cols = 64, .neighbour = neighbour});
     }
 }
 

@@ -68,8 +68,7 @@ static void save(enum file_dtype type)
 
     for (int i = 0; i < O; i++)
         scale[i] = 1 + 0.25f * (float)i;
-    assert_int_equal(
-        safetensors_save(path, rows, type == FILE_I8 ? 8 : 7, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_save(path, rows, type == FILE_I8 ? 8 : 7, NULL, 0, NULL), OK);
 }
 
 /* norm + x W1^T + b1 + x W2^T + b2 of three rows of the table. */
@@ -145,8 +144,8 @@ static void what_stays_is_saved(void **state)
     save(FILE_I8);
     assert_int_equal(weights_open(&f, path, NULL), OK);
     assert_int_equal(params_map(mapped.params, f, "", NULL), OK);
-    assert_int_equal(
-        params_describe(mapped.params, "", PARAMS_ALL, NULL, rows, &n, &keep, NULL), OK);
+    assert_int_equal(params_describe(mapped.params, "", PARAMS_ALL, NULL, rows, &n, &keep, NULL),
+                     OK);
     assert_int_equal(safetensors_save(copy, rows, n, NULL, 0, NULL), OK);
     free(keep);
     assert_int_equal(weights_open(&g, copy, NULL), OK);
@@ -178,7 +177,8 @@ static struct file_tensor tensor_of(enum file_dtype type, int64_t rows, int64_t 
     return t;
 }
 
-/* Blocks of GGUF, whole and cut: a matrix of the last rows of one tensor and the first of another. */
+/* Blocks of GGUF, whole and cut: a matrix of the last rows of one tensor and the first of another.
+ */
 static void blocks_of_every_kind(void **state)
 {
     enum { COLS = 512 };
@@ -213,7 +213,8 @@ static void what_cannot_stay(void **state)
     (void)state;
     assert_int_equal(params_new(&p, NULL), OK);
     q = params_add(scope_root(p), "w", SHAPE(8, 48), zero);
-    assert_false(param_lend(q, &(struct param_rows){&floats, 0}, 1)); /* for nobody to multiply by */
+    assert_false(
+        param_lend(q, &(struct param_rows){&floats, 0}, 1)); /* for nobody to multiply by */
     q->matrix = true;
     assert_true(param_lend(q, &(struct param_rows){&floats, 0}, 1));
     q = params_add_conv(scope_root(p), "conv", SHAPE(8, 4, 4, 3), zero);

@@ -180,7 +180,8 @@ static void a_sample_alone(void **state)
     }
 }
 
-/* Stored bytes meet the rows' bytes as they are: y = (low + step q) . (scale b), in whole numbers. */
+/* Stored bytes meet the rows' bytes as they are: y = (low + step q) . (scale b), in whole numbers.
+ */
 static void bytes_are_used_as_they_are(void **state)
 {
     static float got[ALL * O];
@@ -202,8 +203,8 @@ static void bytes_are_used_as_they_are(void **state)
                 products += q[i] * b[i];
                 sum += b[i];
             }
-            y = (double)scale[o] * ((double)row.step * (double)products +
-                                    (double)row.low * (double)sum) +
+            y = (double)scale[o] *
+                    ((double)row.step * (double)products + (double)row.low * (double)sum) +
                 (double)bias[o];
             y = 0.5 * y * (1 + tanh(0.79788456080286536 * (y + 0.044715 * y * y * y)));
             assert_true(fabs(y - (double)got[r * O + o]) <= 2e-5 * (fabs(y) + 10));
@@ -284,8 +285,7 @@ static void plans_do_not_mix(void **state)
 
         forward(want[k % 2], &how, &w[k % 2]);
         graph_reset(g);
-        t = op_linear(g, graph_input(g, how.shape, x),
-                      graph_stored(g, SHAPE(O, I), &w[k % 2], "w"),
+        t = op_linear(g, graph_input(g, how.shape, x), graph_stored(g, SHAPE(O, I), &w[k % 2], "w"),
                       graph_param(g, SHAPE(O), bias, NULL, "b"), ACT_GELU);
         graph_keep(g, t);
         assert_int_equal(graph_run(g, NULL), OK);
@@ -298,9 +298,12 @@ static void plans_do_not_mix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_bits_of_widened_weights), cmocka_unit_test(a_sample_alone),
-        cmocka_unit_test(bytes_are_used_as_they_are),  cmocka_unit_test(pieces_are_one_matrix),
-        cmocka_unit_test(rows_of_a_table),             cmocka_unit_test(plans_do_not_mix),
+        cmocka_unit_test(the_bits_of_widened_weights),
+        cmocka_unit_test(a_sample_alone),
+        cmocka_unit_test(bytes_are_used_as_they_are),
+        cmocka_unit_test(pieces_are_one_matrix),
+        cmocka_unit_test(rows_of_a_table),
+        cmocka_unit_test(plans_do_not_mix),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

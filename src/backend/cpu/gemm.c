@@ -18,9 +18,9 @@
  * then work on the same chunk, which the shared cache holds, and weights come from memory once.
  * What is packed on the way lies in the second-level cache of the thread that packed it, a quarter
  * of a megabyte, and the weights come from memory once as well, in the type that the file has; Y is
- * written and read again for each part.  With a row or two nearly all of the time is reading weights
- * and packing.  Then a panel at a time is taken, half as long, which the first-level cache holds,
- * and its neighbour, a piece of memory without gaps, is asked for meanwhile.
+ * written and read again for each part.  With a row or two nearly all of the time is reading
+ * weights and packing.  Then a panel at a time is taken, half as long, which the first-level cache
+ * holds, and its neighbour, a piece of memory without gaps, is asked for meanwhile.
  *
  * Rows are rounded to the precision asked for beforehand (float32: used as they lie).  Products are
  * written straight into Y, a few lines at a time between the multiply-adds, so that waiting for

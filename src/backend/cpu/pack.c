@@ -14,7 +14,8 @@
  *
  * Rows lie far apart, and no processor foresees so many streams: the same part of the rows sixteen
  * further down is asked for while a row is widened, or, where reading is the work, a stretch of the
- * columns that are packed next, which lie side by side as rows of W: memory is fastest in its order.
+ * columns that are packed next, which lie side by side as rows of W: memory is fastest in its
+ * order.
  */
 #include "backend/cpu/pack.h"
 

@@ -7,8 +7,8 @@
 #include "backend/cpu/panel.h"
 
 enum {
-    TURN_ROWS = 16,            /* that are turned together                                   */
-    TURN_WORDS = 256,          /* of a row, at most                                           */
+    TURN_ROWS = 16,              /* that are turned together                                   */
+    TURN_WORDS = 256,            /* of a row, at most                                           */
     TURN_STEP = TURN_WORDS + 16, /* from row to row: not a power of two, which few sets hold */
 };
 

@@ -99,38 +99,38 @@ ALWAYS void loop_scale(float *out, float by, int64_t n)
 /* --- for each processor -------------------------------------------------------------------------
  */
 
-#define VARIANT(NAME, TARGET, F16)                                          \
-    TARGET static void f32_##NAME(float *out, const void *in, int64_t n)    \
-    {                                                                       \
-        loop_f32(out, in, n);                                               \
-    }                                                                       \
-    TARGET static void f16_##NAME(float *out, const void *in, int64_t n)    \
-    {                                                                       \
-        F16(out, in, n);                                                    \
-    }                                                                       \
-    TARGET static void bf16_##NAME(float *out, const void *in, int64_t n)   \
-    {                                                                       \
-        loop_bf16(out, in, n);                                              \
-    }                                                                       \
-    TARGET static void e4m3_##NAME(float *out, const void *in, int64_t n)   \
-    {                                                                       \
-        loop_e4m3(out, in, n);                                              \
-    }                                                                       \
-    TARGET static void e5m2_##NAME(float *out, const void *in, int64_t n)   \
-    {                                                                       \
-        loop_e5m2(out, in, n);                                              \
-    }                                                                       \
-    TARGET static void i8_##NAME(float *out, const void *in, int64_t n)     \
-    {                                                                       \
-        loop_i8(out, in, n);                                                \
-    }                                                                       \
-    TARGET static void q8_0_##NAME(float *out, const void *in, int64_t n)   \
-    {                                                                       \
-        loop_q8_0(out, in, n);                                              \
-    }                                                                       \
-    TARGET static void scale_##NAME(float *out, float by, int64_t n)        \
-    {                                                                       \
-        loop_scale(out, by, n);                                             \
+#define VARIANT(NAME, TARGET, F16)                                        \
+    TARGET static void f32_##NAME(float *out, const void *in, int64_t n)  \
+    {                                                                     \
+        loop_f32(out, in, n);                                             \
+    }                                                                     \
+    TARGET static void f16_##NAME(float *out, const void *in, int64_t n)  \
+    {                                                                     \
+        F16(out, in, n);                                                  \
+    }                                                                     \
+    TARGET static void bf16_##NAME(float *out, const void *in, int64_t n) \
+    {                                                                     \
+        loop_bf16(out, in, n);                                            \
+    }                                                                     \
+    TARGET static void e4m3_##NAME(float *out, const void *in, int64_t n) \
+    {                                                                     \
+        loop_e4m3(out, in, n);                                            \
+    }                                                                     \
+    TARGET static void e5m2_##NAME(float *out, const void *in, int64_t n) \
+    {                                                                     \
+        loop_e5m2(out, in, n);                                            \
+    }                                                                     \
+    TARGET static void i8_##NAME(float *out, const void *in, int64_t n)   \
+    {                                                                     \
+        loop_i8(out, in, n);                                              \
+    }                                                                     \
+    TARGET static void q8_0_##NAME(float *out, const void *in, int64_t n) \
+    {                                                                     \
+        loop_q8_0(out, in, n);                                            \
+    }                                                                     \
+    TARGET static void scale_##NAME(float *out, float by, int64_t n)      \
+    {                                                                     \
+        loop_scale(out, by, n);                                           \
     }
 
 #define ENGINE(LABEL, HERE, NAME)                                        \

@@ -152,8 +152,8 @@ static void turn_place(const struct winograd *w, panel_word *out, const float *p
                                  .row_bytes = TURN * sizeof *place};
     const struct pack_source source = pack_source(&lying, true, w->precision);
 
-    pack_part(&source, &(struct pack_part){
-                           .words = panel_words(w->precision, n), .cols = cols, .out = out});
+    pack_part(&source,
+              &(struct pack_part){.words = panel_words(w->precision, n), .cols = cols, .out = out});
 }
 
 /* The same of a panel whose inputs lie side by side: turned round, too. */
