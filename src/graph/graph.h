@@ -22,8 +22,8 @@
 #define IMGEN_GRAPH_GRAPH_H
 
 #include "base/error.h"
+#include "tensor/matrix.h"
 #include "tensor/precision.h"
-#include "tensor/stored.h"
 #include "tensor/tensor.h"
 
 struct graph;
@@ -100,7 +100,7 @@ struct tensor *graph_param(struct graph *g, struct shape shape, const float *dat
 /* The same for a matrix that stays as its file stores it, without a gradient: of dtype
  * DTYPE_STORED, an input of those ops alone that say so (op->stored).  *s outlives the run, and
  * frozen or not, its address tells plans apart. */
-struct tensor *graph_stored(struct graph *g, struct shape shape, const struct stored *s,
+struct tensor *graph_stored(struct graph *g, struct shape shape, const struct matrix *s,
                             const char *name);
 
 /* Ask for d loss / d x of an input, or of what op_detach gives; read it as x->grad. Call before x

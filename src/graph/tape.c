@@ -214,7 +214,7 @@ struct tensor *graph_param(struct graph *g, struct shape shape, const float *dat
     return param_leaf(g, shape, DTYPE_F32, data, grad, name);
 }
 
-struct tensor *graph_stored(struct graph *g, struct shape shape, const struct stored *s,
+struct tensor *graph_stored(struct graph *g, struct shape shape, const struct matrix *s,
                             const char *name)
 {
     char text[SHAPE_TEXT];

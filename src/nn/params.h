@@ -59,7 +59,7 @@ struct param {
     float *grad;    /* the same, or NULL: not trained, or no gradients allocated        */
 
     /* Where own is NULL after params_map: the matrix as its file stores it; rows 0: it is not. */
-    struct stored lent, lent_piece[PARAM_LENT];
+    struct matrix lent, lent_piece[PARAM_LENT];
 };
 
 struct params;

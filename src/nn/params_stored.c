@@ -3,7 +3,7 @@
  *
  * A model of two billion parameters has nearly all of them in the matrices of linear layers and in
  * tables of embeddings, and a file keeps those in two bytes, in one, or in less.  Products and
- * look-ups read them there, whatever the type (tensor/stored.h), so nothing of them is copied and
+ * look-ups read them there, whatever the type (tensor/matrix.h), so nothing of them is copied and
  * processes that sample from one file share it; what is left, biases and norms and position tables,
  * is small and becomes float32.
  *
@@ -20,7 +20,7 @@
  */
 
 /* Blocks of GGUF.  What the matrix is of, its tensor knows; where the tensor begins, the bytes. */
-static void widen_blocks(float *out, const struct stored *s, int64_t row, int64_t first, int64_t n)
+static void widen_blocks(float *out, const struct matrix *s, int64_t row, int64_t first, int64_t n)
 {
     const struct file_tensor *t = s->user;
     int64_t before = (const uint8_t *)s->bytes - t->bytes;
@@ -29,38 +29,38 @@ static void widen_blocks(float *out, const struct stored *s, int64_t row, int64_
     file_tensor_f32_part(t, before + row * s->cols + first, n, out);
 }
 
-static bool type_of(enum stored_type *out, enum file_dtype t)
+static bool type_of(enum matrix_type *out, enum file_dtype t)
 {
     static const struct {
         enum file_dtype file;
-        enum stored_type stored;
-    } types[] = {{FILE_F32, STORED_F32},         {FILE_F16, STORED_F16},
-                 {FILE_BF16, STORED_BF16},       {FILE_F8_E4M3, STORED_F8_E4M3},
-                 {FILE_F8_E5M2, STORED_F8_E5M2}, {FILE_I8, STORED_I8},
-                 {FILE_Q8_0, STORED_Q8_0}};
+        enum matrix_type stored;
+    } types[] = {{FILE_F32, MATRIX_F32},         {FILE_F16, MATRIX_F16},
+                 {FILE_BF16, MATRIX_BF16},       {FILE_F8_E4M3, MATRIX_F8_E4M3},
+                 {FILE_F8_E5M2, MATRIX_F8_E5M2}, {FILE_I8, MATRIX_I8},
+                 {FILE_Q8_0, MATRIX_Q8_0}};
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].file == t) {
             *out = types[i].stored;
             return true;
         }
-    *out = STORED_OTHER;
+    *out = MATRIX_OTHER;
     return file_dtype_block(t) > 1;
 }
 
 /* Rows [first, first + rows) of a tensor; false when its type is none for matrices, or its rows are
  * not whole blocks. */
-static bool stored_rows(struct stored *out, const struct file_tensor *t, int64_t first,
+static bool stored_rows(struct matrix *out, const struct file_tensor *t, int64_t first,
                         int64_t rows, int64_t cols)
 {
     int64_t block = file_dtype_block(t->dtype);
-    struct stored s = {.rows = rows, .cols = cols, .block = block, .user = t};
+    struct matrix s = {.rows = rows, .cols = cols, .block = block, .user = t};
 
-    if (!type_of(&s.type, t->dtype) || cols % block || block > STORED_BLOCK)
+    if (!type_of(&s.type, t->dtype) || cols % block || block > MATRIX_BLOCK)
         return false;
     s.row_bytes = cols / block * (int64_t)file_dtype_size(t->dtype);
     s.bytes = t->bytes + first * s.row_bytes;
-    if (s.type == STORED_OTHER) {
+    if (s.type == MATRIX_OTHER) {
         s.widen = widen_blocks; /* scale included */
     } else if (t->n_scale) {
         s.scale = t->scale + (t->n_scale == 1 ? 0 : first);
@@ -85,7 +85,7 @@ bool param_lend(struct param *q, const struct param_rows *from, int n)
             return false;
     q->lent =
         n == 1 ? q->lent_piece[0]
-               : (struct stored){.rows = rows, .cols = cols, .piece = q->lent_piece, .pieces = n};
+               : (struct matrix){.rows = rows, .cols = cols, .piece = q->lent_piece, .pieces = n};
     return true;
 }
 

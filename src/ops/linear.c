@@ -103,17 +103,17 @@ static void product_free(void *state)
 }
 
 /* Weights as a matrix [outputs, inputs]. */
-static struct stored matrix_of(const struct tensor *w)
+static struct matrix matrix_of(const struct tensor *w)
 {
-    return w->dtype == DTYPE_STORED ? *(const struct stored *)w->data
-                                    : stored_floats(w->data, outputs(w), inputs(w));
+    return w->dtype == DTYPE_STORED ? *(const struct matrix *)w->data
+                                    : matrix_floats(w->data, outputs(w), inputs(w));
 }
 
 static enum status product_plan(const struct graph *g, struct tensor *y, struct gemm_shape s,
                                 struct error *err)
 {
     const struct tensor *w = y->in[1];
-    struct stored matrix;
+    struct matrix matrix;
     struct product *p;
     enum status st;
 
@@ -154,7 +154,7 @@ static void product_run(const struct tensor *y, const float *bias, float *out, g
                         const void *user)
 {
     const struct product *p = y->state;
-    struct stored w = matrix_of(y->in[1]);
+    struct matrix w = matrix_of(y->in[1]);
 
     gemm_run(&p->gemm, y->in[0]->data, &w, p->packed, bias, out, y->scratch, finish, user);
 }

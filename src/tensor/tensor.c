@@ -3,7 +3,7 @@
  */
 #include "tensor/tensor.h"
 
-#include "tensor/stored.h"
+#include "tensor/matrix.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,6 +61,6 @@ const char *shape_text(char buf[SHAPE_TEXT], struct shape s)
 size_t tensor_bytes(const struct tensor *t)
 {
     if (t->dtype == DTYPE_STORED)
-        return stored_all_bytes(t->data);
+        return matrix_all_bytes(t->data);
     return (size_t)shape_count(t->shape) * sizeof(float); /* and int32_t, which is as wide */
 }

@@ -26,7 +26,7 @@ struct shape {
 enum dtype {
     DTYPE_F32,
     DTYPE_I32,
-    DTYPE_STORED, /* as a file has it: data is a struct stored (tensor/stored.h) */
+    DTYPE_STORED, /* as a file has it: data is a struct matrix (tensor/matrix.h) */
 };
 
 struct op;
@@ -55,7 +55,7 @@ struct tensor {
     int32_t id;          /* its place on the tape                                     */
 
     /* Filled in by the plan. */
-    void *data;    /* dense, row-major; NULL until planned; or a struct stored  */
+    void *data;    /* dense, row-major; NULL until planned; or a struct matrix  */
     void *state;   /* what op->plan made, shared by equal tapes                 */
     void *scratch; /* op->scratch bytes, contents undefined                     */
     float *bound;  /* where the result must be written, or NULL                 */

@@ -26,16 +26,16 @@ static bool same(float a, float b)
 /* --- one number at a time -----------------------------------------------------------------------
  */
 
-static float value(enum stored_type t, uint16_t bits)
+static float value(enum matrix_type t, uint16_t bits)
 {
     switch (t) {
-    case STORED_F16:
+    case MATRIX_F16:
         return f16_value(bits);
-    case STORED_BF16:
+    case MATRIX_BF16:
         return bf16_value(bits);
-    case STORED_F8_E4M3:
+    case MATRIX_F8_E4M3:
         return f8_e4m3_value((uint8_t)bits);
-    case STORED_F8_E5M2:
+    case MATRIX_F8_E5M2:
         return f8_e5m2_value((uint8_t)bits);
     default:
         return (float)(int8_t)(uint8_t)bits;
@@ -55,14 +55,14 @@ static void every_number_has_its_value(void **state)
         bytes[i] = (uint8_t)i;
     }
     for (int e = 0; widen_engine_at(e); e++)
-        for (int t = STORED_F16; t <= STORED_I8 && widen_engine_at(e)->here(); t++) {
-            bool wide = t == STORED_F16 || t == STORED_BF16;
+        for (int t = MATRIX_F16; t <= MATRIX_I8 && widen_engine_at(e)->here(); t++) {
+            bool wide = t == MATRIX_F16 || t == MATRIX_BF16;
 
             widen_engine_at(e)->numbers[t](got, wide ? (const void *)halves : bytes, ALL);
             for (int i = 0; i < ALL; i++)
-                if (!same(got[i], value((enum stored_type)t, (uint16_t)i)))
+                if (!same(got[i], value((enum matrix_type)t, (uint16_t)i)))
                     fail_msg("%s: %s %x became %a", widen_engine_at(e)->name,
-                             stored_name((enum stored_type)t), (unsigned)i, (double)got[i]);
+                             matrix_name((enum matrix_type)t), (unsigned)i, (double)got[i]);
         }
 }
 
@@ -72,7 +72,7 @@ static void every_number_has_its_value(void **state)
 enum { ROWS = 6, COLS = 96, BLOCK = 12 };
 
 /* Numbers that say where they are, told in blocks alone. */
-static void widen_twelve(float *out, const struct stored *s, int64_t row, int64_t first, int64_t n)
+static void widen_twelve(float *out, const struct matrix *s, int64_t row, int64_t first, int64_t n)
 {
     assert_int_equal(first % BLOCK, 0);
     assert_int_equal(n % BLOCK, 0);
@@ -83,22 +83,22 @@ static void widen_twelve(float *out, const struct stored *s, int64_t row, int64_
 static const float an_eighth = 0.125f;
 
 /* A matrix of random bytes of each type; at an odd address. */
-static struct stored matrix(enum stored_type t, unsigned char *bytes, const float *scale)
+static struct matrix matrix(enum matrix_type t, unsigned char *bytes, const float *scale)
 {
-    struct stored s = {.type = t, .rows = ROWS, .cols = COLS, .bytes = bytes + 1};
+    struct matrix s = {.type = t, .rows = ROWS, .cols = COLS, .bytes = bytes + 1};
     struct rng r = rng_stream(5, RNG_TEST, (uint64_t)t);
 
-    s.row_bytes = (int64_t)stored_bytes(t, COLS);
+    s.row_bytes = (int64_t)matrix_bytes(t, COLS);
     for (int64_t i = 0; i < ROWS * s.row_bytes; i++)
         bytes[1 + i] = (unsigned char)(rng_u32(&r) & 0x3f);
-    if (t == STORED_F32)
+    if (t == MATRIX_F32)
         for (int i = 0; i < ROWS * COLS; i++)
             memcpy(bytes + 1 + 4 * i, &(float){(float)rng_normal(&r)}, 4);
-    if (t == STORED_I8 || t == STORED_F8_E4M3) {
+    if (t == MATRIX_I8 || t == MATRIX_F8_E4M3) {
         s.scale = scale;
-        s.scales = t == STORED_I8 ? ROWS : 1;
+        s.scales = t == MATRIX_I8 ? ROWS : 1;
     }
-    if (t == STORED_OTHER) {
+    if (t == MATRIX_OTHER) {
         s.widen = widen_twelve;
         s.block = BLOCK;
         s.user = &an_eighth;
@@ -106,23 +106,23 @@ static struct stored matrix(enum stored_type t, unsigned char *bytes, const floa
     return s;
 }
 
-static float element(const struct stored *s, int64_t row, int64_t i)
+static float element(const struct matrix *s, int64_t row, int64_t i)
 {
     const uint8_t *at = (const uint8_t *)s->bytes + row * s->row_bytes;
     float x = 0;
     uint16_t half = 0;
 
-    if (s->type == STORED_OTHER)
+    if (s->type == MATRIX_OTHER)
         return (float)(1000 * row + i) + an_eighth;
-    if (s->type == STORED_Q8_0) {
+    if (s->type == MATRIX_Q8_0) {
         memcpy(&half, at + i / 32 * 34, sizeof half);
         return f16_value(half) * (float)(int8_t)at[i / 32 * 34 + 2 + i % 32];
     }
-    if (s->type == STORED_F32)
+    if (s->type == MATRIX_F32)
         memcpy(&x, at + 4 * i, sizeof x);
     else
-        memcpy(&half, at + i * (int64_t)stored_bytes(s->type, 1), stored_bytes(s->type, 1));
-    x = s->type == STORED_F32 ? x : value(s->type, half);
+        memcpy(&half, at + i * (int64_t)matrix_bytes(s->type, 1), matrix_bytes(s->type, 1));
+    x = s->type == MATRIX_F32 ? x : value(s->type, half);
     return s->scales ? x * s->scale[s->scales == 1 ? 0 : row] : x;
 }
 
@@ -135,8 +135,8 @@ static void any_part_of_a_row(void **state)
 
     (void)state;
     for (int e = 0; widen_engine_at(e); e++)
-        for (int t = 0; t <= STORED_OTHER && widen_engine_at(e)->here(); t++) {
-            struct stored s = matrix((enum stored_type)t, bytes, scales);
+        for (int t = 0; t <= MATRIX_OTHER && widen_engine_at(e)->here(); t++) {
+            struct matrix s = matrix((enum matrix_type)t, bytes, scales);
 
             for (int64_t first = 0; first < COLS; first += 7)
                 for (int64_t n = 1; first + n <= COLS; n += 5) {
@@ -224,14 +224,14 @@ static void check_part(const struct pack_source *s, const float *w, struct pack_
 static void parts_are_those_of_the_matrix(void **state)
 {
     static float w[TALL * WIDE];
-    struct stored floats = stored_floats(w, TALL, WIDE), piece[2];
-    struct stored two = {.rows = TALL, .cols = WIDE, .piece = piece, .pieces = 2};
+    struct matrix floats = matrix_floats(w, TALL, WIDE), piece[2];
+    struct matrix two = {.rows = TALL, .cols = WIDE, .piece = piece, .pieces = 2};
     struct rng r = rng_stream(6, RNG_TEST, 0);
 
     (void)state;
     rng_normals(&r, w, TALL * WIDE);
-    piece[0] = stored_floats(w, TALL / 2, WIDE);
-    piece[1] = stored_floats(w + TALL / 2 * WIDE, TALL / 2, WIDE);
+    piece[0] = matrix_floats(w, TALL / 2, WIDE);
+    piece[1] = matrix_floats(w + TALL / 2 * WIDE, TALL / 2, WIDE);
     for (int c = 0; c < 16; c++) {
         bool turned = c & 1, neighbour = turned && c & 8;
         enum precision p = c & 2 ? PRECISION_BF16 : PRECISION_FLOAT32;
@@ -254,8 +254,8 @@ static void bytes_are_stored_or_nearest(void **state)
     static signed char bytes[N * K];
     static panel_word out[PACK_WORDS * PANEL_COLS];
     float scale[PANEL_COLS], total[PANEL_COLS] = {0};
-    struct stored floats = stored_floats(w, N, K);
-    struct stored stored = {.type = STORED_I8, .rows = N, .cols = K, .bytes = bytes};
+    struct matrix floats = matrix_floats(w, N, K);
+    struct matrix stored = {.type = MATRIX_I8, .rows = N, .cols = K, .bytes = bytes};
     struct rng r = rng_stream(7, RNG_TEST, 0);
 
     (void)state;

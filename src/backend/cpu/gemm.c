@@ -168,7 +168,7 @@ static void pack_panel(void *user, int64_t j, int lane)
         scale_totals(p.total, p.scale, PANEL_COLS);
 }
 
-void gemm_pack(const struct gemm *g, const struct stored *b, void *packed)
+void gemm_pack(const struct gemm *g, const struct matrix *b, void *packed)
 {
     struct pack_job job = {g, pack_source(b, g->s.turned, g->s.precision), packed};
 
@@ -397,7 +397,7 @@ static void run_task(void *user, int64_t task, int lane)
     }
 }
 
-void gemm_run(const struct gemm *g, const float *x, const struct stored *b, const void *packed,
+void gemm_run(const struct gemm *g, const float *x, const struct matrix *b, const void *packed,
               const float *bias, float *y, void *scratch, gemm_finish *finish, const void *user)
 {
     unsigned char *memory = scratch;

@@ -11,8 +11,8 @@
 #ifndef IMGEN_BACKEND_CPU_GEMM_H
 #define IMGEN_BACKEND_CPU_GEMM_H
 
+#include "tensor/matrix.h"
 #include "tensor/precision.h"
-#include "tensor/stored.h"
 
 #include <stdbool.h>
 
@@ -51,11 +51,11 @@ size_t gemm_scratch_bytes(const struct gemm *g, int threads);
 
 /* Held weights: b into packed (gemm_packed_bytes, aligned to 64). */
 size_t gemm_packed_bytes(const struct gemm *g);
-void gemm_pack(const struct gemm *g, const struct stored *b, void *packed);
+void gemm_pack(const struct gemm *g, const struct matrix *b, void *packed);
 
 /* packed: of gemm_pack where the weights are held, else NULL, and b is read.  bias, finish may be
  * NULL.  finish is called for each part of y once, by the thread that made it. */
-void gemm_run(const struct gemm *g, const float *x, const struct stored *b, const void *packed,
+void gemm_run(const struct gemm *g, const float *x, const struct matrix *b, const void *packed,
               const float *bias, float *y, void *scratch, gemm_finish *finish, const void *user);
 
 #endif

@@ -32,7 +32,7 @@ enum {
     LINE = 64, /* bytes: vectors that cross from one into the next cost half of the speed */
 };
 
-struct pack_source pack_source(const struct stored *w, bool turned, enum precision p)
+struct pack_source pack_source(const struct matrix *w, bool turned, enum precision p)
 {
     return (struct pack_source){w, turned, p, widen_engine(), turn_engine()};
 }
@@ -44,13 +44,13 @@ struct ahead {
 };
 
 /* Numbers [first, first + n) of rows of W from `row` on; where W has pieces, of the same piece. */
-static struct ahead ahead_of(const struct stored *w, int64_t row, int64_t first, int64_t n)
+static struct ahead ahead_of(const struct matrix *w, int64_t row, int64_t first, int64_t n)
 {
     int64_t before, end = whole_min(first + n, w->cols);
 
     if (row >= w->rows)
         return (struct ahead){0};
-    w = stored_at(w, &row);
+    w = matrix_at(w, &row);
     before = w->row_bytes * first / w->cols;
     return (struct ahead){(const char *)w->bytes + row * w->row_bytes + before, w->row_bytes,
                           w->row_bytes * end / w->cols - before};
@@ -68,10 +68,10 @@ FETCH_INLINE void fetch_row(const struct ahead *a, int64_t k)
 static void fill_bytes(const struct pack_source *s, panel_word *out, int64_t row, int64_t first,
                        int64_t n, float scale, float *total)
 {
-    const struct stored *w = stored_at(s->w, &row);
+    const struct matrix *w = matrix_at(s->w, &row);
     _Alignas(LINE) float numbers[NUMBERS];
 
-    if (w->type == STORED_I8) {
+    if (w->type == MATRIX_I8) {
         memcpy(out, (const char *)w->bytes + row * w->row_bytes + first, (size_t)n);
     } else {
         widen_row(s->widen, numbers, w, row, first, n);
@@ -213,9 +213,9 @@ void pack_scales(const struct pack_source *s, float *scale, int64_t col, int64_t
 {
     for (int64_t j = 0; j < cols; j++) {
         int64_t row = col + j;
-        const struct stored *w = stored_at(s->w, &row);
+        const struct matrix *w = matrix_at(s->w, &row);
 
-        if (w->type != STORED_I8)
+        if (w->type != MATRIX_I8)
             scale[j] = scale_for(s, col + j);
         else
             scale[j] = w->scales ? w->scale[w->scales == 1 ? 0 : row] : 1;

@@ -11,7 +11,7 @@
 
 #include "backend/cpu/turn.h"
 #include "backend/cpu/widen.h"
-#include "tensor/stored.h"
+#include "tensor/matrix.h"
 
 enum {
     PACK_WORDS = 256, /* along the sum, in one part, at most                               */
@@ -19,14 +19,14 @@ enum {
 };
 
 struct pack_source {
-    const struct stored *w;
+    const struct matrix *w;
     bool turned;
     enum precision precision;
     const struct widen_engine *widen;
     const struct turn_engine *turn;
 };
 
-struct pack_source pack_source(const struct stored *w, bool turned, enum precision p);
+struct pack_source pack_source(const struct matrix *w, bool turned, enum precision p);
 
 /* What a part is to be: words [word, word + words) of columns [col, col + cols). */
 struct pack_part {

@@ -79,12 +79,12 @@ ALWAYS void loop_q8_0(float *restrict out, const void *in, int64_t n)
 {
     const uint8_t *block = in;
 
-    for (int64_t i = 0; i < n; i += STORED_Q8_0_NUMBERS, block += STORED_Q8_0_BYTES) {
+    for (int64_t i = 0; i < n; i += MATRIX_Q8_0_NUMBERS, block += MATRIX_Q8_0_BYTES) {
         const int8_t *x = (const int8_t *)block + 2;
         const float d = f16_value(*(const half_word *)block);
 
 #pragma omp simd
-        for (int k = 0; k < STORED_Q8_0_NUMBERS; k++)
+        for (int k = 0; k < MATRIX_Q8_0_NUMBERS; k++)
             out[i + k] = (float)x[k] * d;
     }
 }
@@ -136,13 +136,13 @@ ALWAYS void loop_scale(float *out, float by, int64_t n)
 #define ENGINE(LABEL, HERE, NAME)                                        \
     {                                                                    \
         .name = LABEL, .here = HERE, .scale = scale_##NAME, .numbers = { \
-            [STORED_F32] = f32_##NAME,                                   \
-            [STORED_F16] = f16_##NAME,                                   \
-            [STORED_BF16] = bf16_##NAME,                                 \
-            [STORED_F8_E4M3] = e4m3_##NAME,                              \
-            [STORED_F8_E5M2] = e5m2_##NAME,                              \
-            [STORED_I8] = i8_##NAME,                                     \
-            [STORED_Q8_0] = q8_0_##NAME,                                 \
+            [MATRIX_F32] = f32_##NAME,                                   \
+            [MATRIX_F16] = f16_##NAME,                                   \
+            [MATRIX_BF16] = bf16_##NAME,                                 \
+            [MATRIX_F8_E4M3] = e4m3_##NAME,                              \
+            [MATRIX_F8_E5M2] = e5m2_##NAME,                              \
+            [MATRIX_I8] = i8_##NAME,                                     \
+            [MATRIX_Q8_0] = q8_0_##NAME,                                 \
         }                                                                \
     }
 
@@ -231,28 +231,28 @@ const struct widen_engine *widen_engine(void)
  */
 
 /* Numbers in a block of s, 1 where each stands for itself. */
-static int64_t block_of(const struct stored *s)
+static int64_t block_of(const struct matrix *s)
 {
-    return s->type == STORED_OTHER ? s->block : s->type == STORED_Q8_0 ? STORED_Q8_0_NUMBERS : 1;
+    return s->type == MATRIX_OTHER ? s->block : s->type == MATRIX_Q8_0 ? MATRIX_Q8_0_NUMBERS : 1;
 }
 
 /* Whole blocks. */
-static void widen_blocks(const struct widen_engine *e, float *out, const struct stored *s,
+static void widen_blocks(const struct widen_engine *e, float *out, const struct matrix *s,
                          int64_t row, int64_t first, int64_t n)
 {
     const uint8_t *at = (const uint8_t *)s->bytes + row * s->row_bytes;
 
-    if (s->type == STORED_OTHER)
+    if (s->type == MATRIX_OTHER)
         s->widen(out, s, row, first, n);
     else
-        e->numbers[s->type](out, at + stored_bytes(s->type, first), n);
+        e->numbers[s->type](out, at + matrix_bytes(s->type, first), n);
 }
 
 /* Less than a block. */
-static void widen_within(const struct widen_engine *e, float *out, const struct stored *s,
+static void widen_within(const struct widen_engine *e, float *out, const struct matrix *s,
                          int64_t row, int64_t first, int64_t n)
 {
-    float numbers[STORED_BLOCK];
+    float numbers[MATRIX_BLOCK];
     int64_t before = first % block_of(s);
 
     widen_blocks(e, numbers, s, row, first - before, block_of(s));
@@ -260,7 +260,7 @@ static void widen_within(const struct widen_engine *e, float *out, const struct 
 }
 
 /* The rest of a block, whole ones, and the begin of another. */
-static void widen_numbers(const struct widen_engine *e, float *out, const struct stored *s,
+static void widen_numbers(const struct widen_engine *e, float *out, const struct matrix *s,
                           int64_t row, int64_t first, int64_t n)
 {
     int64_t block = block_of(s), before = first % block;
@@ -281,11 +281,11 @@ static void widen_numbers(const struct widen_engine *e, float *out, const struct
         widen_within(e, out, s, row, first, n);
 }
 
-void widen_row(const struct widen_engine *e, float *out, const struct stored *s, int64_t row,
+void widen_row(const struct widen_engine *e, float *out, const struct matrix *s, int64_t row,
                int64_t first, int64_t n)
 {
-    s = stored_at(s, &row);
-    if (s->type < STORED_Q8_0)
+    s = matrix_at(s, &row);
+    if (s->type < MATRIX_Q8_0)
         widen_blocks(e, out, s, row, first, n);
     else
         widen_numbers(e, out, s, row, first, n);

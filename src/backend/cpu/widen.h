@@ -4,7 +4,7 @@
 #ifndef IMGEN_BACKEND_CPU_WIDEN_H
 #define IMGEN_BACKEND_CPU_WIDEN_H
 
-#include "tensor/stored.h"
+#include "tensor/matrix.h"
 
 #include <stdbool.h>
 
@@ -13,8 +13,8 @@
 struct widen_engine {
     const char *name; /* "AVX-512" */
     bool (*here)(void);
-    /* n numbers, n a multiple of 32 for STORED_Q8_0; without their scale. */
-    void (*numbers[STORED_OTHER])(float *out, const void *in, int64_t n);
+    /* n numbers, n a multiple of 32 for MATRIX_Q8_0; without their scale. */
+    void (*numbers[MATRIX_OTHER])(float *out, const void *in, int64_t n);
     /* out[i] *= by */
     void (*scale)(float *out, float by, int64_t n);
 };
@@ -26,7 +26,7 @@ const struct widen_engine *widen_engine_at(int i);
 const struct widen_engine *widen_engine(void);
 
 /* Numbers [first, first + n) of a row, scale included. */
-void widen_row(const struct widen_engine *e, float *out, const struct stored *s, int64_t row,
+void widen_row(const struct widen_engine *e, float *out, const struct matrix *s, int64_t row,
                int64_t first, int64_t n);
 
 #endif

@@ -145,7 +145,7 @@ static void pack_along(const struct pack_job *job, int64_t panel, int64_t i, int
 static void turn_place(const struct winograd *w, panel_word *out, const float *place, int64_t cols,
                        int64_t n)
 {
-    const struct stored lying = {.type = STORED_F32,
+    const struct matrix lying = {.type = MATRIX_F32,
                                  .rows = cols,
                                  .cols = n,
                                  .bytes = place,
