@@ -25,6 +25,8 @@
 
 /* Several parts of the sum, the last of them short, and a last panel that is not full. */
 enum { I = 544, O = 330, T = 70, N = 3, ALL = N * T };
+/* So many rows that weights are packed in chunks, and so many outputs that there are several. */
+enum { MANY_ROWS = 800, MANY_OUT = 4000, MANY_IN = 600 };
 
 static float x[ALL * I], bias[O], scale[O], wide[O * I];
 static unsigned char bytes[4 * O * I];
@@ -180,6 +182,42 @@ static void a_sample_alone(void **state)
     }
 }
 
+/* Many rows are multiplied in another way, and have the bits of few. */
+static void many_rows(void **state)
+{
+    enum { FEW = 128 };
+    static float in[MANY_ROWS * MANY_IN], all[MANY_ROWS * MANY_OUT], some[FEW * MANY_OUT];
+    static uint16_t half[MANY_OUT * MANY_IN];
+    const struct matrix w = {.type = MATRIX_F16,
+                             .rows = MANY_OUT,
+                             .cols = MANY_IN,
+                             .bytes = half,
+                             .row_bytes = 2 * MANY_IN};
+    struct rng r = rng_stream(4, RNG_TEST, 0);
+
+    (void)state;
+    rng_normals(&r, in, MANY_ROWS * MANY_IN);
+    for (int i = 0; i < MANY_OUT * MANY_IN; i++)
+        half[i] = (uint16_t)(rng_u32(&r) & 0xbfff);
+    for (int p = 0; precision_name(p); p++)
+        for (int threads = 1; threads <= 5; threads++) {
+            for (int64_t rows = MANY_ROWS; rows; rows = rows == MANY_ROWS ? FEW : 0) {
+                struct graph *g = NULL;
+                struct tensor *t;
+
+                assert_int_equal(graph_new(&g, 0, threads, NULL), OK);
+                graph_set_precision(g, (enum precision)p);
+                t = op_linear(g, graph_input(g, SHAPE(rows / 32, 32, MANY_IN), in),
+                              graph_stored(g, SHAPE(MANY_OUT, MANY_IN), &w, "w"), NULL, ACT_NONE);
+                graph_keep(g, t);
+                assert_int_equal(graph_run(g, NULL), OK);
+                graph_read(g, t, rows == MANY_ROWS ? all : some);
+                graph_free(g);
+            }
+            assert_memory_equal(all, some, sizeof some);
+        }
+}
+
 /* Stored bytes meet the rows' bytes as they are: y = (low + step q) . (scale b), in whole numbers.
  */
 static void bytes_are_used_as_they_are(void **state)
@@ -197,15 +235,16 @@ static void bytes_are_used_as_they_are(void **state)
         for (int o = 0; o < O; o++) {
             const signed char *b = (const signed char *)bytes + o * I;
             int64_t products = 0, sum = 0;
-            double y, size;
+            double y, low, size;
 
             for (int i = 0; i < I; i++) {
                 products += q[i] * b[i];
                 sum += b[i];
             }
             y = (double)scale[o] * (double)row.step * (double)products;
-            size = fabs(y) + 1;
-            y += (double)scale[o] * (double)row.low * (double)sum + (double)bias[o];
+            low = (double)scale[o] * (double)row.low * (double)sum;
+            size = fabs(y) + fabs(low) + 1;
+            y += low + (double)bias[o];
             y = 0.5 * y * (1 + tanh(0.79788456080286536 * (y + 0.044715 * y * y * y)));
             assert_true(fabs(y - (double)got[r * O + o]) <= 3e-6 * size);
         }
@@ -300,6 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_bits_of_widened_weights),
         cmocka_unit_test(a_sample_alone),
+        cmocka_unit_test(many_rows),
         cmocka_unit_test(bytes_are_used_as_they_are),
         cmocka_unit_test(pieces_are_one_matrix),
         cmocka_unit_test(rows_of_a_table),

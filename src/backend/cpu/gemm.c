@@ -2,30 +2,30 @@
  * gemm.c - cutting a matrix product among threads and caches
  *
  * A panel of 64 columns is multiplied by a tile of 64 rows, one part of the sum at a time; a part
- * of a panel and one of the rows stay in the first two caches while they meet.  There are two ways
- * through the product:
+ * of a panel and one of the rows stay in the first two caches while they meet.  Rows are rounded to
+ * the precision asked for beforehand (float32: used as they lie).  Products are written straight
+ * into Y, a few lines at a time between the multiply-adds, so that waiting for memory costs
+ * nothing; bias, the way back from bytes, and the caller's activation follow while the lines are
+ * near.  There are three ways through a product, by where the packed weights are:
  *
- *     held weights: packed before, whole             on the way: packed part by part
+ * Held.  All are packed beforehand.  A task is one tile of rows and one chunk of panels; tasks go
+ * down the rows first, so that the threads work on the same chunk, which the shared cache holds,
+ * and weights come from memory once.
  *
- *                  chunk                                           chunk: 4 panels
- *               +--+--+--+--- -                                  +--+--+--+--+
- *      64 rows  |  |  |  |      a task takes        a task       |  |  |  |  |  part 0 of the sum:
- *               +--+--+--+--- - a few panels,       takes a      +--+--+--+--+  packed, and met by
- *      64 rows  |  |  |  |      and of these        span of      |  |  |  |  |  all its rows;
- *               +--+--+--+--- - part after part     rows         +--+--+--+--+  then part 1, ...
+ * Chunk by chunk, many rows.  The same, but a chunk is packed just before, into one of two places:
  *
- * Held weights are read by each tile of rows again, so tasks go down the rows first: the threads
- * then work on the same chunk, which the shared cache holds, and weights come from memory once.
- * What is packed on the way lies in the second-level cache of the thread that packed it, a quarter
- * of a megabyte, and the weights come from memory once as well, in the type that the file has; Y is
- * written and read again for each part.  With a row or two nearly all of the time is reading
- * weights and packing.  Then a panel at a time is taken, half as long, which the first-level cache
- * holds, and its neighbour, a piece of memory without gaps, is asked for meanwhile.
+ *     tasks in order:   pack 0 | 0 0 0 0 0 pack 1 0 0 | 1 1 1 1 1 pack 2 1 1 | 2 2 2 ...
  *
- * Rows are rounded to the precision asked for beforehand (float32: used as they lie).  Products are
- * written straight into Y, a few lines at a time between the multiply-adds, so that waiting for
- * memory costs nothing; bias, the way back from bytes, and the caller's activation follow while the
- * lines are near.
+ * Packing is cut into panels and rows into tiles, and whoever is free takes the next task.  A task
+ * may wait, but for tasks before it alone, and those were handed out long before it: the threads
+ * meet at no barrier.
+ *
+ * Part by part, few rows.  A task is a few panels and all rows; a part of the sum is packed, a
+ * quarter of a megabyte that the thread's own second-level cache holds, and met by all tiles, then
+ * the next.  Y is written and read again for each part, which many rows would pay for (3 to 6 %).
+ * With a row or two a sample, nearly all of the time is reading weights: then one panel at a time
+ * is taken, half as long, which the first-level cache holds, and its neighbour, a piece of memory
+ * without gaps, is asked for meanwhile.
  *
  * The cut may depend on anything, even on the number of threads: panel.h promises bits that do not
  * depend on it.  The parts of the sum are the exception, and follow from K and from whether a
@@ -40,6 +40,9 @@
 #include "base/error.h"
 #include "base/whole.h"
 
+#include <sched.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
 enum {
@@ -47,36 +50,33 @@ enum {
     PART_VECTORS = PACK_WORDS / 2,  /* words in a part of the sum where rows are few        */
     UNIT = 32,                      /* words: parts begin with lines and blocks of the file */
     GROUP = PACK_COLS / PANEL_COLS, /* panels between two calls of finish                   */
-    CHUNK_BYTES = 8 << 20,          /* of held weights, at most, but at least GROUP panels  */
-    SHARE = 4,                      /* tasks wanted for each thread, of held weights        */
-    SHARE_PACKED = 8,               /* and where each task packs                            */
-    SPAN = 8,                       /* tiles that are worth packing for                     */
+    CHUNK_BYTES = 8 << 20,          /* of packed weights, at most, but at least GROUP panels */
+    SHARE = 4,                      /* tasks wanted for each thread                         */
+    MANY = 12,                      /* tiles                                                */
+    LATE = 2,                       /* tiles for each thread after the next chunk is packed */
 };
 
 /* --- the cut ------------------------------------------------------------------------------------
  */
 
-static void cut_held(struct gemm *g)
+/* Chunks that the shared cache holds; fewer panels in each, or for each task, where there would be
+ * too few tasks. */
+static void cut_chunks(struct gemm *g)
 {
     int64_t room = CHUNK_BYTES / (g->words * PANEL_COLS * (int64_t)sizeof(panel_word));
 
     g->chunks = whole_parts(g->panels, whole_max(room, GROUP));
-    if (g->chunks * g->tiles < SHARE * g->lanes)
+    if (g->way == GEMM_HELD && g->chunks * g->tiles < SHARE * g->lanes)
         g->chunks = whole_parts(SHARE * g->lanes, g->tiles);
     g->chunk = whole_parts(g->panels, whole_min(g->chunks, g->panels));
-    g->span = 1;
 }
 
-/* Full chunks, in spans as long as there are tasks enough; then narrower chunks. */
-static void cut_packed(struct gemm *g)
+/* Panels that are packed together, or fewer. */
+static void cut_parts(struct gemm *g)
 {
-    int64_t want = SHARE_PACKED * (int64_t)g->lanes, chunks = whole_parts(g->panels, GROUP);
-    int64_t spans = whole_clamp(whole_parts(want, chunks), 1, whole_max(g->tiles / SPAN, 1));
+    int64_t chunks = whole_max(whole_parts(g->panels, GROUP), 2 * SHARE * g->lanes);
 
-    if (chunks * spans < want)
-        chunks = whole_min(whole_parts(want, spans), g->panels);
-    g->chunk = whole_parts(g->panels, chunks);
-    g->span = whole_parts(g->tiles, spans);
+    g->chunk = whole_parts(g->panels, whole_min(chunks, g->panels));
 }
 
 void gemm_init(struct gemm *g, const struct gemm_shape *s)
@@ -91,12 +91,18 @@ void gemm_init(struct gemm *g, const struct gemm_shape *s)
     g->part = whole_even(g->words, s->vectors ? PART_VECTORS : PACK_WORDS, UNIT);
     g->panels = whole_parts(s->N, PANEL_COLS);
     g->tiles = whole_parts(s->rows, TILE);
-    if (s->held)
-        cut_held(g);
+    g->way = s->held ? GEMM_HELD : g->tiles >= MANY ? GEMM_CHUNKS : GEMM_PARTS;
+    if (g->way == GEMM_PARTS)
+        cut_parts(g);
     else
-        cut_packed(g);
+        cut_chunks(g);
     g->chunks = whole_parts(g->panels, g->chunk);
-    g->spans = whole_parts(g->tiles, g->span);
+}
+
+/* Whether panels are packed one at a time. */
+static bool one_by_one(const struct gemm *g)
+{
+    return g->s.vectors && g->s.turned && g->way == GEMM_PARTS;
 }
 
 /* Columns that panels [first, last) have of B. */
@@ -105,31 +111,38 @@ static int64_t columns(const struct gemm *g, int64_t first, int64_t last)
     return whole_min(last * PANEL_COLS, g->s.N) - first * PANEL_COLS;
 }
 
-/* --- held weights -------------------------------------------------------------------------------
+/* --- packed panels ------------------------------------------------------------------------------
  *
  *     panel 0 [words, 64] | panel 1 | ... | int8: scale [panels, 64] | total [panels, 64]
  */
 
-static size_t panel_bytes(const struct gemm *g)
+struct packed {
+    panel_word *panel;
+    float *scale, *total; /* of the sums of bytes */
+};
+
+static size_t packed_bytes(const struct gemm *g, int64_t panels)
 {
-    return (size_t)(g->words * PANEL_COLS) * sizeof(panel_word);
+    size_t words = (size_t)(g->words * PANEL_COLS) * sizeof(panel_word);
+    size_t columns = PANEL_COLS * sizeof(float);
+
+    return (size_t)panels * (words + (g->s.precision == PRECISION_INT8) * 2 * columns);
 }
 
-static float *scales(const struct gemm *g, const void *packed)
+static struct packed packed_at(const struct gemm *g, const void *memory, int64_t panels)
 {
-    return (float *)((uintptr_t)packed + panel_bytes(g) * (size_t)g->panels);
+    struct packed b = {.panel = (panel_word *)(uintptr_t)memory};
+
+    b.scale = (float *)(b.panel + panels * g->words * PANEL_COLS);
+    b.total = b.scale + panels * PANEL_COLS;
+    return b;
 }
 
-static float *totals(const struct gemm *g, const void *packed)
+/* From panel j on. */
+static struct packed packed_from(const struct gemm *g, struct packed b, int64_t j)
 {
-    return scales(g, packed) + g->panels * PANEL_COLS;
-}
-
-size_t gemm_packed_bytes(const struct gemm *g)
-{
-    size_t all = (size_t)(g->panels * PANEL_COLS) * sizeof(float);
-
-    return panel_bytes(g) * (size_t)g->panels + (g->s.precision == PRECISION_INT8) * 2 * all;
+    return (struct packed){b.panel + j * g->words * PANEL_COLS, b.scale + j * PANEL_COLS,
+                           b.total + j * PANEL_COLS};
 }
 
 /* Whole numbers below 2^24 until all parts are summed up, so nothing was rounded. */
@@ -139,45 +152,58 @@ static void scale_totals(float *total, const float *scale, int64_t n)
         total[j] *= scale[j];
 }
 
-struct pack_job {
-    const struct gemm *g;
-    struct pack_source from;
-    void *packed;
-};
-
-static void pack_panel(void *user, int64_t j, int lane)
+/* Panel j of B, whole. */
+static void pack_panel(const struct gemm *g, const struct pack_source *from, int64_t j,
+                       struct packed to)
 {
-    const struct pack_job *job = user;
-    const struct gemm *g = job->g;
-    panel_word *to = (panel_word *)job->packed + j * g->words * PANEL_COLS;
-    struct pack_part p = {.col = j * PANEL_COLS, .cols = columns(g, j, j + 1)};
+    bool bytes = g->s.precision == PRECISION_INT8;
+    struct pack_part p = {
+        .col = j * PANEL_COLS, .cols = columns(g, j, j + 1), .scale = to.scale, .total = to.total};
 
-    (void)lane;
-    if (g->s.precision == PRECISION_INT8) {
-        p.scale = scales(g, job->packed) + p.col;
-        p.total = totals(g, job->packed) + p.col;
-        pack_scales(&job->from, p.scale, p.col, p.cols);
+    if (bytes) {
+        pack_scales(from, p.scale, p.col, p.cols);
         memset(p.total, 0, PANEL_COLS * sizeof *p.total);
     }
     for (; p.word < g->words; p.word += g->part) {
         p.words = whole_min(g->words - p.word, g->part);
-        p.out = to + p.word * PANEL_COLS;
-        pack_part(&job->from, &p);
+        p.out = to.panel + p.word * PANEL_COLS;
+        pack_part(from, &p);
     }
-    if (p.total)
+    if (bytes)
         scale_totals(p.total, p.scale, PANEL_COLS);
+}
+
+struct pack_job {
+    const struct gemm *g;
+    struct pack_source from;
+    struct packed to;
+};
+
+static void pack_task(void *user, int64_t j, int lane)
+{
+    const struct pack_job *job = user;
+
+    (void)lane;
+    pack_panel(job->g, &job->from, j, packed_from(job->g, job->to, j));
+}
+
+size_t gemm_packed_bytes(const struct gemm *g)
+{
+    return packed_bytes(g, g->panels);
 }
 
 void gemm_pack(const struct gemm *g, const struct matrix *b, void *packed)
 {
-    struct pack_job job = {g, pack_source(b, g->s.turned, g->s.precision), packed};
+    struct pack_job job = {g, pack_source(b, g->s.turned, g->s.precision),
+                           packed_at(g, packed, g->panels)};
 
-    tiles_run(g->panels, g->lanes, pack_panel, &job);
+    tiles_run(g->panels, g->lanes, pack_task, &job);
 }
 
 /* --- scratch ------------------------------------------------------------------------------------
  *
- *     rounded rows [rows, words] | their codes [rows] | lane 0 | lane 1 | ...
+ *     rounded rows [rows, words] | their codes [rows] | two chunks | progress [chunks] | lane 0 |
+ * ...
  */
 
 struct lane_scratch {
@@ -185,6 +211,11 @@ struct lane_scratch {
     float bias[PANEL_COLS];             /* and its bias                             */
     float scale[PACK_COLS], total[PACK_COLS];
     panel_word part[PACK_WORDS * PACK_COLS]; /* [panels, words, 64] */
+};
+
+/* Of one chunk: panels that are packed, tasks that are done. */
+struct progress {
+    _Atomic int64_t packed, done;
 };
 
 static size_t rounded_bytes(const struct gemm *g)
@@ -201,16 +232,29 @@ static size_t codes_bytes(const struct gemm *g)
     return bytes ? whole_lines((size_t)g->s.rows * sizeof(struct byte_row)) : 0;
 }
 
-/* Held weights need no room for a part. */
+static size_t chunk_bytes(const struct gemm *g)
+{
+    return g->way == GEMM_CHUNKS ? whole_lines(packed_bytes(g, g->chunk)) : 0;
+}
+
+static size_t progress_bytes(const struct gemm *g)
+{
+    bool chunks = g->way == GEMM_CHUNKS;
+
+    return chunks ? whole_lines((size_t)g->chunks * sizeof(struct progress)) : 0;
+}
+
+/* Who packs no parts needs no room for one. */
 static size_t lane_bytes(const struct gemm *g)
 {
-    return whole_lines(g->s.held ? offsetof(struct lane_scratch, part)
-                                 : sizeof(struct lane_scratch));
+    return whole_lines(g->way == GEMM_PARTS ? sizeof(struct lane_scratch)
+                                            : offsetof(struct lane_scratch, part));
 }
 
 size_t gemm_scratch_bytes(const struct gemm *g, int threads)
 {
-    return rounded_bytes(g) + codes_bytes(g) + lane_bytes(g) * (size_t)threads;
+    return rounded_bytes(g) + codes_bytes(g) + 2 * chunk_bytes(g) + progress_bytes(g) +
+           lane_bytes(g) * (size_t)threads;
 }
 
 /* --- a product ----------------------------------------------------------------------------------
@@ -223,7 +267,8 @@ struct run_job {
     const float *rows; /* X                          */
     panel_word *x;     /* the same as the engine reads it */
     struct byte_row *code;
-    const void *packed;
+    struct packed held, chunk[2];
+    struct progress *progress;
     const float *bias;
     float *y;
     unsigned char *lanes;
@@ -310,60 +355,6 @@ static void finish_block(const struct run_job *job, const struct block *t, const
         job->finish(job->user, t->row, t->rows, col, cols);
 }
 
-/* A few held panels meet a tile, part after part of the sum, so that a part of the rows is read
- * from the second-level cache by all of them. */
-static void run_held(const struct run_job *job, struct lane_scratch *mine, const struct block *t)
-{
-    const struct gemm *g = job->g;
-    const panel_word *b = job->packed;
-
-    for (int64_t w = 0; w < g->words; w += g->part)
-        for (int64_t j = t->first; j < t->last; j++)
-            run_panel(job, mine, t, w, j, b + (j * g->words + w) * PANEL_COLS);
-    finish_block(job, t, scales(g, job->packed) + t->first * PANEL_COLS,
-                 totals(g, job->packed) + t->first * PANEL_COLS);
-}
-
-/* Whether panels are packed one at a time. */
-static bool one_by_one(const struct gemm *g)
-{
-    return g->s.vectors && g->s.turned && !g->s.held;
-}
-
-/* A chunk is packed part by part, and each part meets all tiles of a span. */
-static void run_packing(const struct run_job *job, struct lane_scratch *mine, int64_t tile,
-                        int64_t end, int64_t first, int64_t last)
-{
-    const struct gemm *g = job->g;
-    bool bytes = g->s.precision == PRECISION_INT8;
-    struct pack_part p = {.col = first * PANEL_COLS,
-                          .cols = columns(g, first, last),
-                          .out = mine->part,
-                          .scale = mine->scale,
-                          .total = mine->total};
-
-    p.neighbour = last < g->panels && one_by_one(g);
-    if (bytes) {
-        pack_scales(&job->from, mine->scale, p.col, p.cols);
-        memset(mine->total, 0, sizeof mine->total);
-    }
-    for (; p.word < g->words; p.word += g->part) {
-        p.words = whole_min(g->words - p.word, g->part);
-        p.step = p.words * PANEL_COLS;
-        pack_part(&job->from, &p);
-        if (bytes && p.word + p.words == g->words)
-            scale_totals(mine->total, mine->scale, p.cols);
-        for (int64_t i = tile; i < end; i++) {
-            struct block t = block_of(g, i, first, last);
-
-            for (int64_t j = first; j < last; j++)
-                run_panel(job, mine, &t, p.word, j, mine->part + (j - first) * p.step);
-            if (p.word + p.words == g->words)
-                finish_block(job, &t, mine->scale, mine->total);
-        }
-    }
-}
-
 /* The bias of a panel that N cuts short. */
 static void edge_bias(const struct run_job *job, struct lane_scratch *mine)
 {
@@ -375,52 +366,191 @@ static void edge_bias(const struct run_job *job, struct lane_scratch *mine)
     memcpy(mine->bias, job->bias + job->g->s.N - cols, (size_t)cols * sizeof(float));
 }
 
-static void run_task(void *user, int64_t task, int lane)
+static struct lane_scratch *scratch_of(const struct run_job *job, int lane)
+{
+    void *memory = job->lanes + (size_t)lane * lane_bytes(job->g);
+
+    edge_bias(job, memory);
+    return memory;
+}
+
+/* --- whole panels -------------------------------------------------------------------------------
+ */
+
+/* Panels [first, last), b being the first of them, meet a tile of rows: a few at a time, part after
+ * part of the sum, so that a part of the rows is read from the second-level cache by all of them.
+ */
+static void run_panels(const struct run_job *job, struct lane_scratch *mine, int64_t tile,
+                       int64_t first, int64_t last, struct packed b)
+{
+    const struct gemm *g = job->g;
+
+    for (; first < last; first += GROUP, b = packed_from(g, b, GROUP)) {
+        struct block t = block_of(g, tile, first, whole_min(first + GROUP, last));
+
+        for (int64_t w = 0; w < g->words; w += g->part)
+            for (int64_t j = t.first; j < t.last; j++)
+                run_panel(job, mine, &t, w, j,
+                          b.panel + ((j - t.first) * g->words + w) * PANEL_COLS);
+        finish_block(job, &t, b.scale, b.total);
+    }
+}
+
+static void held_task(void *user, int64_t task, int lane)
 {
     const struct run_job *job = user;
     const struct gemm *g = job->g;
-    int64_t tile = task % g->spans * g->span, first = task / g->spans * g->chunk;
-    int64_t last = whole_min(first + g->chunk, g->panels);
-    void *memory = job->lanes + (size_t)lane * lane_bytes(g);
-    struct lane_scratch *mine = memory;
+    int64_t first = task / g->tiles * g->chunk;
+
+    run_panels(job, scratch_of(job, lane), task % g->tiles, first,
+               whole_min(first + g->chunk, g->panels), packed_from(g, job->held, first));
+}
+
+/* Waiting is for tasks that are under way on another thread, and rare. */
+static void wait_for(_Atomic int64_t *count, int64_t n)
+{
+    while (atomic_load(count) < n)
+        sched_yield();
+}
+
+static int64_t panels_of(const struct gemm *g, int64_t chunk)
+{
+    return whole_min(g->panels - chunk * g->chunk, g->chunk);
+}
+
+/* Panel i of a chunk, into the place that the chunk before the last had. */
+static void chunk_pack(const struct run_job *job, int64_t chunk, int64_t i)
+{
+    const struct gemm *g = job->g;
+
+    if (chunk >= g->chunks || i >= panels_of(g, chunk))
+        return;
+    if (chunk >= 2)
+        wait_for(&job->progress[chunk - 2].done, g->tiles);
+    pack_panel(g, &job->from, chunk * g->chunk + i, packed_from(g, job->chunk[chunk % 2], i));
+    atomic_fetch_add(&job->progress[chunk].packed, 1);
+}
+
+static void chunk_meet(const struct run_job *job, struct lane_scratch *mine, int64_t chunk,
+                       int64_t tile)
+{
+    const struct gemm *g = job->g;
+    int64_t first = chunk * g->chunk;
+
+    wait_for(&job->progress[chunk].packed, panels_of(g, chunk));
+    run_panels(job, mine, tile, first, first + panels_of(g, chunk), job->chunk[chunk % 2]);
+    atomic_fetch_add(&job->progress[chunk].done, 1);
+}
+
+/* In the order of the essay: g->chunk tasks pack the first chunk; then for each one its tiles, and
+ * before the last of them as many tasks that pack the next. */
+static void chunk_task(void *user, int64_t task, int lane)
+{
+    const struct run_job *job = user;
+    const struct gemm *g = job->g;
+    int64_t each = g->tiles + g->chunk, early = whole_max(g->tiles - LATE * g->lanes, 0);
+    int64_t chunk = (task - g->chunk) / each, i = (task - g->chunk) % each;
+
+    if (task < g->chunk)
+        chunk_pack(job, 0, task);
+    else if (i >= early && i < early + g->chunk)
+        chunk_pack(job, chunk + 1, i - early);
+    else
+        chunk_meet(job, scratch_of(job, lane), chunk, i < early ? i : i - g->chunk);
+}
+
+/* --- parts of panels ----------------------------------------------------------------------------
+ */
+
+/* Panels [first, last) are packed part by part, and each part meets all rows. */
+static void run_parts(const struct run_job *job, struct lane_scratch *mine, int64_t first,
+                      int64_t last)
+{
+    const struct gemm *g = job->g;
+    bool bytes = g->s.precision == PRECISION_INT8;
+    struct pack_part p = {.col = first * PANEL_COLS,
+                          .cols = columns(g, first, last),
+                          .out = mine->part,
+                          .scale = mine->scale,
+                          .total = mine->total,
+                          .neighbour = last < g->panels && one_by_one(g)};
+
+    if (bytes) {
+        pack_scales(&job->from, mine->scale, p.col, p.cols);
+        memset(mine->total, 0, sizeof mine->total);
+    }
+    for (; p.word < g->words; p.word += g->part) {
+        bool ends = p.word + g->part >= g->words;
+
+        p.words = whole_min(g->words - p.word, g->part);
+        p.step = p.words * PANEL_COLS;
+        pack_part(&job->from, &p);
+        if (bytes && ends)
+            scale_totals(mine->total, mine->scale, p.cols);
+        for (int64_t i = 0; i < g->tiles; i++) {
+            struct block t = block_of(g, i, first, last);
+
+            for (int64_t j = first; j < last; j++)
+                run_panel(job, mine, &t, p.word, j, mine->part + (j - first) * p.step);
+            if (ends)
+                finish_block(job, &t, mine->scale, mine->total);
+        }
+    }
+}
+
+static void parts_task(void *user, int64_t task, int lane)
+{
+    const struct run_job *job = user;
+    const struct gemm *g = job->g;
+    struct lane_scratch *mine = scratch_of(job, lane);
+    int64_t first = task * g->chunk, last = whole_min(first + g->chunk, g->panels);
     int64_t group = one_by_one(g) ? 1 : GROUP;
 
-    edge_bias(job, mine);
-    for (; first < last; first += group) {
-        int64_t end = whole_min(first + group, last);
-        struct block t = block_of(g, tile, first, end);
+    for (; first < last; first += group)
+        run_parts(job, mine, first, whole_min(first + group, last));
+}
 
-        if (g->s.held)
-            run_held(job, mine, &t);
-        else
-            run_packing(job, mine, tile, whole_min(tile + g->span, g->tiles), first, end);
-    }
+/* --- all of it ----------------------------------------------------------------------------------
+ */
+
+static void run_tasks(const struct gemm *g, struct run_job *job)
+{
+    if (g->way == GEMM_HELD)
+        tiles_run(g->chunks * g->tiles, g->lanes, held_task, job);
+    else if (g->way == GEMM_CHUNKS)
+        tiles_run(g->chunk + g->chunks * (g->tiles + g->chunk), g->lanes, chunk_task, job);
+    else
+        tiles_run(g->chunks, g->lanes, parts_task, job);
 }
 
 void gemm_run(const struct gemm *g, const float *x, const struct matrix *b, const void *packed,
               const float *bias, float *y, void *scratch, gemm_finish *finish, const void *user)
 {
-    unsigned char *memory = scratch;
+    unsigned char *codes = (unsigned char *)scratch + rounded_bytes(g);
+    unsigned char *chunks = codes + codes_bytes(g), *progress = chunks + 2 * chunk_bytes(g);
     struct run_job job = {
         .g = g,
         .engine = panel_engine(g->s.precision),
         .rows = x,
         .x = (panel_word *)(uintptr_t)x, /* float32: read where they lie */
-        .packed = packed,
+        .code = (struct byte_row *)(void *)codes,
+        .held = packed_at(g, packed, g->panels),
+        .chunk = {packed_at(g, chunks, g->chunk), packed_at(g, chunks + chunk_bytes(g), g->chunk)},
+        .progress = (struct progress *)(void *)progress,
         .bias = bias,
         .y = y,
-        .lanes = memory + rounded_bytes(g) + codes_bytes(g),
+        .lanes = progress + progress_bytes(g),
         .finish = finish,
         .user = user,
     };
 
-    MUST(g->s.held == (packed != NULL), "weights are held, or packed on the way");
+    MUST((g->way == GEMM_HELD) == (packed != NULL), "weights are held, or packed on the way");
     if (!packed)
         job.from = pack_source(b, g->s.turned, g->s.precision);
+    memset(progress, 0, progress_bytes(g));
     if (g->s.precision != PRECISION_FLOAT32) {
         job.x = (panel_word *)scratch;
-        job.code = (struct byte_row *)(void *)(memory + rounded_bytes(g));
         tiles_run(g->tiles, g->lanes, round_tile, &job);
     }
-    tiles_run(g->chunks * g->spans, g->lanes, run_task, &job);
+    run_tasks(g, &job);
 }

@@ -31,12 +31,18 @@ struct gemm_shape {
     bool held;    /* B is packed once, by gemm_pack, for many products                     */
 };
 
+enum gemm_way {
+    GEMM_HELD,   /* packed beforehand                             */
+    GEMM_CHUNKS, /* packed chunk by chunk, for many rows          */
+    GEMM_PARTS,  /* packed part by part of the sum, for few rows  */
+};
+
 struct gemm {
     struct gemm_shape s;
-    int64_t words, part;   /* of a row of X; at most so many in one run of the sum */
-    int64_t panels, tiles; /* of 64 columns; of 64 rows                             */
-    int64_t chunks, spans; /* a task is a chunk of panels and a span of tiles       */
-    int64_t chunk, span;   /* panels; tiles                                         */
+    enum gemm_way way;
+    int64_t words, part;   /* of a row of X; at most so many in one run of the sum       */
+    int64_t panels, tiles; /* of 64 columns; of 64 rows                                   */
+    int64_t chunks, chunk; /* of panels; panels in a chunk                                */
     int lanes;
 };
 
