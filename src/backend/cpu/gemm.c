@@ -59,6 +59,12 @@ enum {
 /* --- the cut ------------------------------------------------------------------------------------
  */
 
+/* Whether panels are packed one at a time. */
+static bool one_by_one(const struct gemm *g)
+{
+    return g->s.vectors && g->s.turned && g->way == GEMM_PARTS;
+}
+
 /* Chunks that the shared cache holds; fewer panels in each, or for each task, where there would be
  * too few tasks. */
 static void cut_chunks(struct gemm *g)
@@ -71,10 +77,12 @@ static void cut_chunks(struct gemm *g)
     g->chunk = whole_parts(g->panels, whole_min(g->chunks, g->panels));
 }
 
-/* Panels that are packed together, or fewer. */
+/* Panels that are packed together, or fewer.  One by one they are best taken in long rows, since
+ * the first of a row was not asked for. */
 static void cut_parts(struct gemm *g)
 {
-    int64_t chunks = whole_max(whole_parts(g->panels, GROUP), 2 * SHARE * g->lanes);
+    int64_t least = 2 * SHARE * (int64_t)g->lanes;
+    int64_t chunks = one_by_one(g) ? least : whole_max(whole_parts(g->panels, GROUP), least);
 
     g->chunk = whole_parts(g->panels, whole_min(chunks, g->panels));
 }
@@ -97,12 +105,6 @@ void gemm_init(struct gemm *g, const struct gemm_shape *s)
     else
         cut_chunks(g);
     g->chunks = whole_parts(g->panels, g->chunk);
-}
-
-/* Whether panels are packed one at a time. */
-static bool one_by_one(const struct gemm *g)
-{
-    return g->s.vectors && g->s.turned && g->way == GEMM_PARTS;
 }
 
 /* Columns that panels [first, last) have of B. */
@@ -462,9 +464,10 @@ static void chunk_task(void *user, int64_t task, int lane)
 /* --- parts of panels ----------------------------------------------------------------------------
  */
 
-/* Panels [first, last) are packed part by part, and each part meets all rows. */
+/* Panels [first, last) are packed part by part, and each part meets all rows.  more: those behind
+ * them are next. */
 static void run_parts(const struct run_job *job, struct lane_scratch *mine, int64_t first,
-                      int64_t last)
+                      int64_t last, bool more)
 {
     const struct gemm *g = job->g;
     bool bytes = g->s.precision == PRECISION_INT8;
@@ -473,7 +476,7 @@ static void run_parts(const struct run_job *job, struct lane_scratch *mine, int6
                           .out = mine->part,
                           .scale = mine->scale,
                           .total = mine->total,
-                          .neighbour = last < g->panels && one_by_one(g)};
+                          .neighbour = more && one_by_one(g)};
 
     if (bytes) {
         pack_scales(&job->from, mine->scale, p.col, p.cols);
@@ -507,7 +510,7 @@ static void parts_task(void *user, int64_t task, int lane)
     int64_t group = one_by_one(g) ? 1 : GROUP;
 
     for (; first < last; first += group)
-        run_parts(job, mine, first, whole_min(first + group, last));
+        run_parts(job, mine, first, whole_min(first + group, last), first + group < last);
 }
 
 /* --- all of it ----------------------------------------------------------------------------------
