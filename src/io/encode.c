@@ -12,7 +12,7 @@
 #include "base/simd.h"
 #include "base/utf8.h"
 #include "io/gguf_blocks.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 
 #include <inttypes.h>
 #include <math.h>

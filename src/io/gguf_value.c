@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/utf8.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

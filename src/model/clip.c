@@ -105,16 +105,17 @@ static void *clip_declare(const void *config, struct scope s)
 
     if (!m)
         return NULL;
-    m->tokens = params_add(tables, "token_embedding.weight", SHAPE(c->vocabulary, c->width),
-                           (struct init){.kind = INIT_NORMAL, .std = 0.02});
+    m->tokens = params_add_matrix(tables, "token_embedding.weight", SHAPE(c->vocabulary, c->width),
+                                  (struct init){.kind = INIT_NORMAL, .std = 0.02});
     m->positions = params_add(tables, "position_embedding.weight", SHAPE(c->positions, c->width),
                               (struct init){.kind = INIT_NORMAL, .std = 0.01});
     for (int64_t i = 0; i < c->depth; i++)
         layer_declare(&m->layer[i], c, scope_in(text, "encoder.layers.%d", (int)i));
     layer_norm_init(&m->norm, scope_in(text, "final_layer_norm"), c->width, c->eps);
     if (c->projection)
-        m->projection = params_add(s, "text_projection.weight", SHAPE(c->projection, c->width),
-                                   (struct init){.kind = INIT_XAVIER});
+        m->projection =
+            params_add_matrix(s, "text_projection.weight", SHAPE(c->projection, c->width),
+                              (struct init){.kind = INIT_XAVIER});
     return m;
 }
 

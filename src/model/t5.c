@@ -83,7 +83,7 @@ struct t5 {
 
 static const struct param *matrix(struct scope s, const char *name, int64_t in, int64_t out)
 {
-    return params_add(s, name, SHAPE(out, in), (struct init){.kind = INIT_XAVIER});
+    return params_add_matrix(s, name, SHAPE(out, in), (struct init){.kind = INIT_XAVIER});
 }
 
 static const struct param *norm(struct scope s, const char *name, int64_t width)
@@ -99,8 +99,8 @@ static void *t5_declare(const void *config, struct scope s)
 
     if (!m)
         return NULL;
-    m->tokens = params_add(s, "shared.weight", SHAPE(c->vocabulary, D),
-                           (struct init){.kind = INIT_NORMAL, .std = 1});
+    m->tokens = params_add_matrix(s, "shared.weight", SHAPE(c->vocabulary, D),
+                                  (struct init){.kind = INIT_NORMAL, .std = 1});
     for (int64_t i = 0; i < c->depth; i++) {
         struct scope block = scope_in(s, "encoder.block.%d", (int)i);
         struct scope asks = scope_in(block, "layer.0.SelfAttention");

@@ -9,13 +9,6 @@
 #include "ops/dropout.h"
 #include "ops/norm.h"
 
-/* op_linear alone reads it. */
-static struct param *matrix(struct param *weight)
-{
-    weight->matrix = true;
-    return weight;
-}
-
 static struct init bias_rule(enum init_kind weight_rule, int64_t fan_in)
 {
     if (weight_rule == INIT_KAIMING)
@@ -25,28 +18,28 @@ static struct init bias_rule(enum init_kind weight_rule, int64_t fan_in)
 
 void linear_init(struct linear *l, struct scope s, int64_t in, int64_t out, enum init_kind rule)
 {
-    l->weight = matrix(params_add(s, "weight", SHAPE(out, in), (struct init){.kind = rule}));
+    l->weight = params_add_matrix(s, "weight", SHAPE(out, in), (struct init){.kind = rule});
     l->bias = params_add(s, "bias", SHAPE(out), bias_rule(rule, in));
 }
 
 void linear_init_normal(struct linear *l, struct scope s, int64_t in, int64_t out, double std)
 {
-    l->weight = matrix(
-        params_add(s, "weight", SHAPE(out, in), (struct init){.kind = INIT_NORMAL, .std = std}));
+    l->weight = params_add_matrix(s, "weight", SHAPE(out, in),
+                                  (struct init){.kind = INIT_NORMAL, .std = std});
     l->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = INIT_ZERO});
 }
 
 void linear_init_xavier(struct linear *l, struct scope s, int64_t in, int64_t out, double gain)
 {
-    l->weight = matrix(
-        params_add(s, "weight", SHAPE(out, in), (struct init){.kind = INIT_XAVIER, .gain = gain}));
+    l->weight = params_add_matrix(s, "weight", SHAPE(out, in),
+                                  (struct init){.kind = INIT_XAVIER, .gain = gain});
     l->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = INIT_ZERO});
 }
 
 static struct param *pixel_weight(struct scope s, int64_t in, int64_t out, struct init rule,
                                   int file_rank)
 {
-    struct param *w = matrix(params_add(s, "weight", SHAPE(out, in), rule));
+    struct param *w = params_add_matrix(s, "weight", SHAPE(out, in), rule);
 
     w->file_shape = SHAPE(out, in, 1, 1);
     w->file_shape.rank = file_rank;

@@ -107,6 +107,15 @@ struct param *params_add(struct scope s, const char *name, struct shape shape, s
     return q;
 }
 
+struct param *params_add_matrix(struct scope s, const char *name, struct shape shape,
+                                struct init init)
+{
+    struct param *q = params_add(s, name, shape, init);
+
+    q->matrix = true;
+    return q;
+}
+
 static bool is_permutation(const int *order, int n)
 {
     unsigned seen = 0;

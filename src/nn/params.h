@@ -78,6 +78,10 @@ struct scope scope_in(struct scope s, const char *fmt, ...) __attribute__((forma
 
 /* Declare a parameter under the scope.  Never NULL; a lack of memory is told by params_alloc. */
 struct param *params_add(struct scope s, const char *name, struct shape shape, struct init init);
+/* The same for a matrix [outputs, inputs] or a table [rows, numbers] that op_linear and
+ * op_embedding alone will read: it may stay in its file. */
+struct param *params_add_matrix(struct scope s, const char *name, struct shape shape,
+                                struct init init);
 /* The same where files keep the elements in another order, see struct param.  order: a permutation
  * of 0 .. file_shape.rank - 1; both shapes have one count. */
 struct param *params_add_stored(struct scope s, const char *name, struct shape shape,

@@ -365,8 +365,8 @@ static void map_one(struct param *q, const struct found *f)
     if (q->own || !f->n || f->transposed)
         return;
     for (int k = 0; k < f->n; k++)
-        from[k] = (struct param_rows){f->piece[k].tensor,
-                                      f->piece[k].part * (q->shape.dim[0] / f->n)};
+        from[k] =
+            (struct param_rows){f->piece[k].tensor, f->piece[k].part * (q->shape.dim[0] / f->n)};
     param_lend(q, from, f->n);
 }
 

@@ -11,7 +11,7 @@
 #include "io/convert.h"
 #include "io/encode.h"
 #include "io/gguf_blocks.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 #include "io/safetensors.h"
 #include "io/weights.h"
 #include "support/temp.h"

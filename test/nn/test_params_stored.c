@@ -43,8 +43,7 @@ static struct net net_new(void)
     s = scope_root(n.params);
     linear_init(&n.one, scope_in(s, "one"), I, O, INIT_ZERO);
     linear_init(&n.two, scope_in(s, "two"), I, O, INIT_ZERO);
-    n.table = params_add(s, "table", SHAPE(O, I), zero);
-    n.table->matrix = true;
+    n.table = params_add_matrix(s, "table", SHAPE(O, I), zero);
     n.norm = params_add(s, "norm", SHAPE(I), zero);
     n.other = params_add(s, "other", SHAPE(O, I), zero);
     return n;

@@ -16,7 +16,7 @@
 
 #include "base/memory.h"
 #include "io/gguf_blocks.h"
-#include "io/numbers.h"
+#include "base/numbers.h"
 
 #include <dirent.h>
 #include <stdlib.h>
