@@ -203,8 +203,8 @@ struct param_rows {
  * int8 and GGUF's blocks.  The tensors fit its shape and outlive q. */
 bool param_lend(struct param *q, const struct param_rows *from, int n);
 
-/* The values of such a matrix: shape_count(q->shape) floats. */
-void param_widen(float *out, const struct param *q);
+/* The values of any parameter, wherever they are: shape_count(q->shape) floats. */
+void param_read(float *out, const struct param *q);
 
 /* Describe `values` (or the own when NULL) for safetensors_save under "<prefix><name>", in file
  * layout: writes at most params_count(p) rows to out, *n is how many.  Names live in one block

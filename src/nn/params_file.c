@@ -444,7 +444,7 @@ static enum status put_lent(struct file_writer *w, const struct save_tensor *t, 
 
     if ((st = mem_new((void **)&values, n, sizeof *values, d->param->name, err)))
         return st;
-    param_widen(values, d->param);
+    param_read(values, d->param);
     st = file_writer_put(w, values, n * sizeof *values, err);
     free(values);
     return st;

@@ -89,8 +89,11 @@ bool param_lend(struct param *q, const struct param_rows *from, int n)
     return true;
 }
 
-void param_widen(float *out, const struct param *q)
+void param_read(float *out, const struct param *q)
 {
-    for (int64_t row = 0; row < q->lent.rows; row++, out += q->lent.cols)
-        widen_row(widen_engine(), out, &q->lent, row, 0, q->lent.cols);
+    if (q->value)
+        memcpy(out, q->value, (size_t)shape_count(q->shape) * sizeof *out);
+    else
+        for (int64_t row = 0; row < q->lent.rows; row++, out += q->lent.cols)
+            widen_row(widen_engine(), out, &q->lent, row, 0, q->lent.cols);
 }

@@ -12,6 +12,7 @@
 
 #include "ops/basic.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void tap_keep(const char *name, struct tensor *value, void *user)
@@ -231,6 +232,22 @@ enum status model_case_run(struct model_case *m, struct graph *g, struct model_r
 
 /* --- weights ------------------------------------------------------------------------------ */
 
+static bool same_values(const struct param *p, const struct param *q)
+{
+    size_t bytes = (size_t)shape_count(p->shape) * sizeof(float);
+    float *a = malloc(bytes), *b = malloc(bytes);
+    bool same = false;
+
+    if (a && b) {
+        param_read(a, p);
+        param_read(b, q);
+        same = !memcmp(a, b, bytes);
+    }
+    free(a);
+    free(b);
+    return same;
+}
+
 void weights_compare(struct parity_report *r, struct params *a, struct params *b)
 {
     const char *differs = params_count(a) == params_count(b) ? NULL : "the number of parameters";
@@ -238,8 +255,7 @@ void weights_compare(struct parity_report *r, struct params *a, struct params *b
     for (int64_t i = 0; i < params_count(a) && !differs; i++) {
         const struct param *p = params_at(a, i), *q = params_find(b, p->name);
 
-        if (!q || !shape_equal(p->shape, q->shape) ||
-            memcmp(p->value, q->value, (size_t)shape_count(p->shape) * sizeof(float)) != 0)
+        if (!q || !shape_equal(p->shape, q->shape) || !same_values(p, q))
             differs = p->name;
     }
     parity_claim(r, "weights", !differs, "%s differs", differs ? differs : "");
