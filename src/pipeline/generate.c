@@ -36,6 +36,7 @@ struct run {
     double times[STEPS_MAX + 1];
     int64_t length, first, count, evaluations;
     struct viewer viewer;
+    struct repaint repaint;
 };
 
 static enum status check_latents(const struct generate_request *r, struct error *err)
@@ -300,6 +301,32 @@ static enum status make_times(struct run *run, struct error *err)
     return grid_fill(run->times, &run->settings.grid, (int)s->steps, first_time(r), 1, err);
 }
 
+/* Of a picture made of another the first steps are left out. */
+static enum status cut_times(struct run *run, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    int first;
+
+    if (!r->repaint)
+        return OK;
+    if (!(r->strength >= 0 && r->strength <= 1))
+        return fail(err, E_ARG, "strength: %g is outside 0 .. 1", r->strength);
+    if (run->sampling.sampler->adaptive)
+        return fail(err, E_ARG, "strength: %s chooses its own steps: none can be left out",
+                    run->sampling.sampler->is.name);
+    first = grid_start(run->sampling.steps, r->strength, START_REFERENCE);
+    run->sampling.steps -= first;
+    memmove(run->times, run->times + first, (size_t)(run->sampling.steps + 1) * sizeof *run->times);
+    return OK;
+}
+
+static void hold(void *self, double *x, int64_t rows, double t)
+{
+    struct run *run = self;
+
+    repaint_hold(&run->repaint, x, rows, t);
+}
+
 static bool report(void *self, const struct sampling_progress *p)
 {
     struct run *run = self;
@@ -478,14 +505,18 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
                              run->r->items[run->first + i].seed, run->length / channels, channels,
                              err)))
             goto out;
+    for (int64_t i = 0; run->r->repaint && i < run->count; i++)
+        repaint_start(&run->repaint, x + i * run->length, i, run->times[0]);
     run->sampling.field = &asked.field;
     run->sampling.diffusion = run->settings.diffusion;
     run->sampling.draw = draw_noise;
     run->sampling.draw_self = run;
-    if ((st = sampling_run(x, &run->sampling, &count, err)))
+    if (run->sampling.steps && (st = sampling_run(x, &run->sampling, &count, err)))
         goto out;
     run->evaluations += (asked.net.evaluations + asked.pair.net.evaluations) * run->count;
     st = viewer_pictures(&run->viewer, out, x, run->count, report_decoding, run, err);
+    if (!st && run->r->repaint)
+        repaint_restore(&run->repaint, out, run->count);
 out:
     asked_release(&asked);
     free(x);
@@ -547,11 +578,15 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     memcpy(run->sampling.values, run->settings.sampler_values, sizeof run->sampling.values);
     run->sampling.times = run->times;
     run->sampling.wants_preview = r->preview_every > 0;
+    run->sampling.hold = r->repaint && r->repaint->mask ? hold : NULL;
+    run->sampling.hold_self = run;
     run->sampling.progress = r->progress ? report : NULL;
     run->sampling.self = run;
-    if ((st = make_times(run, err)) ||
+    if ((st = make_times(run, err)) || (st = cut_times(run, err)) ||
         (st = viewer_init(&run->viewer, r->model, r->preview_autoencoder, r->rough,
                           r->preview_every && r->progress ? batch : 0, r->threads, err)) ||
+        (r->repaint &&
+         (st = repaint_init(&run->repaint, r->model, r->repaint, batch, r->threads, err))) ||
         (!r->graph && (st = graph_of(&run->own, r, r->model, r->precision, err))) ||
         (r->guide && (st = graph_of(&run->of_guide, r, r->guide, r->precision, err))) ||
         (r->classifier && (st = graph_new(&run->of_classifier, GRAPH_FROZEN, r->threads, err))))
@@ -568,6 +603,7 @@ out:
     graph_free(run->of_guide);
     graph_free(run->of_classifier);
     viewer_release(&run->viewer);
+    repaint_release(&run->repaint);
     prompts_release(&run->prompts);
     prompts_release(&run->of_guides);
     free(run->identity);

@@ -6,6 +6,7 @@
 
 #include "graph/graph.h"
 #include "pipeline/pair.h"
+#include "pipeline/repaint.h"
 #include "pipeline/settings.h"
 #include "pipeline/viewer.h"
 #include "sampler/start.h"
@@ -40,6 +41,8 @@ struct generate_request {
     struct sample_defaults settings;
     const double *times; /* [n_times], instead of schedule and steps; or NULL */
     int n_times;
+    const struct repaint_request *repaint; /* a picture to make pictures of, or NULL          */
+    double strength; /* of that: the share of the steps that are taken, 0 to 1, grid_start's  */
     const char *const *numbers; /* [n_numbers] "SECTION.NAME=VALUE": pipeline/settings.h */
     int n_numbers;
     const char *const *texts; /* [n_texts] that items ask for, of a model that reads them */

@@ -232,6 +232,15 @@ void latent_space_undo(const struct latent_space *s, float *z, const double *x, 
             z[i * C + c] = (float)(s->mean[c] + s->deviation[c] * x[i * C + c]);
 }
 
+void latent_space_apply(const struct latent_space *s, double *x, const float *z, int64_t n)
+{
+    int64_t C = s->channels;
+
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < C; c++)
+            x[i * C + c] = ((double)z[i * C + c] - s->mean[c]) / s->deviation[c];
+}
+
 enum status latent_spaces_match(const struct latent_space *a, const char *who,
                                 const struct latent_space *b, struct error *err)
 {

@@ -47,6 +47,9 @@ enum status latent_space_name(struct latent_space *s, const char *folder, const 
 /* z = mean + deviation x, n rows of the channels.  z and x do not overlap. */
 void latent_space_undo(const struct latent_space *s, float *z, const double *x, int64_t n);
 
+/* The other way: x = (z - mean) / deviation. */
+void latent_space_apply(const struct latent_space *s, double *x, const float *z, int64_t n);
+
 /* Whether two models' numbers mean the same; NULL: pixels.  E_ARG saying what differs; who: how the
  * first is called ("classifier"), the second being "the model". */
 enum status latent_spaces_match(const struct latent_space *a, const char *who,

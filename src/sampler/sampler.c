@@ -272,6 +272,8 @@ static enum status loop_step(struct sampling *s, double t, double next, struct e
     if (!vec_finite(s->x, s->n))
         return fail(err, E_NOT_FINITE, "step %lld of %s from t = %g to %g gave a value not finite",
                     (long long)s->count.accepted, s->request->sampler->is.name, t, s->t);
+    if (s->request->hold)
+        s->request->hold(s->request->hold_self, s->x, s->rows, s->t);
     return report_step(s, err);
 }
 

@@ -53,6 +53,10 @@ typedef bool sampling_callback(void *self, const struct sampling_progress *p);
  * and of whose picture a row is, and of nothing else. */
 typedef void sampling_draw(void *self, double *out, int64_t step);
 
+/* Called after each step, before the callback, with the state at t: what is known of it may be put
+ * in its place. */
+typedef void sampling_hold(void *self, double *x, int64_t rows, double t);
+
 /* What to run.  Belongs to the caller. */
 struct sampling_request {
     const struct sampler *sampler;
@@ -63,6 +67,8 @@ struct sampling_request {
     struct diffusion diffusion; /* for solvers of the SDE                                     */
     sampling_draw *draw;        /* for stochastic solvers, else may be NULL                   */
     void *draw_self;
+    sampling_hold *hold; /* may be NULL */
+    void *hold_self;
     sampling_callback *progress; /* may be NULL */
     void *self;
     bool wants_preview; /* fill sampling_progress.data */

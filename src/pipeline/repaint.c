@@ -1,0 +1,144 @@
+/*
+ * repaint.c - pictures made of a picture: noised part of the way and drawn anew
+ *
+ * A point on the path at time t holds of its picture what noise of that strength leaves: late, all
+ * but the finest, early, hardly the colours.  So a run that begins at t > 0 with a picture on its
+ * path draws another one that agrees in what was left (Meng et al. 2021, "SDEdit").  Where that t
+ * lies in a list of steps, "strength" says: sampler/grid.h.
+ *
+ * Under a mask the rest of the picture is known at every time, for its path is known: after each
+ * step the known part is put there again, with the noise that the run began with, and the network
+ * draws what fits to it (Lugmayr et al. 2022, "RePaint", without going back and forth).  The
+ * network sees the seam at every step, so it closes.
+ *
+ * In latents a cell stands for many pixels and decoding is not exact, so any cell with a pixel to
+ * be made anew is made anew, and at the end the kept pixels are those that were given.
+ */
+#include "pipeline/repaint.h"
+
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum status check(const struct repaint_request *of, const struct view_shape *s,
+                         struct error *err)
+{
+    int64_t pixels = s->height * s->width;
+
+    for (int64_t i = 0; of->picture && i < pixels * s->channels; i++)
+        if (!isfinite(of->picture[i]))
+            return fail(err, E_ARG, "the picture to begin with: number %" PRId64 " is %g", i,
+                        (double)of->picture[i]);
+    for (int64_t i = 0; of->mask && i < pixels; i++)
+        if (!(of->mask[i] >= 0 && of->mask[i] <= 1))
+            return fail(err, E_ARG, "the mask: number %" PRId64 " is %g, outside 0 .. 1", i,
+                        (double)of->mask[i]);
+    return OK;
+}
+
+/* Of a latent model: encoded, by the posterior's mean, and brought to the model's numbers. */
+static enum status encode(struct repaint *p, int threads, struct error *err)
+{
+    const struct latent_space *space = p->model->space;
+    struct codec *c = NULL;
+    float *z = NULL;
+    enum status st;
+
+    if (!(st = mem_new((void **)&z, (uint64_t)p->length, sizeof *z, "latents", err)) &&
+        !(st = codec_open(&c, space->found, HALVES_ENCODER, threads, err)) &&
+        !(st = codec_encode(c, z, p->of.picture, 1, p->shape.height, p->shape.width, NULL, err)))
+        latent_space_apply(space, p->z, z, p->length / space->channels);
+    codec_free(c);
+    free(z);
+    return st;
+}
+
+/* A cell is anew as far as its most changed pixel is. */
+static void shrink_mask(struct repaint *p)
+{
+    const struct network_io *io = &p->model->network->io;
+    int64_t factor = p->shape.height / io->height;
+
+    for (int64_t i = 0; i < p->shape.height * p->shape.width; i++) {
+        int64_t y = i / p->shape.width / factor, x = i % p->shape.width / factor;
+        double *cell = &p->mask[y * io->width + x];
+
+        *cell = fmax(*cell, (double)p->of.mask[i]);
+    }
+}
+
+enum status repaint_init(struct repaint *p, const struct model *m, const struct repaint_request *of,
+                         int64_t rows, int threads, struct error *err)
+{
+    const struct network_io *io = &m->network->io;
+    uint64_t cells = (uint64_t)(io->height * io->width), n = cells * (uint64_t)io->in_channels;
+    enum status st;
+
+    *p = (struct repaint){.model = m,
+                          .of = *of,
+                          .shape = view_shape(m, false),
+                          .rows = rows,
+                          .length = (int64_t)n,
+                          .noise_scale =
+                              m->path.kind->variance_exploding ? path_at(&m->path, 0).beta : 1};
+    if ((st = check(of, &p->shape, err)) ||
+        (st = mem_new((void **)&p->z, n, sizeof *p->z, "a picture", err)) ||
+        (st = mem_new((void **)&p->noise, (uint64_t)rows * n, sizeof *p->noise, "noise", err)) ||
+        (of->mask && (st = mem_new((void **)&p->mask, cells, sizeof *p->mask, "a mask", err))))
+        return st;
+    if (of->mask)
+        shrink_mask(p);
+    if (m->space && !of->latent)
+        return encode(p, threads, err);
+    for (int64_t i = 0; i < p->length; i++)
+        p->z[i] = (double)(of->latent ? of->latent : of->picture)[i];
+    return OK;
+}
+
+void repaint_release(struct repaint *p)
+{
+    free(p->z);
+    free(p->mask);
+    free(p->noise);
+    memset(p, 0, sizeof *p);
+}
+
+void repaint_start(struct repaint *p, double *x, int64_t row, double t)
+{
+    struct path_coefs c = path_at(&p->model->path, t);
+    double *noise = p->noise + row * p->length;
+
+    for (int64_t i = 0; i < p->length; i++) {
+        noise[i] = x[i] / p->noise_scale;
+        x[i] = c.alpha * p->z[i] + c.beta * noise[i];
+    }
+}
+
+void repaint_hold(struct repaint *p, double *x, int64_t rows, double t)
+{
+    int64_t C = p->model->network->io.in_channels;
+    struct path_coefs c = path_at(&p->model->path, t);
+
+    for (int64_t r = 0; p->mask && r < rows; r++)
+        for (int64_t i = 0; i < p->length; i++) {
+            double *to = x + r * p->length + i;
+            double known = c.alpha * p->z[i] + c.beta * p->noise[r * p->length + i];
+
+            *to = known + p->mask[i / C] * (*to - known);
+        }
+}
+
+void repaint_restore(const struct repaint *p, float *pictures, int64_t n)
+{
+    int64_t length = view_length(&p->shape), C = p->shape.channels;
+
+    for (int64_t k = 0; p->mask && p->of.picture && k < n; k++)
+        for (int64_t i = 0; i < length; i++) {
+            float *to = pictures + k * length + i, known = p->of.picture[i];
+
+            *to = known + p->of.mask[i / C] * (*to - known);
+        }
+}
