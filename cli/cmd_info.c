@@ -79,14 +79,40 @@ static void print_field(const char *name, const char *value)
     printf("\n");
 }
 
+/* What a picture of another program may not say. */
+static void print_known(const char *name, const char *value)
+{
+    if (*value)
+        print_field(name, value);
+}
+
+static void print_init(const struct imgen_recipe *r)
+{
+    if (r->init_hash[0]) {
+        print_field("made of", r->init);
+        print_field("its sha256", r->init_hash);
+    }
+    if (r->mask_hash[0]) {
+        print_field("under the mask", r->mask);
+        print_field("its sha256", r->mask_hash);
+    }
+    if (r->init_hash[0] || r->strength > 0)
+        printf("  strength         %g\n", r->strength);
+}
+
 static void print_recipe(const char *path, const struct imgen_recipe *r)
 {
-    printf("%s: a picture with its recipe\n", path);
-    print_field("model", r->model);
-    print_field("sha256", r->hash);
+    printf("%s: a picture with its recipe%s\n", path, r->foreign ? ", by another program" : "");
+    print_known("model", r->model);
+    print_known("sha256", r->hash);
     print_field("label", r->label);
+    print_known("negative", r->negative);
     printf("  seed             %" PRIu64 "\n", r->item.seed);
-    printf("  cfg scale        %g\n", r->item.cfg_scale);
+    if (r->item.cfg_scale >= 0)
+        printf("  cfg scale        %g\n", r->item.cfg_scale);
+    if (r->width)
+        printf("  size             %d x %d\n", r->width, r->height);
+    print_init(r);
     if (r->classifier[0]) {
         print_field("classifier", r->classifier);
         print_field("its sha256", r->classifier_hash);
@@ -97,24 +123,29 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
         print_field("its sha256", r->guide_hash);
         print_field("its label", r->guide_label);
     }
-    print_field("sampling method", r->sampler);
+    print_known("sampling method", r->sampler);
     if (r->n_times) {
         printf("  times            %d, from %g to %g\n", r->n_times, r->times[0],
                r->times[r->n_times - 1]);
     } else {
-        print_field("schedule", r->schedule);
-        printf("  shift            %g\n  steps            %d\n", r->shift, r->steps);
+        print_known("schedule", r->schedule);
+        if (!r->foreign)
+            printf("  shift            %g\n", r->shift);
+        printf("  steps            %d\n", r->steps);
     }
-    print_field("precision", r->precision);
+    print_known("precision", r->precision);
     if (strcmp(r->rng, "imgen") != 0)
-        print_field("rng", r->rng);
+        print_known("rng", r->rng);
     if (strcmp(r->heads, "both") != 0)
-        print_field("heads", r->heads);
+        print_known("heads", r->heads);
     if (strcmp(r->clip, "auto") != 0)
-        print_field("clip", r->clip);
+        print_known("clip", r->clip);
     for (int i = 0; i < r->n_numbers; i++)
         print_field(i ? "" : "numbers", r->numbers[i]);
-    printf("\nThe same again:    imgen sample --from %s\n", path);
+    if (r->foreign)
+        printf("\nA relative of it:  imgen sample --from %s MODEL\n", path);
+    else
+        printf("\nThe same again:    imgen sample --from %s\n", path);
 }
 
 static void print_recipe_json(const char *path, const struct imgen_recipe *r)
@@ -127,9 +158,23 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
     json_out_text(&j, "kind", "picture");
     json_out_text(&j, "model", r->model);
     json_out_text(&j, "hash", r->hash);
+    json_out_bool(&j, "foreign", r->foreign);
     json_out_text(&j, "label", r->label);
+    json_out_text(&j, "negative", r->negative);
     json_out_seed(&j, "seed", r->item.seed);
     json_out_real(&j, "cfg_scale", r->item.cfg_scale);
+    json_out_int(&j, "width", r->width);
+    json_out_int(&j, "height", r->height);
+    if (r->init_hash[0]) {
+        json_out_text(&j, "init", r->init);
+        json_out_text(&j, "init_hash", r->init_hash);
+    }
+    if (r->mask_hash[0]) {
+        json_out_text(&j, "mask", r->mask);
+        json_out_text(&j, "mask_hash", r->mask_hash);
+    }
+    if (r->init_hash[0] || r->strength > 0)
+        json_out_real(&j, "strength", r->strength);
     if (r->classifier[0]) {
         json_out_text(&j, "classifier", r->classifier);
         json_out_text(&j, "classifier_hash", r->classifier_hash);

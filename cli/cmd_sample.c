@@ -15,6 +15,7 @@
 #include "progress.h"
 #include "prompt_list.h"
 #include "request_models.h"
+#include "request_recipe.h"
 #include "solver_flags.h"
 #include "units.h"
 
@@ -33,6 +34,8 @@ enum { PICTURES_MAX = 1000000, LABELS_MAX = 4096, SHEET_WIDTH = 768, CAPTIONS_US
 struct sample_options {
     bool help;
     char *label, *labels, *prompts, *seed, *output, *from, *preview_autoencoder;
+    char *init, *mask;
+    double strength;
     struct imgen_text_list prompt;
     char *clip_l, *clip_g, *t5xxl, *merges, *spiece;
     int64_t width, height;
@@ -54,6 +57,12 @@ static const struct imgen_option rows[] = {
      "a file with a prompt a line ('-': standard input), or a configuration (.ini): "
      "captions of 32 of its held-out pictures",
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, prompts), .value = "FILE"},
+    {"init_img", "a picture to make others of, of any size", IMGEN_OPTION_TEXT,
+     offsetof(struct sample_options, init), .letter = 'i', .value = "PICTURE"},
+    {"mask", "where it is made anew: white; black keeps it; as large as that picture",
+     IMGEN_OPTION_TEXT, offsetof(struct sample_options, mask), .value = "PICTURE"},
+    {"strength", "how far from it: 0 is the picture itself, 1 leaves nothing of it",
+     IMGEN_OPTION_REAL, offsetof(struct sample_options, strength), "0.75", .lo = 0, .hi = 1},
     {"width", "of the pictures, where the model makes several sizes", IMGEN_OPTION_INT,
      offsetof(struct sample_options, width), "0", .lo = 0, .hi = 16384, .letter = 'W'},
     {"height", "the same", IMGEN_OPTION_INT, offsetof(struct sample_options, height), "0", .lo = 0,
@@ -104,9 +113,9 @@ struct job {
     const struct sample_options *options;
     const bool *given; /* one a row */
     struct request_models models;
-    struct imgen_recipe recipe; /* of --from */
-    const char *numbers[sizeof((struct imgen_recipe *)0)->numbers /
-                        sizeof((struct imgen_recipe *)0)->numbers[0]]; /* its own */
+    struct model_files files; /* that they were opened from */
+    struct model_room room;
+    struct request_recipe from;
     struct imgen_request request;
     struct prompt_list prompts;
     struct imgen_item *items; /* [n_items], label by label */
@@ -128,46 +137,80 @@ static int failed(const struct imgen_error *err)
 
 /* ---- The model ---- */
 
+/* As typed, or, where the model can, as the recipe says. */
 static int choose_size(struct job *job)
 {
     struct imgen_model_info *m = &job->models.info;
     int64_t width = job->options->width, height = job->options->height;
+    bool asked = width || height;
     struct imgen_error err;
 
-    if (!width && !height)
+    if (!asked) {
+        width = job->from.recipe.width;
+        height = job->from.recipe.height;
+    }
+    width = width ? width : m->width;
+    height = height ? height : m->height;
+    if (width == m->width && height == m->height)
         return EXIT_DONE;
-    if (imgen_model_resize(job->models.model, (int)(width ? width : m->width),
-                           (int)(height ? height : m->height), &err))
-        return failed(&err);
+    if (imgen_model_resize(job->models.model, (int)width, (int)height, &err))
+        return asked ? failed(&err) : EXIT_DONE;
     imgen_model_info(job->models.model, m);
+    return EXIT_DONE;
+}
+
+/* The files as the user typed them. */
+static struct model_files typed_files(const struct job *job, const char *word)
+{
+    const struct sample_options *o = job->options;
+
+    return (struct model_files){.model = word,
+                                .classifier = o->solver.classifier,
+                                .guide = o->solver.guide.model,
+                                .autoencoder = o->solver.autoencoder,
+                                .parts = {.clip_l = o->clip_l,
+                                          .clip_g = o->clip_g,
+                                          .t5xxl = o->t5xxl,
+                                          .merges = o->merges,
+                                          .spiece = o->spiece,
+                                          .no_t5 = o->no_t5},
+                                .init = o->init,
+                                .mask = o->mask};
+}
+
+static int check_init(const struct job *job)
+{
+    if (job->files.init)
+        return EXIT_DONE;
+    if (job->files.mask)
+        return command_misused(&command_sample,
+                               "--mask: of which picture? Name it with --init-img");
+    if (typed(job, "strength"))
+        return command_misused(&command_sample,
+                               "--strength: of which picture? Name it with --init-img");
     return EXIT_DONE;
 }
 
 static int open_models(struct job *job, const char *word)
 {
     const struct sample_options *o = job->options;
-    struct model_files files = {word,
-                                o->solver.classifier,
-                                o->solver.guide.model,
-                                o->solver.autoencoder,
-                                {.clip_l = o->clip_l,
-                                 .clip_g = o->clip_g,
-                                 .t5xxl = o->t5xxl,
-                                 .merges = o->merges,
-                                 .spiece = o->spiece,
-                                 .no_t5 = o->no_t5}};
-    struct model_room room;
     struct imgen_error err;
     int code;
 
-    if (o->from && imgen_recipe_read(&job->recipe, o->from, &err))
+    job->files = typed_files(job, word);
+    if (o->from && imgen_recipe_read(&job->from.recipe, o->from, &err))
         return failed(&err);
-    if ((o->from &&
-         (code = recipe_models_find(&files, &room, &command_sample, o->from, &job->recipe))) ||
-        (code =
-             solver_flags_check_guides(&command_sample, job->given, files.classifier, files.guide)))
+    if (job->from.recipe.foreign && !word)
+        return command_misused(&command_sample,
+                               "another program made %s: with which model shall it be tried?",
+                               o->from);
+    if ((o->from && (code = recipe_models_find(&job->files, &job->room, &command_sample, o->from,
+                                               &job->from.recipe))) ||
+        (code = check_init(job)) ||
+        (code = solver_flags_check_guides(&command_sample, job->given, job->files.classifier,
+                                          job->files.guide)))
         return code;
-    if ((code = request_models_open(&job->models, &command_sample, &files)))
+    if ((code = request_models_open(&job->models, &command_sample, &job->files)))
         return code;
     return choose_size(job);
 }
@@ -175,12 +218,11 @@ static int open_models(struct job *job, const char *word)
 /* The same pictures can be made by the same models only. */
 static int check_models(struct job *job, const char *word)
 {
-    const struct sample_options *o = job->options;
-    const struct model_files named = {
-        .model = word, .classifier = o->solver.classifier, .guide = o->solver.guide.model};
+    const struct model_files named = typed_files(job, word);
 
-    return recipe_models_check(&job->models, &command_sample, o->from, &job->recipe, &job->request,
-                               &named, &job->progress);
+    request_recipe_note(&job->from, job->options->from, &job->models, &job->progress);
+    return recipe_models_check(&job->models, &command_sample, job->options->from, &job->from.recipe,
+                               &job->request, &named, &job->progress);
 }
 
 /* ---- What is asked of it ---- */
@@ -236,12 +278,17 @@ static int choose_prompts(struct job *job)
     if (!code && o->prompts)
         code = prompt_list_read(p, &command_sample, o->prompts, &(struct imgen_text_list){0},
                                 CAPTIONS_USUAL);
-    if (!code && !p->n && o->from && *job->recipe.label)
-        code = prompt_list_add(p, &command_sample, job->recipe.label, -1);
+    if (!code && !p->n && o->from && *job->from.recipe.label)
+        code = prompt_list_add(p, &command_sample, job->from.recipe.label, -1);
     if (!code && p->n > LABELS_MAX)
         code = command_misused(&command_sample, "more than %d prompts", LABELS_MAX);
-    for (int64_t i = 0; i < p->n && !code; i++)
+    for (int64_t i = 0; i < p->n && !code; i++) {
+        if (strlen(p->text[i]) >= IMGEN_PROMPT) /* before the work: its recipe has no room for it */
+            code = command_misused(&command_sample,
+                                   "prompt %" PRId64 " has %zu bytes, and may have %d", i + 1,
+                                   strlen(p->text[i]), IMGEN_PROMPT - 1);
         job->label[job->n_labels++] = (int)i;
+    }
     if (!code && !p->n)
         job->label[job->n_labels++] = -1;
     job->request.prompts = p->text;
@@ -263,7 +310,7 @@ static int choose_labels(struct job *job)
         return add_labels(job, o->labels);
     if (o->label)
         return add_label(job, o->label);
-    return add_label(job, o->from ? job->recipe.label : "");
+    return add_label(job, o->from ? job->from.recipe.label : "");
 }
 
 /* Bits that no two runs share: the system's, or, where it has none to give, clock and process. */
@@ -285,7 +332,7 @@ static int choose_seed(struct job *job)
     char *end;
 
     if (job->options->from && !typed(job, "seed")) {
-        job->seed = job->recipe.item.seed;
+        job->seed = job->from.recipe.item.seed;
         return EXIT_DONE;
     }
     if (!strcmp(text, "-1")) {
@@ -306,37 +353,20 @@ static double choose_scale(const struct job *job, int label)
 {
     if (typed(job, "cfg_scale"))
         return job->options->solver.cfg_scale;
-    if (job->options->from)
-        return job->recipe.item.cfg_scale;
+    if (job->options->from && job->from.recipe.item.cfg_scale >= 0)
+        return job->from.recipe.item.cfg_scale;
     return solver_flags_scale(&job->models.info, job->models.guide, label);
 }
 
 static int choose_solver(struct job *job)
 {
     const struct sample_options *o = job->options;
-    struct imgen_request *r = &job->request;
 
-    if (o->from) {
-        r->sampler = job->recipe.sampler;
-        r->schedule = job->recipe.schedule;
-        r->precision = job->recipe.precision;
-        r->rng = job->recipe.rng;
-        r->heads = job->recipe.heads;
-        r->clip = job->recipe.clip;
-        r->shift = job->recipe.shift;
-        r->steps = job->recipe.steps;
-        r->times = job->recipe.n_times ? job->recipe.times : NULL;
-        r->n_times = job->recipe.n_times;
-        for (int i = 0; i < job->recipe.n_numbers; i++)
-            job->numbers[i] = job->recipe.numbers[i];
-        r->numbers = job->numbers;
-        r->n_numbers = job->recipe.n_numbers;
-        if (job->recipe.classifier[0])
-            r->classifier_scale = job->recipe.classifier_scale;
-        if (job->recipe.guide[0])
-            r->guide_label = job->recipe.guide_label;
-    }
-    return solver_flags_apply(&command_sample, job->given, &o->solver, r);
+    if (o->from)
+        request_recipe_take(&job->from, &job->request);
+    if (typed(job, "strength"))
+        job->request.strength = o->strength;
+    return solver_flags_apply(&command_sample, job->given, &o->solver, &job->request);
 }
 
 static int fill_items(struct job *job)
@@ -448,6 +478,9 @@ static void say_request(struct job *job)
     if (r->guide)
         progress_note(&job->progress, "guided by a second model, asked for %s label",
                       strcmp(r->guide_label, "none") ? "the same" : "no");
+    if (r->init)
+        progress_note(&job->progress, "of the picture %s, strength %g%s%s", r->init_name,
+                      r->strength, r->mask ? ", under the mask " : "", r->mask ? r->mask_name : "");
 }
 
 /* ---- The result ---- */
@@ -538,14 +571,19 @@ static void print_result_json(const struct job *job)
     if (job->models.classifier) {
         json_out_text(&j, "classifier",
                       job->options->solver.classifier ? job->options->solver.classifier
-                                                      : job->recipe.classifier);
+                                                      : job->from.recipe.classifier);
         json_out_real(&j, "classifier_scale", r->classifier_scale);
     }
     if (job->models.guide) {
         json_out_text(&j, "guide",
                       job->options->solver.guide.model ? job->options->solver.guide.model
-                                                       : job->recipe.guide);
+                                                       : job->from.recipe.guide);
         json_out_text(&j, "guide_label", r->guide_label);
+    }
+    if (r->init) {
+        json_out_text(&j, "init", r->init_name);
+        json_out_text(&j, "mask", r->mask ? r->mask_name : NULL);
+        json_out_real(&j, "strength", r->strength);
     }
     json_out_real(&j, "seconds", seconds_now() - job->progress.began);
     json_out_text(&j, "sheet", job->options->grid ? job->options->output : NULL);
@@ -632,6 +670,10 @@ static int run(struct job *job, int n_words, char **words)
     job->request.user = job;
     job->request.classifier = job->models.classifier;
     job->request.guide = job->models.guide;
+    job->request.init = job->files.init ? &job->models.init : NULL;
+    job->request.mask = job->files.mask ? &job->models.mask : NULL;
+    job->request.init_name = job->files.init;
+    job->request.mask_name = job->files.mask;
     if ((code = choose_labels(job)) || (code = choose_seed(job)) || (code = choose_solver(job)) ||
         (code = fill_items(job)))
         return code;
@@ -675,6 +717,15 @@ const struct command command_sample = {
         "    imgen sample model.safetensors -p \"a red circle left of a blue star\" -o pair.png\n"
         "    imgen sample model.safetensors --classifier judge.safetensors --label 3 -o three.png\n"
         "    imgen sample model.safetensors --guide weak.safetensors --guide-label same --label 3\n"
-        "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png",
+        "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png\n"
+        "    imgen sample model.safetensors -i photo.png --strength 0.6 -p \"in snow\" -o "
+        "snow.png\n"
+        "    imgen sample model.safetensors -i photo.png --mask sky.png -p \"at dusk\" -o "
+        "dusk.png\n"
+        "\n"
+        "A picture of another program that says how it was made (\"parameters\") can be tried with "
+        "a\n"
+        "model here: --from PICTURE.png MODEL takes over its prompts, steps, scale, seed and "
+        "sampler.",
     .run = cmd_sample,
 };

@@ -1,12 +1,13 @@
 /*
- * request_models.c - the models that have a part in a picture: the one that makes it, and its
- * guides
+ * request_models.c - the files that have a part in a picture: the model that makes it, its guides,
+ * and the picture it is made of
  *
- * A picture is a function of its request and of up to three files: the model, a classifier that
- * pulls it, a second model in the place of the unguided prediction.  A recipe names all of them by
- * name and content, never by place, since the picture may have been moved together with them; so
- * they are looked for beside the picture, and a picture is made again by those very files or not
- * under that name.  A model of latents needs its autoencoder too, but names it by content itself.
+ * A picture is a function of its request and of up to five files: the model, a classifier that
+ * pulls it, a second model in the place of the unguided prediction, a picture it is made of and a
+ * mask of where.  A recipe names all of them by name and content, never by place, since the picture
+ * may have been moved together with them; so they are looked for beside the picture, and a picture
+ * is made again by those very files or not under that name.  A model of latents needs its
+ * autoencoder too, but names it by content itself.
  */
 #include "request_models.h"
 
@@ -40,16 +41,17 @@ int request_models_open(struct request_models *m, const struct command *c,
     struct imgen_error err;
 
     parts.autoencoder = files->autoencoder;
+    if ((named ? imgen_model_open_parts(&m->model, files->model, &parts, &err)
+               : imgen_model_open(&m->model, files->model, &err)) ||
+        (files->classifier && imgen_model_open(&m->classifier, files->classifier, &err)) ||
+        (files->guide && imgen_model_open(&m->guide, files->guide, &err)) ||
+        (files->init && imgen_image_read(&m->init, files->init, &err)) ||
+        (files->mask && imgen_image_read(&m->mask, files->mask, &err)))
+        return command_failed(c, &err);
     if (named) {
-        if (imgen_model_open_parts(&m->model, files->model, &parts, &err))
-            return command_failed(c, &err);
         imgen_model_info(m->model, &m->info);
         return EXIT_DONE;
     }
-    if (imgen_model_open(&m->model, files->model, &err) ||
-        (files->classifier && imgen_model_open(&m->classifier, files->classifier, &err)) ||
-        (files->guide && imgen_model_open(&m->guide, files->guide, &err)))
-        return command_failed(c, &err);
     return request_autoencoder(m->model, &m->info, c, files->autoencoder);
 }
 
@@ -58,6 +60,8 @@ void request_models_close(struct request_models *m)
     imgen_model_close(m->model);
     imgen_model_close(m->classifier);
     imgen_model_close(m->guide);
+    imgen_image_release(&m->init);
+    imgen_image_release(&m->mask);
     *m = (struct request_models){0};
 }
 
@@ -82,19 +86,24 @@ int recipe_models_find(struct model_files *files, struct model_room *room, const
                        const char *from, const struct imgen_recipe *recipe)
 {
     const struct {
-        const char **file, *name, *had, *do_this;
-    } all[3] = {
-        {&files->model, recipe->model, "made by the model", "name the model's file"},
-        {&files->classifier, recipe->classifier, "guided by the classifier",
-         "name its file with --classifier"},
-        {&files->guide, recipe->guide, "guided by the model", "name its file with --guide"},
+        const char **file, *name, *hash, *had, *do_this;
+    } all[5] = {
+        {&files->model, recipe->model, NULL, "made by the model", "name the model's file"},
+        {&files->classifier, recipe->classifier, recipe->classifier_hash,
+         "guided by the classifier", "name its file with --classifier"},
+        {&files->guide, recipe->guide, recipe->guide_hash, "guided by the model",
+         "name its file with --guide"},
+        {&files->init, recipe->init, recipe->init_hash, "made of the picture",
+         "name its file with --init-img"},
+        {&files->mask, recipe->mask, recipe->mask_hash, "made under the mask",
+         "name its file with --mask"},
     };
 
-    for (int i = 0; i < 3; i++) {
-        if (*all[i].file || (i > 0 && !all[i].name[0]))
+    for (int i = 0; i < 5; i++) {
+        if (*all[i].file || (all[i].hash && !all[i].hash[0]))
             continue;
         look_beside(room->name[i], from, all[i].name);
-        if (access(room->name[i], R_OK))
+        if (!all[i].name[0] || access(room->name[i], R_OK))
             return command_broken(c, "%s was %s '%s', which is not beside it: %s", from, all[i].had,
                                   all[i].name, all[i].do_this);
         *all[i].file = room->name[i];
@@ -116,8 +125,8 @@ static int check_content(const struct content *m, const struct command *c, const
     if (!m->named)
         return command_broken(c,
                               "%s has another content than the %s that made %s (sha256 %.12s..., "
-                              "not %.12s...): name a %s to use it all the same",
-                              m->name, m->what, from, m->now, m->then, m->what);
+                              "not %.12s...): name one to use it all the same",
+                              m->name, m->what, from, m->now, m->then);
     progress_note(progress,
                   "note: %s is not the %s that made %s (sha256 %.12s..., not %.12s...): the "
                   "picture will differ",
@@ -130,18 +139,20 @@ int recipe_models_check(const struct request_models *m, const struct command *c,
                         const struct model_files *named, struct progress *progress)
 {
     struct imgen_recipe now;
-    const struct content all[3] = {
+    const struct content all[5] = {
         {"model", now.model, now.hash, recipe->hash, named->model},
         {"classifier", now.classifier, now.classifier_hash, recipe->classifier_hash,
          named->classifier},
         {"guide", now.guide, now.guide_hash, recipe->guide_hash, named->guide},
+        {"initial picture", now.init, now.init_hash, recipe->init_hash, named->init},
+        {"mask", now.mask, now.mask_hash, recipe->mask_hash, named->mask},
     };
     struct imgen_error err;
     int code = EXIT_DONE;
 
     if (imgen_recipe_make(&now, m->model, r, 0, &err))
         return command_failed(c, &err);
-    for (int i = 0; i < 3 && !code; i++)
+    for (int i = 0; i < 5 && !code; i++)
         code = check_content(&all[i], c, from, progress);
     return code;
 }

@@ -219,9 +219,18 @@ struct imgen_request {
     const char *const *prompts; /* [n_prompts] that items ask for, of a model that reads them,
                                    UTF-8 of at most text_bytes bytes */
     int n_prompts;
-    const char *sampler, *schedule; /* see imgen_list                          */
-    double shift;                   /* of schedule "shift"                      */
-    int steps;                      /* 1 .. 1000                                */
+    /* A picture to make others of, NULL: of nothing; brought to the model's size: its shorter side
+     * scaled, its centre cut out, alpha over white. */
+    const struct imgen_image *init;
+    /* Of that, where it is made anew: white; black is kept exactly, grey mixes both.  As large as
+     * init, colours as grey, alpha over black; NULL: everywhere. */
+    const struct imgen_image *mask;
+    double strength; /* with init, the share of the steps that are taken, the last ones: 0 gives it
+                        back, 1 leaves nothing of it, but on paths that never forget all */
+    const char *init_name, *mask_name; /* for recipes; may be NULL             */
+    const char *sampler, *schedule;    /* see imgen_list                       */
+    double shift;                      /* of schedule "shift"                  */
+    int steps;                         /* 1 .. 1000                                */
     const char *heads;   /* of a network with two predictions: "both", "first", "second"       */
     const char *clip;    /* predicted pictures kept in range on the way: "auto", "on", "off" */
     const double *times; /* [n_times] from 0 to 1 instead of schedule and steps, or NULL */
@@ -257,7 +266,7 @@ typedef void imgen_number_callback(const struct imgen_number *number, void *user
 /* All there are, in order. */
 IMGEN_API void imgen_numbers(imgen_number_callback *tell, void *user);
 
-/* The model's own defaults, no items, all processors. */
+/* The model's own defaults, no items, strength 0.75, all processors. */
 IMGEN_API void imgen_request_init(struct imgen_request *r, const struct imgen_model *model);
 
 /* pixels: [n_items, height, width, channels], 0 .. 255. */
@@ -295,13 +304,25 @@ IMGEN_API enum imgen_status imgen_sheet_draw(struct imgen_image *out, const floa
                                              const struct imgen_sheet *sheet,
                                              struct imgen_error *err);
 
-/* How a picture was made: written into its PNG as text ("parameters" for people, "imgen" as JSON).
- */
+/* Room for a prompt in a recipe, with its end; longer ones have none. */
+#define IMGEN_PROMPT 8192
+
+/* How a picture was made: written into its PNG as text ("parameters" for people and other programs,
+ * "imgen" as JSON).  Read from a picture of another program it holds what that program's
+ * "parameters" say: texts are "", numbers 0 and item.cfg_scale -1 where they say nothing, and names
+ * that mean nothing here stand as they are, for imgen_sample to refuse. */
 struct imgen_recipe {
-    char model[256];           /* name of the file                 */
-    char hash[65];             /* SHA-256 of the file              */
-    char label[IMGEN_CAPTION]; /* name or number, or the prompt; "none" */
+    int foreign;                 /* 1: of another program               */
+    char model[256];             /* name of the file                    */
+    char hash[65];               /* SHA-256 of the file                 */
+    char label[IMGEN_PROMPT];    /* name or number, or the prompt; "none" */
+    char negative[IMGEN_PROMPT]; /* guidance.negative, which is none of the numbers below; or "" */
     struct imgen_item item;
+    int width, height; /* of the picture */
+    /* The picture it was made of and its mask, "" where there are none: the names of the files, and
+     * SHA-256 of their size and pixels. */
+    char init[256], init_hash[65], mask[256], mask_hash[65];
+    double strength;
     char sampler[48], schedule[48], precision[16], heads[16], clip[16], rng[16];
     char classifier[256], classifier_hash[65]; /* "": guided by none */
     double classifier_scale;
@@ -313,7 +334,8 @@ struct imgen_recipe {
     char numbers[24][80]; /* of the request */
     int n_numbers;
 };
-/* The recipe of item i of a request.  The model's file is read once more, for its hash. */
+/* The recipe of item i of a request.  The model's file is read once more, for its hash.  E_ARG: a
+ * prompt or number that a recipe has no room for. */
 IMGEN_API enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model *model,
                                               const struct imgen_request *r, int64_t i,
                                               struct imgen_error *err);
@@ -321,7 +343,7 @@ IMGEN_API enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct i
 IMGEN_API enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
                                                 const struct imgen_recipe *recipe,
                                                 struct imgen_error *err);
-/* E_FORMAT when the PNG holds no recipe. */
+/* E_FORMAT when the PNG holds no recipe, nor "parameters" as other programs write them. */
 IMGEN_API enum imgen_status imgen_recipe_read(struct imgen_recipe *out, const char *path,
                                               struct imgen_error *err);
 

@@ -8,6 +8,7 @@
 #include "imgen.h"
 #include "io/image.h"
 #include "pipeline/model.h"
+#include "pipeline/repaint.h"
 #include "train/experiment.h"
 
 struct imgen_model {
@@ -24,6 +25,17 @@ struct imgen_data {
 /* Pictures of the two worlds; pixels stay where they are. */
 struct image api_image(const struct imgen_image *im);
 void api_image_out(struct imgen_image *out, const struct image *im);
+
+/* The picture and the mask of a request as the model wants them. */
+struct api_repaint {
+    struct repaint_request request; /* of the arrays below */
+    float *picture, *mask;
+};
+/* Nothing where the request has no picture.  E_ARG: a mask of another size, or without a picture,
+ * or pictures that are none; E_MEMORY.  Release also after a failure. */
+enum status api_repaint_init(struct api_repaint *p, const struct imgen_request *r,
+                             const struct model *m, struct error *err);
+void api_repaint_release(struct api_repaint *p);
 
 /* Hand an inner failure out: copies status and sentence; err may be NULL. Returns st. */
 enum imgen_status api_status(struct imgen_error *err, const struct error *e, enum status st);

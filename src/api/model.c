@@ -256,6 +256,7 @@ void imgen_request_init(struct imgen_request *r, const struct imgen_model *model
         .shift = info.shift,
         .steps = info.steps,
         .classifier_scale = 1,
+        .strength = 0.75,
         .guide_label = guide_label_name(GUIDE_NONE),
         .heads = info.heads,
         .clip = info.clip,
@@ -381,8 +382,11 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
 {
     struct relay to = {r, &model->model->network->io};
     struct generate_item *items = NULL;
+    struct api_repaint repaint = {0};
     struct generate_request g = {
         .model = model->model,
+        .repaint = r->init ? &repaint.request : NULL,
+        .strength = r->strength,
         .classifier = r->classifier ? r->classifier->model : NULL,
         .classifier_scale = r->classifier_scale,
         .times = r->times,
@@ -402,10 +406,12 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
 
     if (!(st = check_found(model, err)) && !(st = settings_of(r, &g.settings, err)) &&
         !(st = precision_of(r, &g.precision, err)) && !(st = rng_of(r, &g.rng, err)) &&
-        !(st = guide_of(model, r, &g, err)) && !(st = items_of(r, &items, err))) {
+        !(st = guide_of(model, r, &g, err)) && !(st = items_of(r, &items, err)) &&
+        !(st = api_repaint_init(&repaint, r, model->model, err))) {
         g.items = items;
         st = generate(pixels, &g, NULL, err);
     }
+    api_repaint_release(&repaint);
     free(items);
     return st;
 }

@@ -320,6 +320,17 @@ static enum status cut_times(struct run *run, struct error *err)
     return OK;
 }
 
+/* x: the noise of the batch.  Without a step left there is the picture alone, also on paths that
+ * end in a little noise. */
+static void start_on_picture(struct run *run, double *x)
+{
+    for (int64_t i = 0; i < run->count; i++)
+        if (run->sampling.steps)
+            repaint_start(&run->repaint, x + i * run->length, i, run->times[0]);
+        else
+            repaint_copy(&run->repaint, x + i * run->length);
+}
+
 static void hold(void *self, double *x, int64_t rows, double t)
 {
     struct run *run = self;
@@ -505,8 +516,8 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
                              run->r->items[run->first + i].seed, run->length / channels, channels,
                              err)))
             goto out;
-    for (int64_t i = 0; run->r->repaint && i < run->count; i++)
-        repaint_start(&run->repaint, x + i * run->length, i, run->times[0]);
+    if (run->r->repaint)
+        start_on_picture(run, x);
     run->sampling.field = &asked.field;
     run->sampling.diffusion = run->settings.diffusion;
     run->sampling.draw = draw_noise;
@@ -515,7 +526,7 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
         goto out;
     run->evaluations += (asked.net.evaluations + asked.pair.net.evaluations) * run->count;
     st = viewer_pictures(&run->viewer, out, x, run->count, report_decoding, run, err);
-    if (!st && run->r->repaint)
+    if (!st && run->r->repaint && !run->r->rough)
         repaint_restore(&run->repaint, out, run->count);
 out:
     asked_release(&asked);

@@ -1,5 +1,5 @@
 /*
- * latent_decoder.c - the one place where latents become pictures
+ * latent_decoder.c - the one place where latents become pictures, and pictures latents
  *
  * A latent model's file names its autoencoder by hash and says under which name it was last seen.
  * Files are moved and renamed, most often together, so besides that name the model's own folder is
@@ -200,6 +200,12 @@ static enum status check_tiny(const struct latent_decoder *d, const char *path, 
                 d->space->channels);
 }
 
+static enum status open_half(struct codec **out, const struct latent_space *s,
+                             enum autoencoder_halves half, int threads, struct error *err)
+{
+    return (s->published ? codec_open_unnamed : codec_open)(out, s->found, half, threads, err);
+}
+
 enum status latent_decoder_open(struct latent_decoder **out, const struct latent_space *s,
                                 const struct latent_decoder_how *how, struct error *err)
 {
@@ -213,8 +219,7 @@ enum status latent_decoder_open(struct latent_decoder **out, const struct latent
     d->space = s;
     d->height = how->height;
     d->width = how->width;
-    if ((st = (s->published ? codec_open_unnamed : codec_open)(&d->codec, s->found, HALVES_DECODER,
-                                                               how->threads, err)) ||
+    if ((st = open_half(&d->codec, s, HALVES_DECODER, how->threads, err)) ||
         (how->tiny && ((st = codec_open(&d->tiny, how->tiny, HALVES_DECODER, how->threads, err)) ||
                        (st = check_tiny(d, how->tiny, err)))))
         latent_decoder_close(d);
@@ -247,9 +252,9 @@ static enum status undo(const struct latent_decoder *d, float **z, const double 
 }
 
 /* Pictures of a published model are those of other programs: whole, or in strips. */
-static struct codec_limits limits_of(const struct latent_decoder *d)
+static struct codec_limits limits_of(const struct latent_space *s)
 {
-    if (d->space->published)
+    if (s->published)
         return (struct codec_limits){.memory = codec_memory_usual()};
     return (struct codec_limits){.tile = TILE};
 }
@@ -257,7 +262,7 @@ static struct codec_limits limits_of(const struct latent_decoder *d)
 enum status latent_decode(struct latent_decoder *d, float *pictures, const double *x, int64_t n,
                           latent_progress *progress, void *user, struct error *err)
 {
-    struct codec_limits limits = limits_of(d);
+    struct codec_limits limits = limits_of(d->space);
     int64_t factor = d->space->factor;
     float *z;
     enum status st;
@@ -275,7 +280,7 @@ enum status latent_decode(struct latent_decoder *d, float *pictures, const doubl
 enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64_t n,
                                  struct error *err)
 {
-    const struct codec_limits limits = limits_of(d);
+    const struct codec_limits limits = limits_of(d->space);
     int64_t factor = d->space->factor;
     struct codec_plan plan;
     enum status st;
@@ -285,6 +290,25 @@ enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64
         return st;
     *bytes = plan.bytes + n * d->height * d->width * d->space->channels * (int64_t)sizeof(float);
     return OK;
+}
+
+enum status latent_encode(const struct latent_space *s, double *x, const float *picture,
+                          int64_t height, int64_t width, int threads, struct error *err)
+{
+    const struct codec_limits limits = limits_of(s);
+    int64_t cells = height / s->factor * (width / s->factor);
+    struct codec *c = NULL;
+    float *z = NULL;
+    enum status st;
+
+    MUST(s->found, "an autoencoder that was not found is opened");
+    if (!(st = mem_new((void **)&z, (uint64_t)(cells * s->channels), sizeof *z, "latents", err)) &&
+        !(st = open_half(&c, s, HALVES_ENCODER, threads, err)) &&
+        !(st = codec_encode(c, z, picture, 1, height, width, &limits, err)))
+        latent_space_apply(s, x, z, cells);
+    codec_free(c);
+    free(z);
+    return st;
 }
 
 /* --- previews -----------------------------------------------------------------------------------
@@ -301,7 +325,7 @@ enum status latent_preview(struct latent_decoder *d, float *pictures, const doub
                            struct error *err)
 {
     const struct network *net = codec_network(d->codec);
-    const struct codec_limits limits = limits_of(d);
+    const struct codec_limits limits = limits_of(d->space);
     int64_t cells = n * d->height * d->width, factor = latent_preview_factor(d);
     float *z;
     enum status st;

@@ -1,5 +1,5 @@
 /*
- * latent_decoder.h - the one place where latents become pictures
+ * latent_decoder.h - the one place where latents become pictures, and pictures latents
  *
  * Whoever samples a latent model gets pictures and need not know: viewer.c asks here.
  */
@@ -43,6 +43,12 @@ enum status latent_decode(struct latent_decoder *d, float *pictures, const doubl
 /* What that takes besides x and pictures, in bytes. */
 enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64_t n,
                                  struct error *err);
+
+/* The other way: x [height / factor, width / factor, channels] = the latent of one picture of -1 to
+ * 1, as the model's solver knows it, by the posterior's mean.  s was found, and its autoencoder has
+ * an encoder: else what codec_open says. */
+enum status latent_encode(const struct latent_space *s, double *x, const float *picture,
+                          int64_t height, int64_t width, int threads, struct error *err);
 
 /* Rough pictures: by the tiny autoencoder, or by the large one's linear numbers, a pixel a latent.
  * The side of such a picture over the latent's; 0: there are no numbers, and no previews. */

@@ -11,6 +11,10 @@
  * draws what fits to it (Lugmayr et al. 2022, "RePaint", without going back and forth).  The
  * network sees the seam at every step, so it closes.
  *
+ * A mask has levels between.  Mixing by them at every step would pull towards the known picture
+ * once a step, and the more so the more steps there are; so on the way there is only known and made
+ * anew, and the two are mixed once, at the end.
+ *
  * In latents a cell stands for many pixels and decoding is not exact, so any cell with a pixel to
  * be made anew is made anew, and at the end the kept pixels are those that were given.
  */
@@ -22,6 +26,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Black in a JPEG is not quite black: up to here nothing is made anew. */
+static const float nearly_kept = 1.0f / 16;
 
 static enum status check(const struct repaint_request *of, const struct view_shape *s,
                          struct error *err)
@@ -39,35 +46,14 @@ static enum status check(const struct repaint_request *of, const struct view_sha
     return OK;
 }
 
-/* Of a latent model: encoded, by the posterior's mean, and brought to the model's numbers. */
-static enum status encode(struct repaint *p, int threads, struct error *err)
-{
-    const struct latent_space *space = p->model->space;
-    struct codec *c = NULL;
-    float *z = NULL;
-    enum status st;
-
-    if (!(st = mem_new((void **)&z, (uint64_t)p->length, sizeof *z, "latents", err)) &&
-        !(st = codec_open(&c, space->found, HALVES_ENCODER, threads, err)) &&
-        !(st = codec_encode(c, z, p->of.picture, 1, p->shape.height, p->shape.width, NULL, err)))
-        latent_space_apply(space, p->z, z, p->length / space->channels);
-    codec_free(c);
-    free(z);
-    return st;
-}
-
-/* A cell is anew as far as its most changed pixel is. */
 static void shrink_mask(struct repaint *p)
 {
     const struct network_io *io = &p->model->network->io;
     int64_t factor = p->shape.height / io->height;
 
-    for (int64_t i = 0; i < p->shape.height * p->shape.width; i++) {
-        int64_t y = i / p->shape.width / factor, x = i % p->shape.width / factor;
-        double *cell = &p->mask[y * io->width + x];
-
-        *cell = fmax(*cell, (double)p->of.mask[i]);
-    }
+    for (int64_t i = 0; i < p->shape.height * p->shape.width; i++)
+        if (p->of.mask[i] > nearly_kept)
+            p->anew[i / p->shape.width / factor * io->width + i % p->shape.width / factor] = true;
 }
 
 enum status repaint_init(struct repaint *p, const struct model *m, const struct repaint_request *of,
@@ -87,12 +73,13 @@ enum status repaint_init(struct repaint *p, const struct model *m, const struct 
     if ((st = check(of, &p->shape, err)) ||
         (st = mem_new((void **)&p->z, n, sizeof *p->z, "a picture", err)) ||
         (st = mem_new((void **)&p->noise, (uint64_t)rows * n, sizeof *p->noise, "noise", err)) ||
-        (of->mask && (st = mem_new((void **)&p->mask, cells, sizeof *p->mask, "a mask", err))))
+        (of->mask && (st = mem_new((void **)&p->anew, cells, sizeof *p->anew, "a mask", err))))
         return st;
     if (of->mask)
         shrink_mask(p);
     if (m->space && !of->latent)
-        return encode(p, threads, err);
+        return latent_encode(m->space, p->z, of->picture, p->shape.height, p->shape.width, threads,
+                             err);
     for (int64_t i = 0; i < p->length; i++)
         p->z[i] = (double)(of->latent ? of->latent : of->picture)[i];
     return OK;
@@ -101,7 +88,7 @@ enum status repaint_init(struct repaint *p, const struct model *m, const struct 
 void repaint_release(struct repaint *p)
 {
     free(p->z);
-    free(p->mask);
+    free(p->anew);
     free(p->noise);
     memset(p, 0, sizeof *p);
 }
@@ -117,28 +104,30 @@ void repaint_start(struct repaint *p, double *x, int64_t row, double t)
     }
 }
 
+void repaint_copy(const struct repaint *p, double *x)
+{
+    memcpy(x, p->z, (size_t)p->length * sizeof *x);
+}
+
 void repaint_hold(struct repaint *p, double *x, int64_t rows, double t)
 {
     int64_t C = p->model->network->io.in_channels;
     struct path_coefs c = path_at(&p->model->path, t);
 
-    for (int64_t r = 0; p->mask && r < rows; r++)
-        for (int64_t i = 0; i < p->length; i++) {
-            double *to = x + r * p->length + i;
-            double known = c.alpha * p->z[i] + c.beta * p->noise[r * p->length + i];
-
-            *to = known + p->mask[i / C] * (*to - known);
-        }
+    for (int64_t r = 0; p->anew && r < rows; r++)
+        for (int64_t i = 0; i < p->length; i++)
+            if (!p->anew[i / C])
+                x[r * p->length + i] = c.alpha * p->z[i] + c.beta * p->noise[r * p->length + i];
 }
 
 void repaint_restore(const struct repaint *p, float *pictures, int64_t n)
 {
     int64_t length = view_length(&p->shape), C = p->shape.channels;
 
-    for (int64_t k = 0; p->mask && p->of.picture && k < n; k++)
+    for (int64_t k = 0; p->anew && p->of.picture && k < n; k++)
         for (int64_t i = 0; i < length; i++) {
-            float *to = pictures + k * length + i, known = p->of.picture[i];
+            float *to = pictures + k * length + i, m = p->of.mask[i / C];
 
-            *to = known + p->of.mask[i / C] * (*to - known);
+            *to = (1 - m) * p->of.picture[i] + m * *to;
         }
 }

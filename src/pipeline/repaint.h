@@ -11,16 +11,16 @@
 struct repaint_request {
     const float *picture; /* one of view_shape, -1 to 1                                           */
     const float *latent;  /* [length] instead of a picture: as the model's numbers, or NULL       */
-    const float *mask;    /* [height, width] of it, 1: made anew, 0: kept, between: both, or NULL */
+    const float *mask; /* [height, width] of it, 1: made anew, 0: kept, between: mixed; or NULL */
 };
 
 struct repaint {
     const struct model *model;
     struct repaint_request of;
     struct view_shape shape;
-    double *z;     /* [length] the picture as the model's numbers                    */
-    double *mask;  /* [cells] what of each of its pixels or latents is anew, or NULL */
-    double *noise; /* [rows, length] of the batch that is being drawn                */
+    double *z;     /* [length] the picture as the model's numbers             */
+    bool *anew;    /* [cells] which pixels or latents are made anew, or NULL  */
+    double *noise; /* [rows, length] of the batch that is being drawn         */
     int64_t rows, length;
     double noise_scale; /* of what a solver starts from: 1, but on variance exploding paths */
 };
@@ -35,6 +35,9 @@ void repaint_release(struct repaint *p);
 /* x [length], picture `row` of the batch, holds X_0 and becomes alpha(t) z + beta(t) eps: where a
  * run that begins at t begins. */
 void repaint_start(struct repaint *p, double *x, int64_t row, double t);
+
+/* x [length] becomes the picture as it is: where no step is left. */
+void repaint_copy(const struct repaint *p, double *x);
 
 /* x [rows, length] at t: what is not made anew stands where the picture would at t.  At t = 1 that
  * is the picture. */

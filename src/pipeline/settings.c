@@ -49,7 +49,7 @@ static const struct option guidance_rows[] = {
      offsetof(struct guidance_options, rescale), "0", .lo = 0, .hi = 1},
     {"threshold", "quantile of the predicted picture's numbers to clip at; 0: none", OPTION_REAL,
      offsetof(struct guidance_options, threshold), "0", .lo = 0, .hi = 1},
-    {"negative", "a label to guide away from, in the place of none", OPTION_TEXT,
+    {"negative", "a label or text to guide away from, in the place of none", OPTION_TEXT,
      offsetof(struct guidance_options, negative), .value = "LABEL"},
     {"perturbed", "away from itself with attention that keeps values in place, so far; 0: not",
      OPTION_REAL, offsetof(struct guidance_options, perturbed), "0", .lo = 0, .hi = 1000},
@@ -127,7 +127,8 @@ static enum status assign_numbers(struct settings *s, struct guidance_options *g
     }
     negative = guidance->negative ? guidance->negative : "";
     if (strlen(negative) >= sizeof s->negative)
-        return fail(err, E_ARG, "no label has a name as long as '%.40s...'", negative);
+        return fail(err, E_ARG, "guidance.negative: %zu letters are more than %d: '%.40s...'",
+                    strlen(negative), SETTINGS_LABEL - 1, negative);
     memcpy(s->negative, negative, strlen(negative) + 1);
     if (guidance->layers.n > SETTINGS_LAYERS)
         return fail(err, E_ARG, "guidance.layers: %d layers are more than %d", guidance->layers.n,

@@ -5,7 +5,7 @@
  *     guidance.kind                       how two predictions become one
  *     guidance.from, .to                  guided where from < t <= to, as trained elsewhere
  *     guidance.rescale, .threshold        of the result; see diffusion/guidance.h
- *     guidance.negative                   a label to guide away from, in the place of none
+ *     guidance.negative                   a label or text to guide away from, in the place of none
  *     guidance.perturbed, .layers         scale and layers of perturbed-attention guidance
  *     guidance.NUMBER                     of the kind
  *     sde.kind, .scale, .last             how strongly an SDE stirs; how it ends
@@ -15,14 +15,14 @@
 
 #include "pipeline/model.h"
 
-enum { SETTINGS_LABEL = 160, SETTINGS_LAYERS = 64 };
+enum { SETTINGS_LABEL = 8192, SETTINGS_LAYERS = 64 };
 
 struct settings {
     const struct sampler *sampler;
     double sampler_values[CHOICE_VALUES];
     struct grid grid;
     struct guidance_how guidance;
-    char negative[SETTINGS_LABEL];   /* name or number of a label; "": none */
+    char negative[SETTINGS_LABEL];   /* name or number of a label, or a text; "": none */
     int64_t layers[SETTINGS_LAYERS]; /* [n_layers] whose attention is perturbed; none: the middle */
     int n_layers;
     struct diffusion diffusion;
