@@ -22,28 +22,33 @@
 
 #include "base/memory.h"
 
+#include <float.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Black in a JPEG is not quite black: up to here nothing is made anew. */
 static const float nearly_kept = 1.0f / 16;
 
-static enum status check(const struct repaint_request *of, const struct view_shape *s,
-                         struct error *err)
+static enum status check_numbers(const float *x, int64_t n, float lo, float hi, const char *what,
+                                 struct error *err)
 {
-    int64_t pixels = s->height * s->width;
-
-    for (int64_t i = 0; of->picture && i < pixels * s->channels; i++)
-        if (!isfinite(of->picture[i]))
-            return fail(err, E_ARG, "the picture to begin with: number %" PRId64 " is %g", i,
-                        (double)of->picture[i]);
-    for (int64_t i = 0; of->mask && i < pixels; i++)
-        if (!(of->mask[i] >= 0 && of->mask[i] <= 1))
-            return fail(err, E_ARG, "the mask: number %" PRId64 " is %g, outside 0 .. 1", i,
-                        (double)of->mask[i]);
+    for (int64_t i = 0; i < n; i++)
+        if (!(x[i] >= lo && x[i] <= hi))
+            return fail(err, E_ARG, "%s: number %" PRId64 " is %g", what, i, (double)x[i]);
     return OK;
+}
+
+static enum status check(const struct repaint *p, struct error *err)
+{
+    const float *x = p->of.latent ? p->of.latent : p->of.picture;
+    int64_t n = p->of.latent ? p->length : view_length(&p->shape);
+    enum status st = check_numbers(x, n, -FLT_MAX, FLT_MAX, "the picture to begin with", err);
+
+    if (st || !p->of.mask)
+        return st;
+    return check_numbers(p->of.mask, p->shape.height * p->shape.width, 0, 1, "the mask, of 0 to 1",
+                         err);
 }
 
 static void shrink_mask(struct repaint *p)
@@ -70,8 +75,7 @@ enum status repaint_init(struct repaint *p, const struct model *m, const struct 
                           .length = (int64_t)n,
                           .noise_scale =
                               m->path.kind->variance_exploding ? path_at(&m->path, 0).beta : 1};
-    if ((st = check(of, &p->shape, err)) ||
-        (st = mem_new((void **)&p->z, n, sizeof *p->z, "a picture", err)) ||
+    if ((st = check(p, err)) || (st = mem_new((void **)&p->z, n, sizeof *p->z, "a picture", err)) ||
         (st = mem_new((void **)&p->noise, (uint64_t)rows * n, sizeof *p->noise, "noise", err)) ||
         (of->mask && (st = mem_new((void **)&p->anew, cells, sizeof *p->anew, "a mask", err))))
         return st;

@@ -49,6 +49,7 @@ static const char latents[] = ABOUT "\"model\":{\"network\":\"dit\"},\"dit\":{\"
 static char folder[TEMP_PATH], path[TEMP_PATH], judge_path[TEMP_PATH];
 static bool guided; /* by the classifier at judge_path                                      */
 static bool paired; /* with the generator at judge_path, and with its own attention perturbed */
+static const struct repaint_request *repaint; /* a picture that is made of, or NULL */
 static float pictures[ITEMS * LENGTH];
 
 static bool look_on(const struct generate_progress *p, void *user)
@@ -81,6 +82,8 @@ static enum status go(float *out, struct error *err)
         r.numbers = numbers;
         r.n_numbers = paired;
         r.settings = m->sample;
+        r.repaint = repaint;
+        r.strength = 0.5;
         st = generate(out, &r, NULL, err);
     }
     model_free(by);
@@ -182,6 +185,28 @@ static void decoded_from_latents(void **state)
     fail_each(FAILING_READ, E_IO);
 }
 
+static void made_of_a_picture(void **state)
+{
+    static float grey[LENGTH], right[SIDE * SIDE];
+    const struct repaint_request of = {.picture = grey, .mask = right};
+    char text[1024], hash[HASH_TEXT];
+
+    (void)state;
+    for (int i = 0; i < SIDE * SIDE; i++)
+        right[i] = i % SIDE >= SIDE / 2;
+    repaint = &of;
+    save(dit);
+    fail_each(FAILING_OWN, E_MEMORY);
+    save_as(judge_path, vae);
+    assert_int_equal(hash_file(hash, judge_path, NULL), OK);
+    snprintf(text, sizeof text, latents, hash);
+    save(text);
+    fail_each(FAILING_OWN, E_MEMORY);
+    fail_each(FAILING_OPEN, E_IO);
+    fail_each(FAILING_READ, E_IO);
+    repaint = NULL;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -201,10 +226,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(from_file_to_pictures),
-        cmocka_unit_test(guided_by_a_classifier),
-        cmocka_unit_test(beside_a_second_model),
-        cmocka_unit_test(decoded_from_latents),
+        cmocka_unit_test(from_file_to_pictures), cmocka_unit_test(guided_by_a_classifier),
+        cmocka_unit_test(beside_a_second_model), cmocka_unit_test(decoded_from_latents),
+        cmocka_unit_test(made_of_a_picture),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
