@@ -1,8 +1,10 @@
 /*
  * fuzz_parameters.c - any bytes as the text that says how a picture was made
  *
- * What was read comes back the same when it is written and read again.
+ * What was read comes back the same when it is written and read again, and a recipe made of it
+ * holds nothing but texts with an end and numbers in their range.
  */
+#include "api/recipe.h"
 #include "io/parameters.h"
 
 #include <string.h>
@@ -16,6 +18,21 @@ static void write_again(struct text *t, const struct parameters *p)
         parameters_add(t, p->at[i].key, p->at[i].value);
 }
 
+static void recipe_check(const char *text, size_t n)
+{
+    static struct imgen_recipe r;
+    struct error err = {0};
+
+    memset(&r, 0, sizeof r);
+    if (recipe_line_read(&r, text, n, &err)) {
+        MUST(err.text[0], "a failure without a sentence");
+        return;
+    }
+    MUST(strlen(r.label) < sizeof r.label && strlen(r.negative) < sizeof r.negative, "a prompt");
+    MUST(strlen(r.sampler) < sizeof r.sampler && strlen(r.schedule) < sizeof r.schedule, "a name");
+    MUST(r.steps >= 1 && r.steps <= 1000 && r.strength >= 0 && r.strength <= 1, "%d", r.steps);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     struct parameters p, again;
@@ -27,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         return 0;
     }
     MUST(parameters_find(&p, "Steps") && strlen(p.prompt) + strlen(p.negative) < n, "no steps");
+    recipe_check((const char *)bytes, n);
     text_init(&t, NULL, 0);
     write_again(&t, &p);
     if (!parameters_parse(&again, t.data, t.used, &err)) {
