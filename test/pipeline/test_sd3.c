@@ -123,6 +123,37 @@ static void pictures_hear_their_own_prompt(void **state)
     model_free(m);
 }
 
+/* By the model's own encoder: strength 1 leaves nothing of the picture, and under a mask the kept
+ * pixels are its own. */
+static void pictures_are_made_of_pictures(void **state)
+{
+    static float picture[LENGTH], mask[HEIGHT * WIDTH], got[LENGTH], plain[LENGTH];
+    const char *const text[] = {"a red cat"};
+    struct repaint_request of = {.picture = picture};
+    struct generate_request r;
+    struct model *m;
+
+    (void)state;
+    need_tiny();
+    for (int i = 0; i < LENGTH; i++)
+        picture[i] = (float)sin(0.01 * i);
+    for (int i = 0; i < HEIGHT * WIDTH; i++)
+        mask[i] = i % WIDTH < 40;
+    m = must_open(TINY "/diffusers", (struct sd3_parts){0});
+    r = request(m, text, 1);
+    assert_int_equal(generate(plain, &r, NULL, NULL), OK);
+    r.repaint = &of;
+    r.strength = 1;
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    assert_memory_equal(got, plain, sizeof got);
+    of.mask = mask;
+    r.strength = 0.7;
+    assert_int_equal(generate(got, &r, NULL, NULL), OK);
+    for (int i = 0; i < LENGTH; i++)
+        assert_true((got[i] == picture[i]) == !mask[i / 3]);
+    model_free(m);
+}
+
 /* Any of the encoders may be missing; all of them may not. */
 static void encoders_may_be_missing(void **state)
 {
@@ -222,8 +253,11 @@ static void what_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layouts_are_one_model),   cmocka_unit_test(pictures_hear_their_own_prompt),
-        cmocka_unit_test(encoders_may_be_missing), cmocka_unit_test(long_prompts),
+        cmocka_unit_test(layouts_are_one_model),
+        cmocka_unit_test(pictures_hear_their_own_prompt),
+        cmocka_unit_test(pictures_are_made_of_pictures),
+        cmocka_unit_test(encoders_may_be_missing),
+        cmocka_unit_test(long_prompts),
         cmocka_unit_test(what_is_refused),
     };
 

@@ -9,6 +9,7 @@
  *     mid.sigmas                             the steps
  *     mid.euler.x<i>                         where each begins
  *     out.latent_..., out.image, out.u8      where they end
+ *     in.init_latent, out.img2img_latent     a picture begun with, and what became of it
  *
  * The noise is the fixture's.  Tolerances are those of its README.
  */
@@ -42,7 +43,7 @@ struct whole {
     struct parity_part io;
     const char *prompt, *negative, *layout;
     int64_t steps;
-    double scale, shift;
+    double scale, shift, strength;
     struct model *m;
 };
 
@@ -137,22 +138,26 @@ static enum status settings_of(struct sample_defaults *out, const struct whole *
     return options_set(&set, "sampling_method", sampler, err);
 }
 
-/* The noise as the network has it, channels last. */
-static enum status read_noise(struct whole *w, struct parity_array *out, struct error *err)
+/* The noise, or a latent to begin with, as the network has it, channels last. */
+static enum status read_latent(struct whole *w, const char *name, struct parity_array *out,
+                               struct error *err)
 {
     struct parity_array in;
-    enum status st = fixture_f32(w->f, &in, &w->io, "in.noise", err);
+    enum status st = fixture_f32(w->f, &in, &w->io, name, err);
 
     return st ? st : channels_last(w->f, out, &in, err);
 }
 
-static enum status draw(struct whole *w, const char *sampler, struct seen *s, float **picture,
-                        struct error *err)
+/* of: what to begin with, or NULL. */
+static enum status draw(struct whole *w, const char *sampler, const struct repaint_request *of,
+                        struct seen *s, float **picture, struct error *err)
 {
     const struct generate_item item = {.label = 0, .w = w->scale};
     struct generate_request g = {.model = w->m,
                                  .texts = &w->prompt,
                                  .n_texts = 1,
+                                 .repaint = of,
+                                 .strength = w->strength,
                                  .items = &item,
                                  .n = 1,
                                  .threads = w->options->threads,
@@ -170,7 +175,8 @@ static enum status draw(struct whole *w, const char *sampler, struct seen *s, fl
     s->w = w;
     s->pixels = w->m->network->io.height * w->m->network->io.width;
     s->channels = w->m->network->io.in_channels;
-    if ((st = read_noise(w, &noise, err)) || (st = settings_of(&g.settings, w, sampler, err)) ||
+    if ((st = read_latent(w, "in.noise", &noise, err)) ||
+        (st = settings_of(&g.settings, w, sampler, err)) ||
         (st = fixture_new(w->f, (void **)&s->state, (uint64_t)(w->steps * s->pixels * s->channels),
                           sizeof(float), err)) ||
         (st = fixture_new(w->f, (void **)picture, (uint64_t)view_length(&shape), sizeof(float),
@@ -223,15 +229,39 @@ static enum status check_drawing(struct whole *w, struct error *err)
     float *picture;
     enum status st;
 
-    if ((st = draw(w, "euler", &euler, &picture, err)) || (st = check_steps(w, &euler, err)))
+    if ((st = draw(w, "euler", NULL, &euler, &picture, err)) || (st = check_steps(w, &euler, err)))
         return st;
     last = (w->steps - 1) * euler.pixels * euler.channels;
     if ((st = compare(w, "out.latent_euler", euler.state + last, euler.pixels * euler.channels,
                       of_latents, err)) ||
-        (st = check_picture(w, picture, err)) || (st = draw(w, "dpmpp_2m", &second, &picture, err)))
+        (st = check_picture(w, picture, err)) ||
+        (st = draw(w, "dpmpp_2m", NULL, &second, &picture, err)))
         return st;
     return compare(w, "out.latent_dpmpp2m", second.state + last, second.pixels * second.channels,
                    of_extrapolated, err);
+}
+
+/* Of a latent: the last of its steps, of which there are fewer. */
+static enum status check_begun(struct whole *w, struct error *err)
+{
+    int64_t steps = w->steps - grid_start((int)w->steps, w->strength, START_REFERENCE);
+    struct repaint_request of = {0};
+    struct parity_array latent;
+    struct seen s;
+    float *picture;
+    int64_t length;
+    enum status st;
+
+    if (!weights_find(w->io.file, "in.init_latent"))
+        return OK;
+    if ((st = read_latent(w, "in.init_latent", &latent, err)))
+        return st;
+    of.latent = latent.v;
+    if ((st = draw(w, "euler", &of, &s, &picture, err)))
+        return st;
+    length = s.pixels * s.channels;
+    return compare(w, "out.img2img_latent", s.state + (steps - 1) * length, length, of_latents,
+                   err);
 }
 
 static enum status check_sigmas(struct whole *w, struct error *err)
@@ -277,8 +307,9 @@ static enum status check_layout(struct whole *w, const char *path, const struct 
 
     report_group(w->r, w->layout);
     if (!(st = sd3_open(&w->m, path, parts, err)) && !(st = set_size(w, err)) &&
-        !(st = check_sigmas(w, err)) && !(st = check_conditioning(w, err)))
-        st = check_drawing(w, err);
+        !(st = check_sigmas(w, err)) && !(st = check_conditioning(w, err)) &&
+        !(st = check_drawing(w, err)))
+        st = check_begun(w, err);
     model_free(w->m);
     w->m = NULL;
     return st;
@@ -334,7 +365,8 @@ static enum status read_info(struct whole *w, const json_t *info, struct error *
         (st = config_text(&w->negative, info, "negative", "", err)) ||
         (st = config_int(&tokens, info, "t5_len", T5_TOKENS, T5_TOKENS, T5_TOKENS, err)) ||
         (st = config_int(&w->steps, info, "steps", 4, 2, STEPS_MOST, err)) ||
-        (st = config_double(&w->scale, info, "cfg", 5, 0, 100, err)))
+        (st = config_double(&w->scale, info, "cfg", 5, 0, 100, err)) ||
+        (st = config_double(&w->strength, info, "denoise", 1, 0.01, 1, err)))
         return st;
     return config_double(&w->shift, info, "shift", 3, 0.01, 100, err);
 }
