@@ -40,6 +40,8 @@ bool hash_is(const char *text)
     return strlen(text) == HASH_TEXT - 1 && strspn(text, "0123456789abcdef") == HASH_TEXT - 1;
 }
 
+enum { PIECE = 8 << 20 };
+
 enum status hash_file(char out[HASH_TEXT], const char *path, struct error *err)
 {
     struct file_map file = {0};
@@ -49,7 +51,11 @@ enum status hash_file(char out[HASH_TEXT], const char *path, struct error *err)
     if ((st = file_map(&file, path, err)))
         return st;
     hash_begin(&h);
-    hash_add(&h, file.bytes, file.n);
+    for (uint64_t at = 0, n; at < file.n; at += n) {
+        n = file.n - at < PIECE ? file.n - at : PIECE;
+        hash_add(&h, file.bytes + at, n);
+        file_map_drop(&file, file.bytes + at, n); /* weights need not be in memory twice */
+    }
     hash_end(&h, out);
     file_map_release(&file);
     return OK;
