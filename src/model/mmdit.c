@@ -78,6 +78,8 @@ static const struct option options[] = {
      .lo = 1, .hi = BYTE_TEXT_DEPTH_MAX},
     {"text_heads", "its attention heads", OPTION_INT, offsetof(struct mmdit_config, text_heads),
      "4", .lo = 1, .hi = 1024},
+    {"text_group", "neighbouring bytes, once read, that make one token for the blocks", OPTION_INT,
+     offsetof(struct mmdit_config, text_group), "1", .lo = 1, .hi = 64},
     {"dual", "blocks in which the picture attends to itself as well, counted from 0", OPTION_INTS,
      offsetof(struct mmdit_config, dual), .lo = 0, .hi = 255},
     {0},
@@ -86,7 +88,7 @@ static const struct option options[] = {
 /* Features of a token of the text and of the vector for the whole, whoever encodes it. */
 static int64_t context_width(const struct mmdit_config *c)
 {
-    return c->text_length ? c->text_width : c->context_width;
+    return c->text_length ? c->text_group * c->text_width : c->context_width;
 }
 
 static int64_t pooled_width(const struct mmdit_config *c)
@@ -116,6 +118,10 @@ static enum status mmdit_check(const void *config, struct error *err)
         return fail(err, E_ARG,
                     "mmdit.text_width: %" PRId64 " features cannot be dealt to %" PRId64 " heads",
                     c->text_width, c->text_heads);
+    if (c->text_length % c->text_group)
+        return fail(err, E_ARG,
+                    "mmdit.text_group: %" PRId64 " bytes do not make groups of %" PRId64,
+                    c->text_length, c->text_group);
     if (c->positions && c->positions < c->size / c->patch)
         return fail(err, E_ARG,
                     "mmdit.positions: a table of %" PRId64
@@ -170,7 +176,7 @@ struct block {
 };
 
 struct mmdit {
-    int64_t heads, depth;
+    int64_t heads, depth, group;
     struct dit_embedders embed;
     struct linear pooled1, pooled2; /* "y_embedder" */
     struct linear text;             /* "context_embedder" */
@@ -230,6 +236,7 @@ static void *mmdit_declare(const void *config, struct scope s)
         return NULL;
     m->heads = c->heads;
     m->depth = c->depth;
+    m->group = c->text_group;
     dit_embedders_declare(&m->embed, &geometry, s);
     if (pooled_width(c)) {
         linear_init_normal(&m->pooled1, scope_in(s, "y_embedder.mlp.0"), pooled_width(c), c->width,
@@ -387,6 +394,17 @@ static struct tensor *condition(struct graph *g, const struct network *net, stru
     return c;
 }
 
+/* A word is a handful of bytes: the blocks are given `group` states side by side as one token,
+ * which leaves that many times fewer to attend to; a token is there when its first byte is. */
+static void read_text(struct graph *g, const struct mmdit *m, struct network_input *in)
+{
+    int64_t N = in->text->shape.dim[0], D = m->reader.is.width, L = m->reader.is.length;
+    struct tensor *states = byte_text_forward(g, &m->reader, in->text, &in->pooled);
+
+    in->context = op_reshape(g, states, SHAPE(N, L / m->group, m->group * D));
+    in->context_mask = op_ids_every(g, in->text, m->group); /* 0 where a text has ended */
+}
+
 static struct tensor *mmdit_forward(struct graph *g, const struct network *net,
                                     struct network_input in)
 {
@@ -395,8 +413,7 @@ static struct tensor *mmdit_forward(struct graph *g, const struct network *net,
 
     if (net->io.text_length) {
         MUST(in.text, "a network that reads a text needs one");
-        in.context = byte_text_forward(g, &m->reader, in.text, &in.pooled);
-        in.context_mask = in.text; /* 0 where a text has ended */
+        read_text(g, m, &in);
     }
     MUST(in.context, "a network conditioned by a text needs one");
     text = nn_linear(g, &m->text, in.context);

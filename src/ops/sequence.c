@@ -15,6 +15,7 @@
 #include "ops/basic.h"
 #include "ops/rows.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -134,6 +135,37 @@ struct tensor *op_row_of_largest(struct graph *g, struct tensor *x, struct tenso
          "row_of_largest: rows %s, ids %s", shape_text(s, x->shape), shape_text(t, ids->shape));
     return record(g, &row_of_largest, SHAPE(x->shape.dim[0], shape_last(x->shape)), x, ids, NULL,
                   NULL);
+}
+
+/* --- ids, thinned out ---------------------------------------------------------------------------
+ */
+
+static void ids_cpu(const struct tensor *y)
+{
+    int64_t n = y->arg[0].i, count = shape_count(y->shape);
+    const int32_t *ids = y->in[0]->data;
+    int32_t *out = y->data;
+
+    for (int64_t i = 0; i < count; i++)
+        out[i] = ids[i * n];
+}
+
+static const struct op ids_every = {.name = "ids_every", .cpu = ids_cpu};
+
+struct tensor *op_ids_every(struct graph *g, struct tensor *ids, int64_t n)
+{
+    char s[SHAPE_TEXT];
+    struct tensor *y;
+
+    MUST(ids->shape.rank == 2 && ids->dtype == DTYPE_I32 && n > 0 && ids->shape.dim[1] % n == 0,
+         "ids_every: every number %" PRId64 " of %s", n, shape_text(s, ids->shape));
+    if (n == 1)
+        return ids;
+    y = record(g, &ids_every, SHAPE(ids->shape.dim[0], ids->shape.dim[1] / n), ids, NULL, NULL,
+               NULL);
+    y->dtype = DTYPE_I32;
+    y->arg[0].i = n;
+    return y;
 }
 
 /* --- relative positions -------------------------------------------------------------------------

@@ -23,6 +23,10 @@ struct tensor *op_window(struct graph *g, struct tensor *table, struct grid_wind
  * text ends. */
 struct tensor *op_row_of_largest(struct graph *g, struct tensor *x, struct tensor *ids);
 
+/* Every n-th of the ids, the first included: int32 [N, T], T a multiple of n -> int32 [N, T / n].
+ * Not differentiated. */
+struct tensor *op_ids_every(struct graph *g, struct tensor *ids, int64_t n);
+
 /* What the distance of two tokens adds to their score: table [buckets, heads] -> [heads, T, T], a
  * row for each query a, a column for each key b, of bucket(b - a).  Half of the buckets are for
  * keys behind the query; of each half the first half is for one distance each, and the others grow

@@ -84,12 +84,12 @@ static void prompts_are_told_by_number(void **state)
 /* --- a network ----------------------------------------------------------------------------------
  */
 
-static const char *const settings[] = {
-    "size=8",         "patch=2",      "width=16",     "depth=2",      "heads=2",
-    "text_length=12", "text_width=8", "text_depth=2", "text_heads=2", NULL};
-
-static struct network *must_build(void)
+/* `group`: "text_group=3", the last of its settings. */
+static struct network *must_build(const char *group)
 {
+    const char *const settings[] = {
+        "size=8",       "patch=2",      "width=16",     "depth=2", "heads=2", "text_length=12",
+        "text_width=8", "text_depth=2", "text_heads=2", group,     NULL};
     struct error err = {0};
     struct network *net;
 
@@ -146,23 +146,24 @@ static double run(struct network *net, bool gradients, void *user)
 
 static void gradients_are_slopes(void **state)
 {
-    struct network *net = must_build();
     struct feed f;
 
     (void)state;
     feed_draw(&f);
-    for (uint64_t seed = 0; seed < 3; seed++)
-        check_slope("mmdit with a reader", net, run, &f, seed, 1e-3, 4e-3);
-    network_free(net);
+    for (int i = 0; i < 2; i++) {
+        struct network *net = must_build(i ? "text_group=3" : "text_group=1");
+
+        for (uint64_t seed = 0; seed < 3; seed++)
+            check_slope("mmdit with a reader", net, run, &f, seed, 1e-3, 4e-3);
+        network_free(net);
+    }
 }
 
 /* What a row shows depends on its own text alone, every letter of it, and on nothing behind it. */
-static void rows_hear_their_own_text(void **state)
+static void row_hears_its_own(struct network *net)
 {
-    struct network *net = must_build();
     struct feed f, g;
 
-    (void)state;
     feed_draw(&f);
     run(net, false, &f);
     g = f;
@@ -179,14 +180,24 @@ static void rows_hear_their_own_text(void **state)
     network_free(net);
 }
 
+static void rows_hear_their_own_text(void **state)
+{
+    (void)state;
+    row_hears_its_own(must_build("text_group=1"));
+    row_hears_its_own(must_build("text_group=2"));
+    row_hears_its_own(must_build("text_group=12"));
+}
+
 static void refusals(void **state)
 {
-    const char *const wrong[][2] = {{"text_length=1", "text_length"}, {"text_heads=3", "3 heads"}};
+    const char *const wrong[][2] = {{"text_length=1", "text_length"},
+                                    {"text_heads=3", "3 heads"},
+                                    {"text_group=5", "12 bytes do not make groups of 5"}};
     struct error err = {0};
     struct network *net;
 
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         const char *some[] = {"size=8",       "text_length=12", "text_width=8",
                               "text_heads=2", wrong[i][0],      NULL};
 

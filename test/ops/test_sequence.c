@@ -3,6 +3,9 @@
  */
 #include "ops/sequence.h"
 
+#include "base/rng.h"
+#include "ops/attention.h"
+
 #include "support/check_op.h"
 
 #include <math.h>
@@ -157,6 +160,37 @@ static void test_row_of_largest(void **state)
     check_ops(cases, COUNT(cases));
 }
 
+/* --- ids, thinned out -------------------------------------------------------------------------
+ */
+
+/* A mask of every third id is that mask. */
+static void test_ids_every(void **state)
+{
+    enum { N = 2, T = 4, D = 8, EVERY = 3 };
+    static const int32_t ids[N][T * EVERY] = {{7, 0, 0, 0, 9, 9, 3, 3, 3, 0, 1, 1},
+                                              {1, 1, 0, 2, 0, 0, 0, 5, 5, 4, 0, 0}};
+    static const int32_t thin[N][T] = {{7, 0, 3, 0}, {1, 2, 0, 4}};
+    float qkv[N * T * 3 * D], got[N * T * D], want[N * T * D];
+    struct rng r = rng_stream(9, RNG_TEST, 0);
+    struct tensor *x, *a, *b;
+    struct graph *g;
+
+    (void)state;
+    rng_normals(&r, qkv, COUNT(qkv));
+    assert_int_equal(graph_new(&g, 0, 1, NULL), OK);
+    x = graph_input(g, SHAPE(N, T, 3 * D), qkv);
+    a = op_ids_every(g, graph_input_i32(g, SHAPE(N, T * EVERY), ids[0]), EVERY);
+    a = op_attention_masked(g, x, a, 2, QKV_SPLIT);
+    b = op_attention_masked(g, x, graph_input_i32(g, SHAPE(N, T), thin[0]), 2, QKV_SPLIT);
+    graph_keep(g, a);
+    graph_keep(g, b);
+    assert_int_equal(graph_run(g, NULL), OK);
+    graph_read(g, a, got);
+    graph_read(g, b, want);
+    assert_memory_equal(got, want, sizeof want);
+    graph_free(g);
+}
+
 /* --- relative positions ----------------------------------------------------------------------- */
 
 /* The published thresholds of 32 buckets up to 128. */
@@ -210,8 +244,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens),         cmocka_unit_test(test_window),
-        cmocka_unit_test(test_row_of_largest), cmocka_unit_test(test_buckets),
-        cmocka_unit_test(test_relative_bias),
+        cmocka_unit_test(test_row_of_largest), cmocka_unit_test(test_ids_every),
+        cmocka_unit_test(test_buckets),        cmocka_unit_test(test_relative_bias),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
