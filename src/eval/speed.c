@@ -36,9 +36,9 @@ enum { RUNS = SPEED_RUNS, COPY_FLOATS = 32 << 20, PATTERN = 1 << 20, NAMES_MAX =
 static const double PART_TOLD = 0.01;
 
 static const struct speed_family *const families[] = {
-    &family_linear,    &family_linear_few,  &family_conv,       &family_conv_edge,
-    &family_attention, &family_elementwise, &family_two_passes, &family_adamw,
-    &family_training,  &family_sampling,    &family_encoder,    &family_decoder,
+    &family_linear,    &family_linear_fused, &family_linear_few, &family_conv,  &family_conv_edge,
+    &family_attention, &family_elementwise,  &family_two_passes, &family_adamw, &family_training,
+    &family_sampling,  &family_encoder,      &family_decoder,
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

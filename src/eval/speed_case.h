@@ -30,10 +30,11 @@ struct speed_family {
     const struct speed_case *cases; /* the last one has no name */
 };
 
-extern const struct speed_family family_linear, family_linear_few, family_conv, family_conv_edge,
-    family_attention, family_elementwise, family_two_passes, family_adamw; /* speed_ops.c      */
-extern const struct speed_family family_training, family_sampling;         /* speed_steps.c    */
-extern const struct speed_family family_encoder, family_decoder;           /* speed_autoencoder.c */
+extern const struct speed_family family_linear, family_linear_fused, family_linear_few, family_conv,
+    family_conv_edge, family_attention, family_elementwise, family_two_passes,
+    family_adamw;                                                  /* speed_ops.c      */
+extern const struct speed_family family_training, family_sampling; /* speed_steps.c    */
+extern const struct speed_family family_encoder, family_decoder;   /* speed_autoencoder.c */
 
 /* What the nodes of one op did in the present run. */
 struct tally {
