@@ -294,6 +294,7 @@ enum status training_data_held_out(struct dataset **out, const struct latent_spa
                                    const struct training_data *of,
                                    const struct training_data_request *r, struct error *err)
 {
+    const struct train_options *t = &r->experiment->train;
     struct dataset *d = NULL, *pictures = NULL;
     enum status st;
 
@@ -308,6 +309,8 @@ enum status training_data_held_out(struct dataset **out, const struct latent_spa
     if (space && !latents_info(d)) {
         pictures = d;
         d = NULL;
+        if (pictures->count == INT64_MAX) /* endless: what evaluations and sheets look at */
+            pictures->count = t->eval_count > t->sample_count ? t->eval_count : t->sample_count;
         if ((st = encode_held_out(&d, pictures, r, err)))
             goto out;
     }

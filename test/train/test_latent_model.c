@@ -748,6 +748,30 @@ static void write_picture(const char *path, int which)
     assert_int_equal(png_write(path, &im, NULL, 0, NULL), OK);
 }
 
+/* Of an endless set as many pictures are encoded as evaluations and sheets look at. */
+static void held_out_of_an_endless_set(void **state)
+{
+    const char *more[] = {"data.format=relations", "data.path=training",  "data.eval_path=held-out",
+                          "data.size=32",          "data.limit=6",        "data.cache=pairs",
+                          "train.eval_every=1",    "train.eval_count=3",  "train.sample_count=2",
+                          "train.batch=2",         "train.out=pairs-run", NULL};
+    struct experiment e;
+    struct training_data_request r = {.experiment = &e, .threads = 1, .writes = true};
+    struct training_data d;
+    struct dataset *held;
+
+    (void)state;
+    must_train(more, NULL);
+    read_config(&e, more);
+    assert_int_equal(training_data_open(&d, &r, NULL), OK);
+    assert_int_equal(d.set->count, 6);
+    assert_int_equal(training_data_held_out(&held, d.space, &d, &r, NULL), OK);
+    assert_int_equal(held->count, 3);
+    dataset_close(held);
+    training_data_release(&d);
+    experiment_release(&e);
+}
+
 /* Mirrored pictures are encoded as they are, for a latent must not be mirrored; and pictures held
  * out are brought to the mean and deviation of those that are trained on. */
 static void pictures_of_a_folder(void **state)
@@ -929,6 +953,7 @@ int main(void)
         cmocka_unit_test(what_does_not_go_together_is_refused),
         cmocka_unit_test(a_plan_writes_nothing),
         cmocka_unit_test(pictures_of_a_folder),
+        cmocka_unit_test(held_out_of_an_endless_set),
         cmocka_unit_test(captions_are_learned_with_latents),
         cmocka_unit_test(a_unet_learns_latents_too),
     };
