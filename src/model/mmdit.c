@@ -280,11 +280,12 @@ static struct tensor *ask(struct graph *g, const struct attention *a, int64_t he
  * the rounding errors of the others; so where a gradient is wanted, they are left out before it. */
 static struct tensor *project_kv(struct graph *g, const struct linear *qkv, struct tensor *x)
 {
-    struct tensor *w = nn_param(g, qkv->weight), *b = nn_param(g, qkv->bias);
+    struct tensor *w = nn_param(g, qkv->weight), *b;
     int64_t D = shape_last(w->shape);
 
     if (!w->wants_grad)
-        return op_slice(g, op_linear(g, x, w, b, ACT_NONE), D, 2 * D);
+        return op_slice(g, nn_linear(g, qkv, x), D, 2 * D);
+    b = nn_param(g, qkv->bias);
     w = op_slice(g, op_reshape(g, w, SHAPE(3 * D * D)), D * D, 2 * D * D);
     return op_linear(g, x, op_reshape(g, w, SHAPE(2 * D, D)), op_slice(g, b, D, 2 * D), ACT_NONE);
 }
@@ -438,6 +439,13 @@ static struct tensor *mmdit_forward(struct graph *g, const struct network *net,
     return op_unpatchify(g, x, in.x->shape.dim[1], in.x->shape.dim[2], m->embed.patch);
 }
 
+static int mmdit_pieces(struct param_piece out[PARAM_PIECES], const char *ours, const void *config)
+{
+    int depth = (int)((const struct mmdit_config *)config)->depth;
+
+    return mmdit_folder_pieces(out, ours, 0, &depth);
+}
+
 const struct network_kind network_mmdit = {
     .name = "mmdit",
     .summary = "diffusion transformer of two streams, picture and text",
@@ -448,4 +456,5 @@ const struct network_kind network_mmdit = {
     .declare = mmdit_declare,
     .io = mmdit_io,
     .forward = mmdit_forward,
+    .pieces = mmdit_pieces,
 };

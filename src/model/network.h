@@ -81,6 +81,9 @@ struct network_kind {
     void *(*declare)(const void *config, struct scope s);
     void (*io)(const void *config, struct network_io *io);
     struct tensor *(*forward)(struct graph *g, const struct network *net, struct network_input in);
+    /* What the layout that adapters are written for calls a parameter, as params_naming has it; 0:
+     * as we do.  NULL: there is none (model/adapter.h). */
+    int (*pieces)(struct param_piece out[PARAM_PIECES], const char *ours, const void *config);
     /* The halves of an autoencoder; NULL of all others.  Called by autoencoder.c. */
     struct tensor *(*encode)(struct graph *g, const struct network *net, struct tensor *x);
     struct tensor *(*decode)(struct graph *g, const struct network *net, struct tensor *z);

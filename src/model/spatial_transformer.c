@@ -29,17 +29,12 @@ static const double GROUP_EPS = 1e-6, LAYER_EPS = 1e-5;
 /* --- declaration --------------------------------------------------------------------------------
  */
 
-static const struct param *weight(struct scope s, int64_t in, int64_t out)
-{
-    return params_add(s, "weight", SHAPE(out, in), (struct init){.kind = INIT_KAIMING});
-}
-
 static void attention_init(struct spatial_attention *a, struct scope s, int64_t channels,
                            int64_t from)
 {
-    a->q = weight(scope_in(s, "to_q"), channels, channels);
-    a->k = weight(scope_in(s, "to_k"), from, channels);
-    a->v = weight(scope_in(s, "to_v"), from, channels);
+    linear_init_plain(&a->q, scope_in(s, "to_q"), channels, channels, INIT_KAIMING);
+    linear_init_plain(&a->k, scope_in(s, "to_k"), from, channels, INIT_KAIMING);
+    linear_init_plain(&a->v, scope_in(s, "to_v"), from, channels, INIT_KAIMING);
     linear_init(&a->out, scope_in(s, "to_out.0"), channels, channels, INIT_KAIMING);
 }
 
@@ -79,16 +74,16 @@ void spatial_transformer_init(struct spatial_transformer *t, struct scope s, con
 /* Every token keeps its own value. */
 static struct tensor *keep(struct graph *g, const struct spatial_attention *a, struct tensor *x)
 {
-    return nn_linear(g, &a->out, op_linear(g, x, nn_param(g, a->v), NULL, ACT_NONE));
+    return nn_linear(g, &a->out, nn_linear(g, &a->v, x));
 }
 
 /* The tokens of x ask those of `from`. */
 static struct tensor *attend(struct graph *g, const struct spatial_attention *a, struct tensor *x,
                              struct tensor *from, struct tensor *mask, int64_t heads)
 {
-    struct tensor *q = op_linear(g, x, nn_param(g, a->q), NULL, ACT_NONE);
-    struct tensor *k = op_linear(g, from, nn_param(g, a->k), NULL, ACT_NONE);
-    struct tensor *v = op_linear(g, from, nn_param(g, a->v), NULL, ACT_NONE);
+    struct tensor *q = nn_linear(g, &a->q, x);
+    struct tensor *k = nn_linear(g, &a->k, from);
+    struct tensor *v = nn_linear(g, &a->v, from);
 
     return nn_linear(g, &a->out, op_attention_cross(g, q, op_concat(g, k, v), mask, heads));
 }

@@ -12,8 +12,7 @@ enum { SPATIAL_DEPTH = 12 };
 
 /* Projections without bias but for the last. */
 struct spatial_attention {
-    const struct param *q, *k, *v;
-    struct linear out;
+    struct linear q, k, v, out;
 };
 
 struct spatial_block {

@@ -6,6 +6,8 @@
  */
 #include "nn/layers.h"
 
+#include "nn/low_rank.h"
+#include "ops/activation.h"
 #include "ops/dropout.h"
 #include "ops/norm.h"
 
@@ -16,30 +18,43 @@ static struct init bias_rule(enum init_kind weight_rule, int64_t fan_in)
     return (struct init){.kind = INIT_ZERO};
 }
 
+static struct param *linear_weight(struct scope s, int64_t in, int64_t out, struct init rule)
+{
+    struct param *w = params_add_matrix(s, "weight", SHAPE(out, in), rule);
+
+    w->linear = true;
+    return w;
+}
+
+void linear_init_plain(struct linear *l, struct scope s, int64_t in, int64_t out,
+                       enum init_kind rule)
+{
+    l->weight = linear_weight(s, in, out, (struct init){.kind = rule});
+    l->bias = NULL;
+}
+
 void linear_init(struct linear *l, struct scope s, int64_t in, int64_t out, enum init_kind rule)
 {
-    l->weight = params_add_matrix(s, "weight", SHAPE(out, in), (struct init){.kind = rule});
+    linear_init_plain(l, s, in, out, rule);
     l->bias = params_add(s, "bias", SHAPE(out), bias_rule(rule, in));
 }
 
 void linear_init_normal(struct linear *l, struct scope s, int64_t in, int64_t out, double std)
 {
-    l->weight = params_add_matrix(s, "weight", SHAPE(out, in),
-                                  (struct init){.kind = INIT_NORMAL, .std = std});
+    l->weight = linear_weight(s, in, out, (struct init){.kind = INIT_NORMAL, .std = std});
     l->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = INIT_ZERO});
 }
 
 void linear_init_xavier(struct linear *l, struct scope s, int64_t in, int64_t out, double gain)
 {
-    l->weight = params_add_matrix(s, "weight", SHAPE(out, in),
-                                  (struct init){.kind = INIT_XAVIER, .gain = gain});
+    l->weight = linear_weight(s, in, out, (struct init){.kind = INIT_XAVIER, .gain = gain});
     l->bias = params_add(s, "bias", SHAPE(out), (struct init){.kind = INIT_ZERO});
 }
 
 static struct param *pixel_weight(struct scope s, int64_t in, int64_t out, struct init rule,
                                   int file_rank)
 {
-    struct param *w = params_add_matrix(s, "weight", SHAPE(out, in), rule);
+    struct param *w = linear_weight(s, in, out, rule);
 
     w->file_shape = SHAPE(out, in, 1, 1);
     w->file_shape.rank = file_rank;
@@ -77,10 +92,17 @@ static struct tensor *bias(struct graph *g, const struct param *p)
     return p ? nn_param(g, p) : NULL;
 }
 
+/* What is added stands before the activation. */
 struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
                              enum act act)
 {
-    return op_linear(g, x, nn_param(g, l->weight), bias(g, l->bias), act);
+    const struct low_rank *added = l->weight->low_rank;
+    struct tensor *w = nn_param(g, l->weight), *b = bias(g, l->bias), *y;
+
+    if (!added)
+        return op_linear(g, x, w, b, act);
+    y = nn_low_rank(g, added, x, op_linear(g, x, w, b, ACT_NONE));
+    return act == ACT_SILU ? op_silu(g, y) : act == ACT_GELU ? op_gelu(g, y) : y;
 }
 
 struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor *x)

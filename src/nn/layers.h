@@ -19,6 +19,9 @@ void linear_init(struct linear *l, struct scope s, int64_t in, int64_t out, enum
 /* The same with the weight's deviation given (INIT_NORMAL), or its gain (INIT_XAVIER). */
 void linear_init_normal(struct linear *l, struct scope s, int64_t in, int64_t out, double std);
 void linear_init_xavier(struct linear *l, struct scope s, int64_t in, int64_t out, double gain);
+/* Without a bias. */
+void linear_init_plain(struct linear *l, struct scope s, int64_t in, int64_t out,
+                       enum init_kind rule);
 /* The same layer over pixels, which public files keep as a convolution: weight [out, in, 1, 1], or
  * [out, in, 1] along a line (file_rank 4 or 3); bias drawn by the same rule. */
 void linear_init_pixels(struct linear *l, struct scope s, int64_t in, int64_t out,
@@ -30,7 +33,7 @@ void linear_init_dealt(struct linear *l, struct scope s, int64_t channels, int64
 /* The same without a bias. */
 void linear_init_pixels_plain(struct linear *l, struct scope s, int64_t in, int64_t out,
                               struct init weight, int file_rank);
-/* x [..., in] -> [..., out]. */
+/* x [..., in] -> [..., out], with what is added to the weight (nn/low_rank.h). */
 struct tensor *nn_linear(struct graph *g, const struct linear *l, struct tensor *x);
 struct tensor *nn_linear_act(struct graph *g, const struct linear *l, struct tensor *x,
                              enum act act);

@@ -42,6 +42,8 @@ struct init {
 
 enum { PARAM_LENT = 3 }; /* tensors of a file that one matrix may be made of, at most */
 
+struct low_rank;
+
 struct param {
     char name[112];
     struct shape shape;      /* here                                                  */
@@ -52,11 +54,14 @@ struct param {
     struct init init;
     bool trained;
     bool matrix;    /* op_linear and op_embedding alone read it: it may stay in its file */
+    bool linear;    /* nn_linear alone reads it: it may be added to (low_rank.h) */
     bool unit_rows; /* rows of w[0] have mean square 1: params_force_units   */
     int64_t offset; /* into the flat arrays                                            */
     float *own;     /* shape_count(shape) floats, after params_alloc or params_map     */
     float *value;   /* own, or a place in another array: params_use                    */
     float *grad;    /* the same, or NULL: not trained, or no gradients allocated        */
+
+    struct low_rank *low_rank; /* what is added to it, or NULL: low_rank_attach */
 
     /* Where own is NULL after params_map: the matrix as its file stores it; rows 0: it is not. */
     struct matrix lent, lent_piece[PARAM_LENT];

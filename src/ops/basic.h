@@ -41,6 +41,9 @@ void op_chunk(struct graph *g, struct tensor *x, int n, struct tensor *out[]);
 /* [a | b] along the last dimension. */
 struct tensor *op_concat(struct graph *g, struct tensor *a, struct tensor *b);
 
+/* x with u [..., n] added to its columns [first, first + n). */
+struct tensor *op_add_columns(struct graph *g, struct tensor *x, struct tensor *u, int64_t first);
+
 /* Sum of all elements, [1]: partial sums of fixed blocks, in double. */
 struct tensor *op_sum(struct graph *g, struct tensor *x);
 /* Sum over everything but the last dimension: [..., D] -> [D]. */

@@ -265,6 +265,23 @@ static void ref_chunk(double *out, const double *const in[], const struct check_
         }
 }
 
+static struct tensor *build_add_columns(struct graph *g, struct tensor *const in[],
+                                        const struct check_case *c)
+{
+    return op_add_columns(g, in[0], in[1], c->arg[0].i);
+}
+
+static void ref_add_columns(double *out, const double *const in[], const struct check_case *c)
+{
+    int64_t wide = shape_last(c->in[0].shape), n = shape_last(c->in[1].shape);
+
+    for (int64_t i = 0; i < shape_count(c->in[0].shape); i++) {
+        int64_t k = i % wide - c->arg[0].i;
+
+        out[i] = in[0][i] + (k >= 0 && k < n ? in[1][i / wide * n + k] : 0);
+    }
+}
+
 static struct tensor *build_concat(struct graph *g, struct tensor *const in[],
                                    const struct check_case *c)
 {
@@ -305,6 +322,16 @@ static void test_move(void **state)
              .arg = {{.i = 76}, {.i = 1}}, .out = SHAPE(900, 1), .ref = ref_slice),
         MOVE("chunk", chunk, .in = {{.shape = SHAPE(5, 9), .batched = true}}, .out = SHAPE(5, 3),
              .ref = ref_chunk),
+        MOVE("add_columns", add_columns,
+             .in = {{.shape = SHAPE(2, 3, 7), .batched = true},
+                    {.shape = SHAPE(2, 3, 2), .batched = true}},
+             .arg = {{.i = 4}}, .out = SHAPE(2, 3, 7), .ref = ref_add_columns),
+        MOVE("add_columns, all", add_columns,
+             .in = {{.shape = SHAPE(5, 3)}, {.shape = SHAPE(5, 3)}}, .out = SHAPE(5, 3),
+             .ref = ref_add_columns),
+        MOVE("add_columns, large", add_columns,
+             .in = {{.shape = SHAPE(2, 300, 96)}, {.shape = SHAPE(2, 300, 32)}}, .arg = {{.i = 32}},
+             .out = SHAPE(2, 300, 96), .ref = ref_add_columns),
         MOVE("concat", concat,
              .in = {{.shape = SHAPE(2, 3, 4), .batched = true},
                     {.shape = SHAPE(2, 3, 1), .batched = true}},
