@@ -36,7 +36,7 @@ struct sample_options {
     char *label, *labels, *prompts, *seed, *output, *from, *preview_autoencoder;
     char *init, *mask;
     double strength;
-    struct imgen_text_list prompt;
+    struct imgen_text_list prompt, lora;
     char *clip_l, *clip_g, *t5xxl, *merges, *spiece;
     int64_t width, height;
     bool no_t5;
@@ -79,6 +79,7 @@ static const struct imgen_option rows[] = {
      offsetof(struct sample_options, merges), .value = "FILE"},
     {"spiece", "the same: T5's vocabulary, spiece.model", IMGEN_OPTION_TEXT,
      offsetof(struct sample_options, spiece), .value = "FILE"},
+    LORA_ROW(offsetof(struct sample_options, lora)),
     {"batch_count", "pictures of each label or prompt", IMGEN_OPTION_INT,
      offsetof(struct sample_options, batch_count), "1", .lo = 1, .hi = PICTURES_MAX, .letter = 'n'},
     {"seed", "of the first picture, the next take seed + 1, ...; -1: a random one",
@@ -175,7 +176,8 @@ static struct model_files typed_files(const struct job *job, const char *word)
                                           .spiece = o->spiece,
                                           .no_t5 = o->no_t5},
                                 .init = o->init,
-                                .mask = o->mask};
+                                .mask = o->mask,
+                                .lora = o->lora};
 }
 
 static int check_init(const struct job *job)

@@ -39,6 +39,7 @@ int request_models_open(struct request_models *m, const struct command *c,
     bool named = p->clip_l || p->clip_g || p->t5xxl || p->merges || p->spiece || p->no_t5;
     struct imgen_parts parts = files->parts;
     struct imgen_error err;
+    int code;
 
     parts.autoencoder = files->autoencoder;
     if ((named ? imgen_model_open_parts(&m->model, files->model, &parts, &err)
@@ -48,6 +49,8 @@ int request_models_open(struct request_models *m, const struct command *c,
         (files->init && imgen_image_read(&m->init, files->init, &err)) ||
         (files->mask && imgen_image_read(&m->mask, files->mask, &err)))
         return command_failed(c, &err);
+    if ((code = loras_add(m->model, c, &files->lora)))
+        return code;
     if (named) {
         imgen_model_info(m->model, &m->info);
         return EXIT_DONE;
@@ -72,7 +75,7 @@ const struct imgen_model *request_models_labelled(const struct request_models *m
 
 /* ---- Of a recipe ---- */
 
-static void look_beside(char out[PICTURE_NAME], const char *picture, const char *name)
+void request_look_beside(char out[PICTURE_NAME], const char *picture, const char *name)
 {
     const char *slash = strrchr(picture, '/'), *last = strrchr(name, '/');
 
@@ -102,13 +105,13 @@ int recipe_models_find(struct model_files *files, struct model_room *room, const
     for (int i = 0; i < 5; i++) {
         if (*all[i].file || (all[i].hash && !all[i].hash[0]))
             continue;
-        look_beside(room->name[i], from, all[i].name);
+        request_look_beside(room->name[i], from, all[i].name);
         if (!all[i].name[0] || access(room->name[i], R_OK))
             return command_broken(c, "%s was %s '%s', which is not beside it: %s", from, all[i].had,
                                   all[i].name, all[i].do_this);
         *all[i].file = room->name[i];
     }
-    return EXIT_DONE;
+    return loras_find(&files->lora, &room->loras, c, from, recipe);
 }
 
 /* One file of those that made a picture: what it is, as now and as then, and whether it was named.
@@ -154,5 +157,10 @@ int recipe_models_check(const struct request_models *m, const struct command *c,
         return command_failed(c, &err);
     for (int i = 0; i < 5 && !code; i++)
         code = check_content(&all[i], c, from, progress);
+    for (int i = 0; i < recipe->n_loras && i < now.n_loras && !code; i++)
+        code = check_content(&(struct content){"adapter", now.lora[i].file, now.lora[i].hash,
+                                               recipe->lora[i].hash,
+                                               named->lora.n ? now.lora[i].file : NULL},
+                             c, from, progress);
     return code;
 }

@@ -6,6 +6,7 @@
 #define CLI_REQUEST_MODELS_H
 
 #include "cli.h"
+#include "loras.h"
 #include "picture_names.h"
 #include "progress.h"
 
@@ -22,6 +23,7 @@ struct model_files {
     const char *model, *classifier, *guide, *autoencoder;
     struct imgen_parts parts; /* of a published model; all NULL: looked for */
     const char *init, *mask;
+    struct imgen_text_list lora; /* "FILE" or "FILE:WEIGHT" each (loras.h) */
 };
 int request_models_open(struct request_models *m, const struct command *c,
                         const struct model_files *files);
@@ -32,6 +34,9 @@ void request_models_close(struct request_models *m);
 int request_autoencoder(struct imgen_model *model, struct imgen_model_info *info,
                         const struct command *c, const char *path);
 
+/* The file `name` of a recipe beside the picture, or here where it is there alone. */
+void request_look_beside(char out[PICTURE_NAME], const char *picture, const char *name);
+
 /* Whose labels a request names: the model's, or, where it has none, its classifier's. */
 const struct imgen_model *request_models_labelled(const struct request_models *m);
 
@@ -40,6 +45,7 @@ const struct imgen_model *request_models_labelled(const struct request_models *m
  * one that is not found is a failure. */
 struct model_room {
     char name[5][PICTURE_NAME];
+    struct lora_room loras;
 };
 int recipe_models_find(struct model_files *files, struct model_room *room, const struct command *c,
                        const char *from, const struct imgen_recipe *recipe);

@@ -123,6 +123,14 @@ struct imgen_parts {
 IMGEN_API enum imgen_status imgen_model_open_parts(struct imgen_model **out, const char *path,
                                                    const struct imgen_parts *parts,
                                                    struct imgen_error *err);
+/* Apply an adapter (LoRA) to the network, `weight` times what it was trained for, beside those that
+ * are applied already, IMGEN_LORAS at most: a file with the names of PEFT and diffusers or of
+ * kohya, or one that imgen_train wrote.  What it adds is computed beside the weights, which stay as
+ * they are.  E_FORMAT lists the tensors that do not fit this network; the model is then as it was.
+ * Not beside other calls on this model. */
+#define IMGEN_LORAS 8
+IMGEN_API enum imgen_status imgen_model_add_lora(struct imgen_model *model, const char *path,
+                                                 double weight, struct imgen_error *err);
 /* Pictures of this size from now on.  E_ARG where the network makes none of it, saying which it
  * makes.  Not beside other calls on this model. */
 IMGEN_API enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int height,
@@ -326,6 +334,11 @@ struct imgen_recipe {
     char sampler[48], schedule[48], precision[16], heads[16], clip[16], rng[16];
     char classifier[256], classifier_hash[65]; /* "": guided by none */
     double classifier_scale;
+    struct imgen_recipe_lora {
+        char file[256], hash[65];
+        double weight;
+    } lora[IMGEN_LORAS]; /* adapters, in the order in which they were applied */
+    int n_loras;
     char guide[256], guide_hash[65], guide_label[16]; /* "": one model gave both predictions */
     double shift;
     int steps;

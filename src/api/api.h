@@ -11,8 +11,17 @@
 #include "pipeline/repaint.h"
 #include "train/experiment.h"
 
+/* An adapter that was applied. */
+struct api_lora {
+    char *path;
+    char hash[65];
+    double weight;
+};
+
 struct imgen_model {
     struct model *model;
+    struct api_lora lora[IMGEN_LORAS];
+    int n_loras;
     char *path;
     char hash[65];        /* empty until asked for                          */
     struct error missing; /* of latents: why their autoencoder was not found */

@@ -8,6 +8,7 @@
  */
 #include "api/api.h"
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "pipeline/generate.h"
 #include "pipeline/latent_decoder.h"
@@ -121,11 +122,40 @@ enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int h
     return api_status(err, &e, st);
 }
 
+static enum status add_lora(struct imgen_model *m, const char *path, double weight,
+                            struct error *err)
+{
+    struct api_lora *to = &m->lora[m->n_loras];
+    enum status st;
+
+    if (m->n_loras == IMGEN_LORAS)
+        return fail(err, E_ARG, "%s: one adapter more than %d", path, IMGEN_LORAS);
+    if ((st = hash_file(to->hash, path, err)) || (st = mem_text(&to->path, path, err)))
+        return st;
+    if ((st = model_adapt(m->model, path, weight, err))) {
+        free(to->path);
+        return st;
+    }
+    to->weight = weight;
+    m->n_loras++;
+    return OK;
+}
+
+enum imgen_status imgen_model_add_lora(struct imgen_model *model, const char *path, double weight,
+                                       struct imgen_error *err)
+{
+    struct error e = {0};
+
+    return api_status(err, &e, add_lora(model, path, weight, &e));
+}
+
 void imgen_model_close(struct imgen_model *model)
 {
     if (!model)
         return;
     model_free(model->model);
+    for (int i = 0; i < model->n_loras; i++)
+        free(model->lora[i].path);
     free(model->path);
     free(model);
 }

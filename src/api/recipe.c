@@ -133,6 +133,17 @@ static enum status put_guide(struct imgen_recipe *out, const struct imgen_reques
     return hash_of(out->guide_hash, sizeof out->guide_hash, r->guide, err);
 }
 
+static void put_loras(struct imgen_recipe *out, const struct imgen_model *m)
+{
+    for (int i = 0; i < m->n_loras; i++) {
+        struct imgen_recipe_lora *to = &out->lora[out->n_loras++];
+
+        put(to->file, sizeof to->file, last_part(m->lora[i].path));
+        put(to->hash, sizeof to->hash, m->lora[i].hash);
+        to->weight = m->lora[i].weight;
+    }
+}
+
 static void hash_image(char out[HASH_TEXT], const struct imgen_image *im)
 {
     char line[96];
@@ -207,6 +218,7 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
         (st = put_classifier(out, r, &e)) || (st = put_guide(out, r, &e)))
         return api_status(err, &e, st);
     put_init(out, r);
+    put_loras(out, model);
     put(out->model, sizeof out->model, last_part(model->path));
     out->item = r->items[i];
     out->width = (int)shape.width;
@@ -288,6 +300,23 @@ static json_t *numbers_json(const struct imgen_recipe *r)
     return list;
 }
 
+/* The same. */
+static json_t *loras_json(const struct imgen_recipe *r)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < r->n_loras; i++) {
+        const struct imgen_recipe_lora *l = &r->lora[i];
+
+        if (json_array_append_new(list, json_pack("{ss ss sf}", "file", l->file, "hash", l->hash,
+                                                  "weight", l->weight))) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 /* Nonzero without memory. */
 static int set_texts(json_t *root, const struct imgen_recipe *r)
 {
@@ -317,6 +346,7 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
         (r->classifier[0] &&
          json_object_set_new(root, "classifier_scale", json_real(r->classifier_scale))) ||
         (r->init_hash[0] && json_object_set_new(root, "strength", json_real(r->strength))) ||
+        (r->n_loras && json_object_set_new(root, "loras", loras_json(r))) ||
         (r->n_numbers && json_object_set_new(root, "numbers", numbers_json(r)))) {
         json_decref(root);
         return fail(err, E_MEMORY, "no memory to describe a picture");
@@ -361,6 +391,32 @@ static enum status read_numbers(struct imgen_recipe *out, const json_t *root, st
     return OK;
 }
 
+static enum status read_loras(struct imgen_recipe *out, const json_t *root, struct error *err)
+{
+    json_t *list;
+    enum status st;
+
+    if ((st = config_array(&list, root, "loras", err)))
+        return st;
+    if (json_array_size(list) > IMGEN_LORAS)
+        return fail(err, E_FORMAT, "%zu adapters are more than %d", json_array_size(list),
+                    IMGEN_LORAS);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        struct imgen_recipe_lora *to = &out->lora[i];
+        const char *file;
+
+        if ((st = config_need(one, "file", err)) ||
+            (st = config_text(&file, one, "file", "", err)) ||
+            (st = recipe_put(to->file, sizeof to->file, "file", file, err)) ||
+            (st = config_hash(to->hash, one, "hash", err)) ||
+            (st = config_double(&to->weight, one, "weight", 1, -1e6, 1e6, err)))
+            return st;
+        out->n_loras++;
+    }
+    return OK;
+}
+
 /* Over what stands there already, for keys that are missing. */
 static enum status read_texts(struct imgen_recipe *out, const json_t *root, struct error *err)
 {
@@ -396,7 +452,8 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_double(&out->strength, root, "strength", 0, 0, 1, err)) ||
         (st = config_double(&out->item.cfg_scale, root, "cfg_scale", 1, 0, 1e9, err)) ||
         (st = config_double(&out->classifier_scale, root, "classifier_scale", 0, 0, 1e9, err)) ||
-        (st = read_times(out, root, err)) || (st = read_numbers(out, root, err)))
+        (st = read_times(out, root, err)) || (st = read_numbers(out, root, err)) ||
+        (st = read_loras(out, root, err)))
         return st;
     if (!text_to_seed(seed, &out->item.seed))
         return fail(err, E_FORMAT, "the seed '%.40s' is no number", seed);

@@ -100,6 +100,26 @@ static void add_guides(struct text *t, const struct imgen_recipe *r)
     }
 }
 
+/* "NAME: WEIGHT, NAME: WEIGHT", and the beginnings of their hashes as others put them. */
+static void add_loras(struct text *t, const struct imgen_recipe *r)
+{
+    char weights[1024], hashes[1024], weight[TEXT_REAL];
+    struct text w, h;
+
+    if (!r->n_loras)
+        return;
+    text_init(&w, weights, sizeof weights);
+    text_init(&h, hashes, sizeof hashes);
+    for (int i = 0; i < r->n_loras; i++) {
+        const struct imgen_recipe_lora *l = &r->lora[i];
+
+        text_add(&w, "%s%s: %s", i ? ", " : "", l->file, text_from_real(weight, l->weight));
+        text_add(&h, "%s%s: %.12s", i ? ", " : "", l->file, l->hash);
+    }
+    parameters_add(t, "Lora weights", weights);
+    parameters_add(t, "Lora hashes", hashes);
+}
+
 /* Others tell of a mask only how far it was blurred. */
 static void add_init(struct text *t, const struct imgen_recipe *r)
 {
@@ -137,6 +157,7 @@ void recipe_line_write(struct text *t, const struct imgen_recipe *r, int64_t wid
     if (!recipe_own_rng(r))
         parameters_add(t, "RNG", "CPU");
     add_guides(t, r);
+    add_loras(t, r);
     parameters_add(t, "Version", "imgen " IMGEN_VERSION);
 }
 

@@ -134,7 +134,9 @@ void imgen_config_keys(imgen_config_callback *callback, void *user)
         !tell_rows("data", data_option_rows, callback, user) ||
         !tell_rows("train", train_option_rows, callback, user) ||
         !tell_rows("sample", sample_option_rows, callback, user) ||
-        !tell_rows("autoencoder", autoencoder_option_rows, callback, user))
+        !tell_rows("autoencoder", autoencoder_option_rows, callback, user) ||
+        !tell_rows("lora", lora_option_rows, callback, user) ||
+        !tell_rows("text", text_option_rows, callback, user))
         return;
     for (int i = 0; network_kind_at(i); i++)
         if (!tell_rows(network_kind_at(i)->name, network_kind_at(i)->options, callback, user))

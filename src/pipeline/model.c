@@ -10,6 +10,7 @@
 #include "base/memory.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -181,6 +182,11 @@ enum status model_new(struct model **out, const struct model_options *options,
     return model_of_network(out, options, path_values, net, err);
 }
 
+struct params *model_learns(const struct model *m)
+{
+    return m->learning ? adapter_params(m->learning) : m->network->params;
+}
+
 bool model_has_variance(const struct model *m)
 {
     const struct network_io *io = &m->network->io;
@@ -201,9 +207,42 @@ void model_free(struct model *m)
     if (m->encoders)
         text_encoders_release(m->encoders);
     free(m->encoders);
+    for (int64_t i = m->n_adapters; i-- > 0;)
+        adapter_free(m->adapters[i]);
+    free(m->adapters);
     network_free(m->network);
     weights_close(m->file);
     free(m);
+}
+
+enum status model_own_adapter(struct model *m, struct adapter *a, struct error *err)
+{
+    enum status st = mem_grow((void **)&m->adapters, &m->adapters_room, m->n_adapters + 1,
+                              sizeof *m->adapters, err);
+
+    if (st)
+        adapter_free(a);
+    else
+        m->adapters[m->n_adapters++] = a;
+    return st;
+}
+
+enum status model_adapt(struct model *m, const char *path, double weight, struct error *err)
+{
+    struct weights *f = NULL;
+    struct adapter *a;
+    enum status st;
+
+    if (!isfinite(weight))
+        return fail(err, E_ARG, "%s: a weight of %g is no number", path, weight);
+    if ((st = weights_open(&f, path, err)))
+        return st;
+    if ((st = adapter_read(&a, m->network, f, weight, err)))
+        fail_under(err, "%s", path);
+    else
+        st = model_own_adapter(m, a, err);
+    weights_close(f);
+    return st;
 }
 
 enum status model_set_about(struct model *m, struct text *words, struct error *err)

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "diffusion/precondition.h"
+#include "model/adapter.h"
 #include "model/network.h"
 #include "pipeline/latent_space.h"
 #include "pipeline/text_encoders.h"
@@ -81,7 +82,11 @@ struct model {
     char *about;                    /* free text: the data set, say; heap or NULL             */
     struct text_encoders *encoders; /* of a network that reads encoded texts, owned; or NULL */
     struct latent_space *space;     /* of a network that works on latents, owned; NULL: on pixels */
-    struct weights *file;           /* where the parameters lie, or NULL: in memory of their own */
+    struct adapter **adapters;      /* [n_adapters] of the network, owned: model_adapt        */
+    int64_t n_adapters, adapters_room;
+    struct adapter
+        *learning;        /* of them the one in training, beside which all else stays; or NULL */
+    struct weights *file; /* where the parameters lie, or NULL: in memory of their own */
 };
 
 /* Build a model whose parameters are declared and have no memory yet (params_alloc).  config: the
@@ -93,6 +98,10 @@ enum status model_new(struct model **out, const struct model_options *options,
 enum status model_of_network(struct model **out, const struct model_options *options,
                              const double *path_values, struct network *net, struct error *err);
 void model_free(struct model *m);
+
+/* What a run of training changes: the adapter's parameters, where one learns, else the network's.
+ */
+struct params *model_learns(const struct model *m);
 
 /* Whether the network says a variance beside its prediction, in as many further channels. */
 bool model_has_variance(const struct model *m);
@@ -120,6 +129,13 @@ enum status model_save(const struct model *m, const char *path, const float *val
  * would change under way, and a file cut short ends the program with SIGBUS. E_IO, E_FORMAT (not a
  * model of ours, tensors missing or wrong), E_MEMORY. */
 enum status model_load(struct model **out, const char *path, struct error *err);
+/* Change what the network does by the adapter in a file (model/adapter.h), which counts `weight`
+ * times, beside those that it has.  E_FORMAT lists what does not fit the network; E_ARG: a weight
+ * that is no number; else as adapter_read and weights_open, naming the file. */
+enum status model_adapt(struct model *m, const char *path, double weight, struct error *err);
+/* From here on the adapter is the model's.  E_MEMORY: it is freed. */
+enum status model_own_adapter(struct model *m, struct adapter *a, struct error *err);
+
 /* The model a metadata text describes, without memory for its parameters. */
 enum status model_from_text(struct model **out, const char *text, const char *name,
                             struct error *err);

@@ -44,7 +44,7 @@ static struct part part_of(struct params *params, const char *name, const char *
 /* Returns how many there are. */
 static int parts_of(const struct train_state *s, struct part part[PARTS])
 {
-    struct params *own = s->model->network->params;
+    struct params *own = model_learns(s->model);
     int n = OWN_PARTS;
 
     part[0] = part_of(own, "model", "", PARAMS_ALL, params_values(own));

@@ -304,8 +304,8 @@ enum status evaluation_run(struct evaluation *v, struct model *m, float *average
     out->clean = m->network->io.clean;
     if ((st = measure(v, m->network, &out->raw, out, err)))
         return st;
-    params_use(m->network->params, average);
+    params_use(model_learns(m), average);
     st = measure(v, m->network, &out->average, out, err);
-    params_use(m->network->params, NULL);
+    params_use(model_learns(m), NULL);
     return st;
 }

@@ -149,8 +149,42 @@ const struct option train_option_rows[] = {
     {0},
 };
 
+const struct option lora_option_rows[] = {
+    {"base", "the model that stays as it is, while an adapter of it learns", OPTION_TEXT,
+     offsetof(struct lora_options, base), .value = "PATH"},
+    {"rank", "of what is added to each layer", OPTION_INT, offsetof(struct lora_options, rank),
+     "16", .lo = 1, .hi = 4096},
+    {"alpha", "what is added counts alpha / rank times; 0: once", OPTION_REAL,
+     offsetof(struct lora_options, alpha), "0", .lo = 0, .hi = 1e6},
+    {"targets",
+     "layers, separated by commas: attention, mlp, all, the end of a name (attn.to_q), or a "
+     "pattern "
+     "with * for all of it",
+     OPTION_TEXT, offsetof(struct lora_options, targets), "attention", .value = "LIST"},
+    {0},
+};
+
+const struct option text_option_rows[] = {
+    {"clip_l", "the text encoder CLIP-L, for networks that read texts encoded", OPTION_TEXT,
+     offsetof(struct text_options, clip_l), .value = "PATH"},
+    {"clip_g", "the same: CLIP bigG", OPTION_TEXT, offsetof(struct text_options, clip_g),
+     .value = "PATH"},
+    {"t5xxl", "the same: T5", OPTION_TEXT, offsetof(struct text_options, t5xxl), .value = "PATH"},
+    {"merges", "CLIP's vocabulary, where it is not found by itself: merges.txt", OPTION_TEXT,
+     offsetof(struct text_options, merges), .value = "FILE"},
+    {"spiece", "T5's vocabulary, the same: spiece.model", OPTION_TEXT,
+     offsetof(struct text_options, spiece), .value = "FILE"},
+    {"no_t5", "do without T5, whether it is there or not", OPTION_BOOL,
+     offsetof(struct text_options, no_t5), .lo = 0},
+    {"cache", "where what they say of the captions is kept: asked once, before the first step",
+     OPTION_TEXT, offsetof(struct text_options, cache), .value = "FOLDER"},
+    {0},
+};
+
 _Static_assert(sizeof train_option_rows <= EXPERIMENT_ROWS * sizeof(struct option),
                "more rows than can be marked as given");
+
+enum { CHOSEN = 6 }; /* sections that depend on others come from here on */
 
 struct option_set experiment_options(struct experiment *e,
                                      struct option_group group[EXPERIMENT_SECTIONS])
@@ -162,10 +196,12 @@ struct option_set experiment_options(struct experiment *e,
     group[1] = (struct option_group){"data", data_option_rows, &e->data, NULL};
     group[2] = (struct option_group){"train", train_option_rows, &e->train, e->given.train};
     group[3] = (struct option_group){"sample", sample_option_rows, &e->sample, e->given.sample};
-    group[4] = choice_options(&path_kind_at(e->model.path)->is, "path", e->path_values);
-    group[5] = choice_options(&time_kind_at(e->train.time)->is, "time", e->time_values);
-    group[6] = choice_options(&weighting_kind_at(e->train.weight)->is, "weight", e->weight_values);
-    group[7] = choice_options(&precondition_kind_at(e->model.precondition)->is, "precondition",
+    group[4] = (struct option_group){"lora", lora_option_rows, &e->lora, NULL};
+    group[5] = (struct option_group){"text", text_option_rows, &e->text, NULL};
+    group[CHOSEN] = choice_options(&path_kind_at(e->model.path)->is, "path", e->path_values);
+    group[7] = choice_options(&time_kind_at(e->train.time)->is, "time", e->time_values);
+    group[8] = choice_options(&weighting_kind_at(e->train.weight)->is, "weight", e->weight_values);
+    group[9] = choice_options(&precondition_kind_at(e->model.precondition)->is, "precondition",
                               e->model.precondition_values);
     if (e->network)
         group[n++] = (struct option_group){kind->name, kind->options, e->network, NULL};
@@ -246,7 +282,7 @@ static enum status default_rest(struct experiment *e, struct error *err)
 {
     struct option_group group[EXPERIMENT_SECTIONS];
     struct option_set set = experiment_options(e, group);
-    struct option_set rest = {group + 4, set.n - 4};
+    struct option_set rest = {group + CHOSEN, set.n - CHOSEN};
 
     memset(e->path_values, 0, sizeof e->path_values);
     memset(e->time_values, 0, sizeof e->time_values);

@@ -8,6 +8,8 @@
  *     [data]  what to learn from                [weight]  the loss weight's own numbers
  *     [sample]  how pictures are made by default
  *     [autoencoder]  what a network that is one is trained for
+ *     [lora]  an adapter that learns in the place of a network, and of which model
+ *     [text]  who encodes captions for a network that reads them encoded
  * Size, channels and classes of the network follow from the data and are not typed.
  */
 #ifndef IMGEN_TRAIN_EXPERIMENT_H
@@ -58,6 +60,23 @@ struct train_options {
 };
 extern const struct option train_option_rows[];
 
+/* An adapter of a model that stays as it is; base NULL: a network learns. */
+struct lora_options {
+    char *base;
+    int64_t rank;
+    double alpha; /* 0: the rank */
+    char *targets;
+};
+extern const struct option lora_option_rows[];
+
+/* Text encoders, files or folders; NULL: the base model's, or none. */
+struct text_options {
+    char *clip_l, *clip_g, *t5xxl, *merges, *spiece;
+    bool no_t5;
+    char *cache; /* folder in which what they say is kept */
+};
+extern const struct option text_option_rows[];
+
 /* Which rows of a section somebody has set. */
 enum { EXPERIMENT_ROWS = 64 };
 struct experiment_given {
@@ -73,6 +92,8 @@ struct experiment {
     struct train_options train;
     struct sample_defaults sample;
     struct autoencoder_options autoencoder;
+    struct lora_options lora;
+    struct text_options text;
     struct experiment_given given;
 };
 
@@ -86,7 +107,7 @@ enum status experiment_read_text(struct experiment *e, const char *name, const c
 void experiment_release(struct experiment *e);
 
 /* All sections as one option set, over e itself. */
-enum { EXPERIMENT_SECTIONS = 10 };
+enum { EXPERIMENT_SECTIONS = 12 };
 struct option_set experiment_options(struct experiment *e,
                                      struct option_group group[EXPERIMENT_SECTIONS]);
 

@@ -39,10 +39,18 @@ static bool is_latents(const struct experiment *e)
     return !strcmp(dataset_format_at(e->data.format)->name, "latents");
 }
 
-static enum status check_keys(const struct experiment *e, struct error *err)
+static const char *autoencoder_of(const struct training_data_request *r)
 {
-    bool autoencoder = given(e->data.autoencoder), cache = given(e->data.cache);
+    return r->autoencoder ? r->autoencoder : r->experiment->data.autoencoder;
+}
 
+static enum status check_keys(const struct training_data_request *r, struct error *err)
+{
+    const struct experiment *e = r->experiment;
+    bool autoencoder = given(autoencoder_of(r)), cache = given(e->data.cache);
+
+    if (r->autoencoder && given(e->data.autoencoder))
+        return fail(err, E_ARG, "data.autoencoder: the model has its own, %s", r->autoencoder);
     if (is_latents(e) && cache)
         return fail(err, E_ARG,
                     "data.cache: the latents of data.path are one already; it is of pictures");
@@ -169,6 +177,22 @@ static enum status space_of_noise(struct training_data *out, const struct codec 
     return st;
 }
 
+/* The set is of the same autoencoder, and from here on in the numbers of the space.  Of a published
+ * model's there is no hash: its own has made them. */
+static enum status in_space(struct dataset *d, const struct latent_space *s, const char *key,
+                            struct error *err)
+{
+    const struct latents_info *info = latents_info(d);
+
+    if (!info || d->channels != s->channels)
+        return fail(err, E_ARG, "%s: no latents of %" PRId64 " channels", key, s->channels);
+    if (!s->published && strcmp(info->autoencoder, s->hash) != 0)
+        return fail(err, E_FORMAT, "%s: latents of the autoencoder %s, and the model's are of %s",
+                    key, info->autoencoder, s->hash);
+    latents_normalise_as(d, s->mean, s->deviation);
+    return OK;
+}
+
 /* --- together -----------------------------------------------------------------------------------
  */
 
@@ -194,7 +218,7 @@ static enum status open_encoded(struct training_data *out, const struct training
     bool mirrored, there;
     enum status st;
 
-    if ((st = codec_open(&codec, e->data.autoencoder, HALVES_BOTH, r->threads, err)) ||
+    if ((st = codec_open(&codec, autoencoder_of(r), HALVES_BOTH, r->threads, err)) ||
         (st = experiment_data(e, &pictures, err)) ||
         (st = check_pictures(pictures, codec_network(codec), err)) ||
         (st = is_complete(&there, e->data.cache, err)))
@@ -236,13 +260,31 @@ enum status training_data_open(struct training_data *out, const struct training_
     enum status st;
 
     memset(out, 0, sizeof *out);
-    if ((st = check_keys(e, err)) ||
+    if ((st = check_keys(r, err)) ||
         (st = given(e->data.cache) ? open_encoded(out, r, err) : open_named(out, r, err)) ||
-        !given(e->data.autoencoder))
+        !given(autoencoder_of(r)))
         return st;
-    if ((st = autoencoder_find(out->space, NULL, e->data.autoencoder, err)))
+    if ((st = autoencoder_find(out->space, NULL, autoencoder_of(r), err)))
         fail_under(err, "data.autoencoder");
     return st;
+}
+
+enum status training_data_as(struct training_data *d, const struct latent_space *s,
+                             struct error *err)
+{
+    if (s && !d->space)
+        return fail(err, E_ARG,
+                    "data: the model works on latents, and these are pictures: data.cache names a "
+                    "folder for their latents");
+    if (!s && d->space)
+        return fail(err, E_ARG, "data: the model works on pixels, and these are latents");
+    if (s && d->set->channels != s->channels)
+        return fail(err, E_ARG,
+                    "data: latents of %" PRId64 " channels, and the model's have %" PRId64,
+                    d->set->channels, s->channels);
+    latent_space_free(d->space);
+    d->space = NULL;
+    return s && !d->stands_in ? in_space(d->set, s, "data", err) : OK;
 }
 
 void training_data_release(struct training_data *d)
@@ -264,7 +306,7 @@ static enum status encode_held_out(struct dataset **out, const struct dataset *p
     enum status st;
 
     if ((st = listing_path(&folder, e->data.cache, "held-out", err)) ||
-        (st = codec_open(&codec, e->data.autoencoder, HALVES_BOTH, r->threads, err)) ||
+        (st = codec_open(&codec, autoencoder_of(r), HALVES_BOTH, r->threads, err)) ||
         (st = check_pictures(pictures, codec_network(codec), err)) ||
         (st = make_cache(folder, pictures, false, codec, r, err)))
         goto out;
@@ -273,21 +315,6 @@ out:
     codec_free(codec);
     free(folder);
     return st;
-}
-
-/* The set is of the same autoencoder, and from here on in the training's numbers. */
-static enum status as_trained(struct dataset *d, const struct latent_space *s, struct error *err)
-{
-    const struct latents_info *info = latents_info(d);
-
-    if (!info || d->channels != s->channels)
-        return fail(err, E_ARG, "data.eval_path: no latents of %" PRId64 " channels", s->channels);
-    if (strcmp(info->autoencoder, s->hash) != 0)
-        return fail(err, E_FORMAT,
-                    "data.eval_path: latents of the autoencoder %s, and the training's are of %s",
-                    info->autoencoder, s->hash);
-    latents_normalise_as(d, s->mean, s->deviation);
-    return OK;
 }
 
 enum status training_data_held_out(struct dataset **out, const struct latent_space *space,
@@ -314,7 +341,7 @@ enum status training_data_held_out(struct dataset **out, const struct latent_spa
         if ((st = encode_held_out(&d, pictures, r, err)))
             goto out;
     }
-    if (!space || !(st = as_trained(d, space, err))) {
+    if (!space || !(st = in_space(d, space, "data.eval_path", err))) {
         *out = d;
         d = NULL;
     }

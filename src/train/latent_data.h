@@ -11,6 +11,8 @@ typedef bool encoding_progress(int64_t done, int64_t n, void *user);
 
 struct training_data_request {
     const struct experiment *experiment;
+    const char
+        *autoencoder; /* in the place of data.autoencoder, of a model that has its own; NULL */
     int threads;
     bool writes; /* latents that are not there yet are made; else noise of their shape stands in */
     encoding_progress *progress; /* may be NULL */
@@ -38,6 +40,11 @@ struct training_data {
  * autoencoder does not take; else what latents_write, dataset_open and codec_open say. */
 enum status training_data_open(struct training_data *out, const struct training_data_request *r,
                                struct error *err);
+/* From here on the data's numbers are those of a model that is there already: of this space, or,
+ * NULL, pixels.  E_ARG where the one are latents and the other pixels; E_FORMAT for latents of
+ * another autoencoder.  d->space is gone. */
+enum status training_data_as(struct training_data *d, const struct latent_space *s,
+                             struct error *err);
 void training_data_release(struct training_data *d); /* zeroes it */
 
 /* The set that is never trained on (evaluation_data), in the numbers of the training's space:

@@ -76,7 +76,7 @@ static enum status fill_request(struct generate_request *out, struct generate_it
 
 enum status sheet_write(const char *path, const struct sheet_request *r, struct error *err)
 {
-    struct params *params = r->model->network->params;
+    struct params *params = model_learns(r->model);
     struct sheet layout = lay_out(r);
     struct generate_item *items = NULL;
     struct generate_request all;
@@ -114,9 +114,9 @@ enum status sheet_measure(struct graph_stats *most, int64_t *beside, const struc
 
     if ((st = fill_request(&all, &items, r, err)))
         goto out;
-    params_use(r->model->network->params, r->values);
+    params_use(model_learns(r->model), r->values);
     st = generate_measure(most, beside, &all, err);
-    params_use(r->model->network->params, NULL);
+    params_use(model_learns(r->model), NULL);
     *beside += r->count * shape.height * shape.width * shape.channels * (int64_t)sizeof(float);
 out:
     free(items);

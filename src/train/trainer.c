@@ -20,6 +20,7 @@
 #include "train/latent_law.h"
 #include "train/report.h"
 #include "train/sheet.h"
+#include "train/tuning.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -117,8 +118,9 @@ static enum status make_texts(struct trainer *t, struct error *err)
 static enum status make_arrays(struct trainer *t, struct error *err)
 {
     const struct network *net = t->state.model->network;
-    uint64_t n = (uint64_t)params_n_values(net->params);
-    uint64_t n_trained = (uint64_t)params_n_trained(net->params);
+    struct params *learned = model_learns(t->state.model);
+    uint64_t n = (uint64_t)params_n_values(learned);
+    uint64_t n_trained = (uint64_t)params_n_trained(learned);
     int64_t length = net->io.height * net->io.width * net->io.in_channels;
     enum status st;
 
@@ -135,7 +137,7 @@ static enum status make_arrays(struct trainer *t, struct error *err)
     if (t->options.accumulate > 1 &&
         (st = mem_block_new((void **)&t->total, n_trained, sizeof(float), "summed gradients", err)))
         return st;
-    memcpy(t->state.average, params_values(net->params), n * sizeof(float));
+    memcpy(t->state.average, params_values(learned), n * sizeof(float));
     return OK;
 }
 
@@ -159,10 +161,12 @@ static enum status set_up(struct trainer *t, const struct train_request *r, bool
 
     t->r = r;
     t->options = e->train;
+    if ((st = read_limit(t, err)) || (st = trainer_open_base(t, err)))
+        return st;
     t->program_bytes = mem_resident();
-    if ((st = read_limit(t, err)) || (st = trainer_open_data(t, writes, err)) ||
-        (st = describe_config(t, err)) || (st = trainer_make_model(t, err)) ||
-        (st = check_labels(t, err)) || (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
+    if ((st = trainer_open_data(t, writes, err)) || (st = describe_config(t, err)) ||
+        (st = trainer_make_model(t, err)) || (st = check_labels(t, err)) ||
+        (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
         (st = graph_new(&t->graph, 0, r->threads, err)) ||
         (st = trainer_make_evaluation(t, writes, err)) || (st = trainer_choose_sheets(t, err)) ||
         (st = trainer_choose_texts(t, err)))
@@ -182,7 +186,7 @@ static enum status start_loader(struct trainer *t, struct error *err)
 
 static void tear_down(struct trainer *t)
 {
-    struct params *params = t->state.model ? t->state.model->network->params : NULL;
+    struct params *params = t->state.model ? model_learns(t->state.model) : NULL;
     uint64_t n = params ? (uint64_t)params_n_values(params) : 0;
     uint64_t n_trained = params ? (uint64_t)params_n_trained(params) : 0;
 
@@ -263,7 +267,7 @@ _Static_assert(OWN_BLOCKS + COMPANIONS_MAX * COMPANION_BLOCKS <= FOOTPRINT_BLOCK
 
 static enum status plan_memory(struct trainer *t, struct error *err)
 {
-    struct params *p = t->state.model->network->params;
+    struct params *p = model_learns(t->state.model);
     uint64_t n = (uint64_t)params_n_values(p) * sizeof(float);
     uint64_t n_trained = (uint64_t)params_n_trained(p) * sizeof(float);
     struct footprint_task task = {
@@ -490,10 +494,15 @@ static enum status finish(struct trainer *t, struct error *err)
     char path[CHECKPOINT_PATH];
     enum status st;
 
-    if (snprintf(path, sizeof path, "%s/model.safetensors", t->options.out) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/%s.safetensors", t->options.out,
+                 t->state.model->learning ? "adapter" : "model") >= (int)sizeof path)
         return fail(err, E_ARG, "the name of a folder is longer than %d letters", CHECKPOINT_PATH);
-    if ((st = describe_judge(t, err)) || (t->autoencode && (st = settle_latents(t, err))) ||
-        (st = model_save(t->state.model, path, t->state.average, err)))
+    if ((st = describe_judge(t, err)) || (t->autoencode && (st = settle_latents(t, err))))
+        return st;
+    st = t->state.model->learning
+             ? tuning_save(t->state.model, t->r->experiment, path, t->state.average, err)
+             : model_save(t->state.model, path, t->state.average, err);
+    if (st)
         return st;
     tell(t, TRAIN_DONE, path);
     return OK;
@@ -593,7 +602,7 @@ enum status train_measure(const struct train_request *r, struct train_plan *out,
     if ((st = set_up(t, r, false, err)) || (st = start_loader(t, err)) ||
         (st = plan_memory(t, err)) || (st = probe(t, out, err)))
         goto out;
-    out->weights = params_weights(t->state.model->network->params);
+    out->weights = params_weights(model_learns(t->state.model));
     out->memory = t->memory;
     out->total_seconds = out->step_seconds * (double)t->options.steps;
     out->pictures = t->data.set->count;

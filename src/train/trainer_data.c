@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "model/byte_text.h"
+#include "train/tuning.h"
 
 #include <stdlib.h>
 
@@ -25,11 +26,20 @@ static bool tell_encoding(int64_t done, int64_t n, void *user)
 
 static struct training_data_request data_request(struct trainer *t, bool writes)
 {
+    const struct latent_space *s = t->state.model ? t->state.model->space : NULL;
+
     return (struct training_data_request){.experiment = t->r->experiment,
+                                          .autoencoder = s && s->published ? s->found : NULL,
                                           .threads = t->r->threads,
                                           .writes = writes,
                                           .progress = tell_encoding,
                                           .user = t};
+}
+
+enum status trainer_open_base(struct trainer *t, struct error *err)
+{
+    return tuning_wanted(t->r->experiment) ? tuning_open(&t->state.model, t->r->experiment, err)
+                                           : OK;
 }
 
 enum status trainer_open_data(struct trainer *t, bool writes, struct error *err)
@@ -49,11 +59,24 @@ static enum status describe_encoded(struct trainer *t, struct error *err)
     return model_set_about(t->state.model, &words, err);
 }
 
+/* The model that stays, and an adapter of it: what its numbers mean it knows. */
+static enum status make_adapter(struct trainer *t, struct error *err)
+{
+    struct model *m = t->state.model;
+    enum status st;
+
+    if ((st = training_data_as(&t->data, m->space, err)))
+        return st;
+    return tuning_begin(m, t->r->experiment, t->data.set, err);
+}
+
 /* The model, and what its numbers mean. */
 enum status trainer_make_model(struct trainer *t, struct error *err)
 {
     enum status st;
 
+    if (t->state.model)
+        return make_adapter(t, err);
     if ((st = experiment_model(t->r->experiment, t->data.set, &t->state.model, err)))
         return st;
     if (t->data.space && t->state.model->network->io.factor)

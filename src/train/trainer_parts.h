@@ -54,9 +54,11 @@ struct trainer {
     double began;
 };
 
-/* trainer_data.c, in this order.  writes: latents of the pictures that are not there yet are made.
- * Open the data; build the model, and what its numbers mean; the evaluation of held-out pictures,
- * if any; whether sheets are drawn. */
+/* trainer_data.c, in this order.  Open the model that stays as it is, if an adapter of one learns.
+ * writes: latents of the pictures that are not there yet are made. Open the data; build the model,
+ * and what its numbers mean; the evaluation of held-out pictures, if any; whether sheets are drawn.
+ */
+enum status trainer_open_base(struct trainer *t, struct error *err);
 enum status trainer_open_data(struct trainer *t, bool writes, struct error *err);
 enum status trainer_make_model(struct trainer *t, struct error *err);
 enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error *err);

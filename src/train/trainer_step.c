@@ -150,7 +150,7 @@ struct adamw trainer_constants(const struct trainer *t)
 
 enum status trainer_step(struct trainer *t, struct error *err)
 {
-    struct params *params = t->state.model->network->params;
+    struct params *params = model_learns(t->state.model);
     int64_t n = params_n_trained(params);
     float *gradient = t->total ? t->total : params_grads(params);
     struct adamw a = trainer_constants(t);
