@@ -77,8 +77,9 @@ static void say_memory(struct train_watch *w, const struct imgen_train_event *e)
 static void say_encoding(struct train_watch *w, const struct imgen_train_event *e)
 {
     if (progress_due(&w->progress, e->step == e->steps))
-        progress_say(&w->progress, "encoding picture %" PRId64 "/%" PRId64 "  %3.0f %%", e->step,
-                     e->steps, 100 * (double)e->step / (double)e->steps);
+        progress_say(&w->progress, "encoding %s %" PRId64 "/%" PRId64 "  %3.0f %%",
+                     e->kind == IMGEN_TRAIN_ENCODING ? "picture" : "caption", e->step, e->steps,
+                     100 * (double)e->step / (double)e->steps);
 }
 
 int train_watch_event(const struct imgen_train_event *e, void *user)
@@ -113,6 +114,7 @@ int train_watch_event(const struct imgen_train_event *e, void *user)
         w->peak_bytes = e->peak_bytes;
         break;
     case IMGEN_TRAIN_ENCODING:
+    case IMGEN_TRAIN_ENCODING_TEXTS:
         say_encoding(w, e);
         break;
     case IMGEN_TRAIN_NOTE:

@@ -373,6 +373,7 @@ enum imgen_train_event_kind {
                               weights */
     IMGEN_TRAIN_ENCODING,  /* before all others: of `steps` pictures, latents of `step` are there */
     IMGEN_TRAIN_NOTE,      /* path: a sentence, about something that is not as asked */
+    IMGEN_TRAIN_ENCODING_TEXTS, /* as ENCODING, of captions that frozen encoders are asked about */
 };
 
 struct imgen_train_event {

@@ -59,6 +59,34 @@ static enum status look_for_autoencoder(struct imgen_model *m, struct error *err
     return OK;
 }
 
+/* Other places for what a model of ours reads its prompts by. */
+static enum status choose_encoders(struct model *m, const struct imgen_parts *p, struct error *err)
+{
+    struct text_encoders *e = m->encoders;
+    const struct {
+        char **to;
+        const char *path;
+    } given[] = {{&e->clip_l, p->clip_l},
+                 {&e->clip_g, p->clip_g},
+                 {&e->t5, p->t5xxl},
+                 {&e->merges, p->merges},
+                 {&e->spiece, p->spiece}};
+
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        char *path;
+        enum status st;
+
+        if (!given[i].path)
+            continue;
+        if ((st = mem_text(&path, given[i].path, err)))
+            return st;
+        free(*given[i].to);
+        *given[i].to = path;
+    }
+    return p->no_t5 ? fail(err, E_ARG, "the model was trained with its encoders: all are needed")
+                    : OK;
+}
+
 static enum status open_model(struct imgen_model *m, const char *path,
                               const struct imgen_parts *parts, struct error *err)
 {
@@ -69,10 +97,16 @@ static enum status open_model(struct imgen_model *m, const char *path,
 
     if ((st = mem_text(&m->path, path, err)))
         return st;
-    if (parts || sd3_is(path))
+    if (sd3_is(path) || (parts && model_load(&m->model, path, NULL)))
         return sd3_open(&m->model, path, &where, err);
-    if ((st = model_load(&m->model, path, err)))
+    if (!m->model && (st = model_load(&m->model, path, err)))
         return st;
+    if (parts && !m->model->encoders)
+        return fail(err, E_ARG, "%s: reads no encoded texts, and needs no encoder", path);
+    if (parts && (st = choose_encoders(m->model, p, err)))
+        return st;
+    if (parts && p->autoencoder)
+        return m->model->space ? find_autoencoder(m, p->autoencoder, err) : OK;
     return look_for_autoencoder(m, err);
 }
 

@@ -7,6 +7,7 @@
 #include "data/listing.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -91,4 +92,90 @@ bool path_is_file(const char *path)
     struct stat st;
 
     return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+/* --- names of files -----------------------------------------------------------------------------
+ */
+
+/* Letters of the folders that both begin with, "/a/b" and "/a/c" being 2; both from realpath. */
+static size_t common_folders(const char *a, const char *b)
+{
+    size_t n = 0;
+
+    for (size_t i = 0;; i++) {
+        bool ends = (!a[i] || a[i] == '/') && (!b[i] || b[i] == '/');
+
+        if (ends)
+            n = i;
+        if (!a[i] || !b[i] || a[i] != b[i])
+            return n;
+    }
+}
+
+/* How somebody in `from` calls `last` in `to`: "../autoencoder/model.safetensors". */
+static char *name_from(const char *from, const char *to, const char *last)
+{
+    size_t n = common_folders(from, to);
+    struct text t;
+
+    text_init(&t, NULL, 0);
+    for (const char *at = from + n; *at; at++)
+        if (*at == '/' && at[1])
+            text_add(&t, "../");
+    to += n + (to[n] == '/');
+    text_add(&t, "%s%s%s", to, *to ? "/" : "", last);
+    return text_take(&t);
+}
+
+static enum status relative_name(char **out, const char *folder, const char *path,
+                                 struct error *err)
+{
+    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+    char *from = realpath(folder, NULL), *there = NULL, *to = NULL;
+    enum status st = OK;
+
+    *out = NULL;
+    if (slash && !(there = strndup(path, (size_t)(slash - path))))
+        st = fail(err, E_MEMORY, "no memory for a name");
+    else if (!from || !(to = realpath(there ? there : ".", NULL)))
+        st = fail_errno(err, E_IO, "%s: cannot be named as %s sees it", path, folder);
+    else if (!(*out = name_from(from, to, last)))
+        st = fail(err, E_MEMORY, "no memory for a name");
+    free(from);
+    free(there);
+    free(to);
+    return st;
+}
+
+enum status path_seen_from(char **out, const char *folder, const char *path, struct error *err)
+{
+    char *plain;
+    size_t n;
+    enum status st;
+
+    *out = NULL;
+    if ((st = mem_text(&plain, path, err)))
+        return st;
+    for (n = strlen(plain); n > 1 && plain[n - 1] == '/';)
+        plain[--n] = 0;
+    st = *plain == '/' ? mem_text(out, plain, err) : relative_name(out, folder, plain, err);
+    free(plain);
+    return st;
+}
+
+enum status path_from(char **out, const char *file, const char *name, struct error *err)
+{
+    const char *slash = strrchr(file, '/');
+    char *folder;
+    enum status st;
+
+    *out = NULL;
+    if (*name == '/' || !slash)
+        return mem_text(out, name, err);
+    if ((st = mem_text(&folder, file, err)))
+        return st;
+    folder[slash == file ? 1 : slash - file] = 0;
+    st = listing_path(out, folder, name, err);
+    free(folder);
+    return st;
 }

@@ -21,6 +21,12 @@ void listing_release(struct listing *l); /* zeroes it; fine on a zeroed one */
 /* "<folder>/<name>" on the heap, freed by the caller. */
 enum status listing_path(char **out, const char *folder, const char *name, struct error *err);
 
+/* *out, heap: how somebody in `folder` calls the file or folder `path`, both there: an absolute
+ * path as it is, another from the folder, so that both may be moved together.  E_IO; E_MEMORY. */
+enum status path_seen_from(char **out, const char *folder, const char *path, struct error *err);
+/* The other way, *out heap: the file that is called `name` in the folder of `file`.  E_MEMORY. */
+enum status path_from(char **out, const char *file, const char *name, struct error *err);
+
 /* Whether a name ends so, capitals or not: (".png"). */
 bool name_ends(const char *name, const char *ending);
 /* What a path leads to, symbolic links followed; false when nothing is there. */

@@ -210,6 +210,14 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && !strcmp(name + n - m, end) && (n == m || name[n - m - 1] == '.');
 }
 
+/* Those of blocks, and not "t_embedder.mlp.0". */
+static bool is_feed_forward(const char *own)
+{
+    const char *mlp = strstr(own, ".mlp.");
+
+    return strstr(own, ".ff.") || (mlp && !strchr("0123456789", mlp[5]));
+}
+
 /* Whether a word of the targets means the place, whose matrix is called `own`. */
 static bool meant(const struct place *p, const char *own, const char *word)
 {
@@ -218,7 +226,7 @@ static bool meant(const struct place *p, const char *own, const char *word)
     if (!strcmp(word, "attention"))
         return strstr(own, "attn") || strstr(own, "qkv");
     if (!strcmp(word, "mlp"))
-        return strstr(own, ".mlp.") || strstr(own, ".ff.");
+        return is_feed_forward(own);
     return ends_with(p->name, word) || ends_with(own, word) || !fnmatch(word, p->name, 0) ||
            !fnmatch(word, own, 0);
 }

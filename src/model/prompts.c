@@ -92,8 +92,9 @@ void prompts_gather_encoded(const struct prompts *p, float *context, float *pool
         int64_t from = place(p, label[i]);
 
         memcpy(context + i * length, p->context + from * length, (size_t)length * sizeof *context);
-        memcpy(pooled + i * p->pooled_width, p->pooled + from * p->pooled_width,
-               (size_t)p->pooled_width * sizeof *pooled);
+        if (p->pooled_width)
+            memcpy(pooled + i * p->pooled_width, p->pooled + from * p->pooled_width,
+                   (size_t)p->pooled_width * sizeof *pooled);
     }
 }
 
@@ -113,4 +114,11 @@ void network_ask(struct graph *g, const struct network_io *io, struct network_in
         in->y = graph_input_i32(g, SHAPE(rows), label);
     if (io->text_length)
         in->text = graph_input_i32(g, SHAPE(rows, io->text_length), text);
+}
+
+void network_tell(struct graph *g, const struct network_io *io, struct network_input *in,
+                  int64_t rows, int64_t tokens, const float *context, const float *pooled)
+{
+    in->context = graph_input(g, SHAPE(rows, tokens, io->context_width), context);
+    in->pooled = io->pooled_width ? graph_input(g, SHAPE(rows, io->pooled_width), pooled) : NULL;
 }

@@ -48,4 +48,9 @@ void prompts_gather_encoded(const struct prompts *p, float *context, float *pool
 void network_ask(struct graph *g, const struct network_io *io, struct network_input *in,
                  int64_t rows, const int32_t *label, const int32_t *text);
 
+/* The same of encoded texts: context [rows, tokens, context_width], pooled [rows, pooled_width] or,
+ * of a network that reads none, NULL. */
+void network_tell(struct graph *g, const struct network_io *io, struct network_input *in,
+                  int64_t rows, int64_t tokens, const float *context, const float *pooled);
+
 #endif

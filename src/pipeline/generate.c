@@ -225,6 +225,10 @@ static enum status read_texts(struct prompts *p, const struct run *run, const st
     const char *negative = run->settings.negative;
     enum status st;
 
+    if (m && m->network->io.context_width && r->encoded) {
+        MUST(!r->guide && !*negative, "encoded texts for one prediction and one prompt alone");
+        return OK;
+    }
     if (m && m->network->io.context_width)
         return encode_texts(p, run, m, err);
     if (!m || !m->network->io.text_length)
@@ -465,8 +469,8 @@ static enum status asked_init(struct asked *a, const struct run *run, struct err
     negative = run->away != r->model->network->io.null_label;
     split_items(run, label, w);
     choose_heads(&a->field, r->model, heads);
-    if ((st = network_predictor_init(net, r->model, run->graph, label, &run->prompts, run->count,
-                                     err)) ||
+    if ((st = network_predictor_init(net, r->model, run->graph, label,
+                                     r->encoded ? r->encoded : &run->prompts, run->count, err)) ||
         (run->identity && (st = network_predictor_perturb(net, run->identity, err))) ||
         (r->guide &&
          (st = pair_init(&a->pair, r->guide, run->of_guide, r->guide_label, label, &run->of_guides,
@@ -657,7 +661,8 @@ enum status generate_measure(struct graph_stats *most, int64_t *beside,
         for (int64_t i = 0; i < counts[k]; i++)
             guided |= network_asks(io) && r->items[i].w != 0 && r->items[i].w != 1;
         if (counts[k] &&
-            !(st = network_predictor_init(&net, r->model, r->graph, NULL, &none, counts[k], err)))
+            !(st = network_predictor_init(&net, r->model, r->graph, NULL,
+                                          r->encoded ? r->encoded : &none, counts[k], err)))
             st = network_predictor_measure(&net, guided ? 2 * counts[k] : counts[k], &stats, err);
         network_predictor_release(&net);
         if (stats.arena_bytes > most->arena_bytes)

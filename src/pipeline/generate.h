@@ -47,6 +47,9 @@ struct generate_request {
     int n_numbers;
     const char *const *texts; /* [n_texts] that items ask for, of a model that reads them */
     int64_t n_texts;
+    const struct prompts *encoded; /* what a network that reads encoded texts is told of them, or
+                                      NULL: its model's encoders are asked; of one without a guide
+                                      and negative prompts                                       */
     const struct generate_item *items; /* [n] */
     const float *noise; /* [n, H, W, C] of the network, X_0 of every item instead of what its seed
                            gives, or NULL                                                        */

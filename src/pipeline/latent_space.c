@@ -14,7 +14,7 @@
 #include "pipeline/latent_space.h"
 
 #include "base/memory.h"
-#include "base/text.h"
+#include "data/listing.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -150,69 +150,12 @@ enum status latent_space_from_json(struct latent_space **out, const json_t *obje
 /* --- its name -----------------------------------------------------------------------------------
  */
 
-/* Letters of the folders that both begin with, "/a/b" and "/a/c" being 2; both from realpath. */
-static size_t common_folders(const char *a, const char *b)
-{
-    size_t n = 0;
-
-    for (size_t i = 0;; i++) {
-        bool ends = (!a[i] || a[i] == '/') && (!b[i] || b[i] == '/');
-
-        if (ends)
-            n = i;
-        if (!a[i] || !b[i] || a[i] != b[i])
-            return n;
-    }
-}
-
-/* How somebody in `from` calls `last` in `to`: "../autoencoder/model.safetensors". */
-static char *name_from(const char *from, const char *to, const char *last)
-{
-    size_t n = common_folders(from, to);
-    struct text t;
-
-    text_init(&t, NULL, 0);
-    for (const char *at = from + n; *at; at++)
-        if (*at == '/' && at[1])
-            text_add(&t, "../");
-    to += n + (to[n] == '/');
-    text_add(&t, "%s%s%s", to, *to ? "/" : "", last);
-    return text_take(&t);
-}
-
-static enum status relative_name(char **out, const char *folder, const char *path,
-                                 struct error *err)
-{
-    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
-    char *from = realpath(folder, NULL), *there = NULL, *to = NULL;
-    enum status st = OK;
-
-    *out = NULL;
-    if (slash && !(there = strndup(path, (size_t)(slash - path))))
-        st = fail(err, E_MEMORY, "no memory for a name");
-    else if (!from || !(to = realpath(there ? there : ".", NULL)))
-        st = fail_errno(err, E_IO, "%s: cannot be named as %s sees it", path, folder);
-    else if (!(*out = name_from(from, to, last)))
-        st = fail(err, E_MEMORY, "no memory for a name");
-    free(from);
-    free(there);
-    free(to);
-    return st;
-}
-
 enum status latent_space_name(struct latent_space *s, const char *folder, const char *path,
                               struct error *err)
 {
-    char *plain, *name = NULL;
-    size_t n;
-    enum status st;
+    char *name;
+    enum status st = path_seen_from(&name, folder, path, err);
 
-    if ((st = mem_text(&plain, path, err)))
-        return st;
-    for (n = strlen(plain); n > 1 && plain[n - 1] == '/';)
-        plain[--n] = 0;
-    st = *plain == '/' ? mem_text(&name, plain, err) : relative_name(&name, folder, plain, err);
-    free(plain);
     if (st)
         return st;
     free(s->file);

@@ -38,9 +38,7 @@ enum status latent_space_to_json(const struct latent_space *s, json_t **out, str
 enum status latent_space_from_json(struct latent_space **out, const json_t *object,
                                    int64_t channels, struct error *err);
 
-/* s->file = the name by which a model in `folder` sees the autoencoder `path`, both there: an
- * absolute path as it is, another from the folder, so that both may be moved together.  E_IO;
- * E_MEMORY. */
+/* s->file = the name by which a model in `folder` sees the autoencoder `path` (path_seen_from). */
 enum status latent_space_name(struct latent_space *s, const char *folder, const char *path,
                               struct error *err);
 

@@ -362,6 +362,20 @@ static enum status add_space(json_t *root, const struct model *m, struct error *
                : OK;
 }
 
+static enum status add_encoders(json_t *root, const struct model *m, struct error *err)
+{
+    json_t *encoders;
+    enum status st;
+
+    if (!m->encoders)
+        return OK;
+    if ((st = text_encoders_to_json(m->encoders, &encoders, err)))
+        return st;
+    return json_object_set_new(root, "encoders", encoders)
+               ? fail(err, E_MEMORY, "no memory to describe a model")
+               : OK;
+}
+
 enum status model_describe(const struct model *m, char **out, struct error *err)
 {
     struct option_group group[SECTIONS];
@@ -377,7 +391,7 @@ enum status model_describe(const struct model *m, char **out, struct error *err)
         (m->about && json_object_set_new(root, "about", json_string(m->about))) ||
         add_labels(root, m))
         st = fail(err, E_MEMORY, "no memory to describe a model");
-    else if (!(st = add_space(root, m, err)))
+    else if (!(st = add_space(root, m, err)) && !(st = add_encoders(root, m, err)))
         st = config_dump(out, root, err);
     json_decref(root);
     return st;
@@ -442,9 +456,25 @@ static enum status read_space(struct model *m, const json_t *root, struct error 
     return st;
 }
 
+/* Of a model in the file `path`. */
+static enum status read_encoders(struct model *m, const json_t *root, const char *path,
+                                 struct error *err)
+{
+    json_t *encoders;
+    enum status st;
+
+    if ((st = config_object(&encoders, root, "encoders", err)) || !encoders ||
+        (st = mem_new((void **)&m->encoders, 1, sizeof *m->encoders, "text encoders", err)))
+        return st;
+    if ((st = text_encoders_from_json(m->encoders, encoders, path, err)))
+        fail_under(err, "encoders");
+    return st;
+}
+
 static bool is_section(const char *key)
 {
-    static const char *const others[] = {"format", "step", "about", "labels", "autoencoder"};
+    static const char *const others[] = {"format", "step",        "about",
+                                         "labels", "autoencoder", "encoders"};
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (!strcmp(key, others[i]))
@@ -471,7 +501,7 @@ static enum status read_sections(json_t *root, struct option_set set, struct err
     return st;
 }
 
-static enum status read_model(struct model **out, json_t *root, struct error *err)
+static enum status read_model(struct model **out, json_t *root, const char *path, struct error *err)
 {
     struct model_options head = {0};
     struct sample_defaults sample;
@@ -503,7 +533,8 @@ static enum status read_model(struct model **out, json_t *root, struct error *er
     (*out)->sample = sample;
     (*out)->step = step;
     if ((about && (st = mem_text(&(*out)->about, about, err))) ||
-        (st = read_labels(*out, root, err)) || (st = read_space(*out, root, err))) {
+        (st = read_labels(*out, root, err)) || (st = read_space(*out, root, err)) ||
+        (st = read_encoders(*out, root, path, err))) {
         model_free(*out);
         *out = NULL;
     }
@@ -522,7 +553,7 @@ enum status model_from_text(struct model **out, const char *text, const char *na
     *out = NULL;
     if ((st = config_parse(&root, text, strlen(text), CONFIG_BYTES, name, err)))
         return st;
-    st = read_model(out, root, err);
+    st = read_model(out, root, name, err);
     if (st)
         fail_under(err, "%s", name);
     json_decref(root);

@@ -136,7 +136,8 @@ enum status model_adapt(struct model *m, const char *path, double weight, struct
 /* From here on the adapter is the model's.  E_MEMORY: it is freed. */
 enum status model_own_adapter(struct model *m, struct adapter *a, struct error *err);
 
-/* The model a metadata text describes, without memory for its parameters. */
+/* The model a metadata text describes, without memory for its parameters; name: of the file that it
+ * lies in, as whose folder sees others. */
 enum status model_from_text(struct model **out, const char *text, const char *name,
                             struct error *err);
 

@@ -143,13 +143,8 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows, con
     in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels), p->x);
     in.t = graph_input(g, SHAPE(rows), p->t);
     network_ask(g, io, &in, rows, p->fed, p->text);
-    if (p->context) {
-        const struct prompts *of = p->prompts;
-
-        in.context = graph_input(g, SHAPE(rows, of->tokens, of->width), p->context);
-        in.pooled =
-            of->pooled_width ? graph_input(g, SHAPE(rows, of->pooled_width), p->pooled) : NULL;
-    }
+    if (p->context)
+        network_tell(g, io, &in, rows, p->prompts->tokens, p->context, p->pooled);
     y = network_forward(g, p->model->network, in);
     graph_keep(g, y);
     return y;

@@ -81,7 +81,8 @@ static enum status parse_all(struct encoding *c, const char *const *text, struct
     for (int64_t i = 0; i < c->n; i++) {
         const char *one = i < c->n - 1 ? text[i] : "";
 
-        if ((st = prompt_parse(&c->prompt[i], one, strlen(one), err))) {
+        if ((st = c->how->plain ? prompt_plain(&c->prompt[i], one, strlen(one), err)
+                                : prompt_parse(&c->prompt[i], one, strlen(one), err))) {
             fail_under(err, "prompt %" PRId64, i + 1);
             return st;
         }
@@ -125,7 +126,7 @@ static enum status count_rows(struct encoding *c, const struct clip_bpe *bpe, st
     const struct prompt_clip_how how = {clip_bpe_end(bpe), 1, PROMPT_ROWS_MAX, true};
     enum status st;
 
-    for (int64_t i = 0; i < c->n; i++) {
+    for (int64_t i = 0; i < c->n && !c->how->clip_rows; i++) {
         struct prompt_rows rows = {0};
 
         if ((st = prompt_clip(&rows, bpe, &c->prompt[i], &how, err)))
@@ -353,7 +354,7 @@ static enum status run_clips(struct encoding *c, struct error *err)
     char *path = NULL;
     enum status st;
 
-    c->clip_rows = 1;
+    c->clip_rows = c->how->clip_rows ? c->how->clip_rows : 1;
     if (!e->clip_l && !e->clip_g)
         return OK;
     if (!(st = vocabulary_find(&path, VOCABULARY_CLIP, e->merges, e->folder, err)) &&
@@ -382,6 +383,11 @@ static enum status run_t5(struct encoding *c, struct error *err)
     reading_release(&r);
     free(path);
     return st;
+}
+
+int64_t text_encoders_tokens(const struct text_encoders *e, int64_t clip_rows)
+{
+    return clip_rows * CLIP_ROW + e->t5_tokens;
 }
 
 /* --- side by side -------------------------------------------------------------------------------

@@ -4,6 +4,8 @@
 #ifndef IMGEN_PIPELINE_TEXT_ENCODERS_H
 #define IMGEN_PIPELINE_TEXT_ENCODERS_H
 
+#include "base/hash.h"
+#include "base/json.h"
 #include "model/prompts.h"
 
 /* Where the encoders of a model lie: paths as weights_open takes them, heap; NULL: missing. */
@@ -31,11 +33,33 @@ void text_encoders_release(struct text_encoders *e); /* zeroes it; fine on a zer
  * asked between encoders, is false.  Release also after a failure. */
 struct encoding_how {
     int threads;
+    bool plain;        /* parentheses are letters and weigh nothing                            */
+    int64_t clip_rows; /* of 77 tokens, for every prompt, and longer ones are cut; 0: as many as
+                          the longest needs                                                     */
     bool (*go_on)(void *user); /* or NULL */
     void *user;
 };
 enum status prompts_encode(struct prompts *out, const struct text_encoders *e,
                            const struct network_io *io, const char *const *text, int64_t n,
                            const struct encoding_how *how, struct error *err);
+
+/* Rows of the context that prompts_encode makes with so many rows of 77 tokens. */
+int64_t text_encoders_tokens(const struct text_encoders *e, int64_t clip_rows);
+
+/* SHA-256 of all that what they say depends on beside the prompt: their files, vocabularies, and
+ * the widths of the network.  Files of gigabytes are read through.  E_IO; E_MEMORY.
+ * (encoders_file.c) */
+enum status text_encoders_hash(char out[HASH_TEXT], const struct text_encoders *e,
+                               const struct network_io *io, struct error *err);
+
+/* {"clip_l", "clip_g", "t5", "merges", "spiece", "t5_tokens"}, paths as they are; those that are
+ * missing are left out.  *out is a new reference.  E_MEMORY. */
+enum status text_encoders_to_json(const struct text_encoders *e, json_t **out, struct error *err);
+/* The other way, for a model in the file `path`, as whose folder sees them.  *e is zeroed before;
+ * release also after a failure.  E_FORMAT; E_MEMORY. */
+enum status text_encoders_from_json(struct text_encoders *e, const json_t *object, const char *path,
+                                    struct error *err);
+/* Every path as somebody in `folder` sees it (path_seen_from). */
+enum status text_encoders_name(struct text_encoders *e, const char *folder, struct error *err);
 
 #endif

@@ -30,10 +30,13 @@ struct evaluation {
     struct graph *g;
     int64_t batch; /* pictures at once                       */
     struct flow_task task;
-    struct flow_batch samples; /* all of them                            */
-    int32_t *text;             /* [rows, text_length] of their captions, or NULL */
-    float *y;                  /* [batch, H, W, out_channels], or logits */
-    int64_t row;               /* floats of a row of y                   */
+    struct flow_batch samples;       /* all of them                            */
+    int32_t *text;                   /* [rows, text_length] of their captions, or NULL */
+    const struct text_data *encoded; /* or NULL                             */
+    char (*caption)[CAPTION_TEXT];   /* [rows], of encoded ones             */
+    float *context, *pooled;         /* [batch] of the same                 */
+    float *y;                        /* [batch, H, W, out_channels], or logits */
+    int64_t row;                     /* floats of a row of y                   */
 };
 
 enum status evaluation_data(const struct experiment *e, struct dataset **out, struct error *err)
@@ -57,20 +60,21 @@ enum status evaluation_data(const struct experiment *e, struct dataset **out, st
     return fail(err, E_ARG, "there are no held-out pictures: name them with data.eval_path");
 }
 
-/* text: [rows, numbers], or NULL. */
-static enum status fill(const struct dataset *d, int64_t rows, float *pixels, int32_t *labels,
-                        int32_t *text, int64_t numbers, struct error *err)
+static enum status fill(struct evaluation *v, const struct dataset *d, float *pixels,
+                        int32_t *labels, int64_t numbers, struct error *err)
 {
     int64_t length = d->height * d->width * d->channels;
     char caption[CAPTION_TEXT];
     enum status st;
 
-    for (int64_t i = 0; i < rows; i++) {
+    for (int64_t i = 0; i < v->samples.rows; i++) {
         if ((st = dataset_get(d, loader_index(EVAL_SEED, d->count, i), pixels + i * length,
                               &labels[i], caption, err)))
             return st;
-        if (text)
-            byte_text_read(text + i * numbers, numbers, caption);
+        if (v->text)
+            byte_text_read(v->text + i * numbers, numbers, caption);
+        if (v->caption)
+            memcpy(v->caption[i], caption, sizeof caption);
     }
     return OK;
 }
@@ -86,7 +90,7 @@ static enum status draw(struct evaluation *v, const struct dataset *d, const str
     if (!(st = mem_new((void **)&pixels, (uint64_t)(rows * length), sizeof *pixels, "pictures",
                        err)) &&
         !(st = mem_new((void **)&labels, (uint64_t)rows, sizeof *labels, "labels", err)) &&
-        !(st = fill(d, rows, pixels, labels, v->text, io->text_length, err)))
+        !(st = fill(v, d, pixels, labels, io->text_length, err)))
         st = flow_batch_draw(&v->samples, &v->task, pixels, io->n_classes ? labels : NULL, 0, err);
     free(pixels);
     free(labels);
@@ -120,12 +124,30 @@ static enum status make_task(struct evaluation *v, const struct experiment *e,
     return OK;
 }
 
+static enum status make_texts(struct evaluation *v, const struct network_io *io, struct error *err)
+{
+    uint64_t rows = (uint64_t)v->samples.rows, batch = (uint64_t)v->batch;
+    enum status st;
+
+    if (io->text_length)
+        return mem_new((void **)&v->text, rows, (uint64_t)io->text_length * sizeof *v->text,
+                       "texts", err);
+    if (!v->encoded)
+        return OK;
+    if ((st = mem_new((void **)&v->caption, rows, sizeof *v->caption, "captions", err)) ||
+        (st = mem_new((void **)&v->context, batch * (uint64_t)text_data_tokens(v->encoded),
+                      (uint64_t)io->context_width * sizeof *v->context, "encoded captions", err)))
+        return st;
+    return mem_new((void **)&v->pooled, batch, (uint64_t)io->pooled_width * sizeof *v->pooled,
+                   "encoded captions", err);
+}
+
 static enum status check_set(const struct dataset *d, const struct model *m, struct error *err)
 {
     const struct network_io *io = &m->network->io;
 
     if (d->height == io->height && d->width == io->width && d->channels == io->in_channels &&
-        (io->text_length || d->n_classes == io->n_classes))
+        (io->text_length || io->context_width || d->n_classes == io->n_classes))
         return OK;
     return fail(err, E_ARG,
                 "data.eval_path: pictures of %" PRId64 " x %" PRId64 " x %" PRId64 " in %" PRId64
@@ -148,8 +170,8 @@ static enum status check_labels(const struct evaluation *v, const struct network
 }
 
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
-                           const struct model *m, const struct dataset *d, struct graph *g,
-                           struct error *err)
+                           const struct model *m, const struct text_data *encoded,
+                           const struct dataset *d, struct graph *g, struct error *err)
 {
     const struct network_io *io = &m->network->io;
     int64_t pixels = io->height * io->width, rows = e->train.eval_count;
@@ -162,15 +184,14 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
         (st = mem_new((void **)&v, 1, sizeof *v, "an evaluation", err)))
         goto out;
     v->g = g;
+    v->encoded = encoded;
     v->batch = e->train.batch < EVAL_BATCH ? e->train.batch : EVAL_BATCH;
     if ((st = make_task(v, e, m, err)) ||
         (st = flow_batch_init_for(&v->samples, &v->task, rows, pixels * io->in_channels, err)) ||
         (st = mem_new((void **)&v->y, (uint64_t)(v->batch * row), sizeof *v->y, "predictions",
                       err)) ||
-        (io->text_length &&
-         (st = mem_new((void **)&v->text, (uint64_t)rows,
-                       (uint64_t)io->text_length * sizeof *v->text, "texts", err))) ||
-        (st = draw(v, d, io, err)) || (st = check_labels(v, io, err)))
+        (st = make_texts(v, io, err)) || (st = draw(v, d, io, err)) ||
+        (st = check_labels(v, io, err)))
         goto out;
     v->row = row;
     *out = v;
@@ -186,12 +207,25 @@ void evaluation_free(struct evaluation *v)
         return;
     flow_batch_release(&v->samples);
     free(v->text);
+    free(v->caption);
+    free(v->context);
+    free(v->pooled);
     free(v->y);
     free(v);
 }
 
 /* --- running ------------------------------------------------------------------------------------
  */
+
+static void read_encoded(struct evaluation *v, const struct network_io *io, int64_t first,
+                         int64_t rows)
+{
+    int64_t length = text_data_tokens(v->encoded) * io->context_width;
+
+    for (int64_t i = 0; i < rows; i++)
+        text_data_read(v->encoded, v->caption[first + i], v->context + i * length,
+                       v->pooled + i * io->pooled_width);
+}
 
 static struct tensor *record_rows(struct evaluation *v, const struct network *net, int64_t first,
                                   int64_t rows)
@@ -207,6 +241,10 @@ static struct tensor *record_rows(struct evaluation *v, const struct network *ne
     in.t = graph_input(g, SHAPE(rows), v->samples.time + first);
     network_ask(g, io, &in, rows, v->samples.label + first,
                 v->text ? v->text + first * io->text_length : NULL);
+    if (v->encoded) {
+        read_encoded(v, io, first, rows);
+        network_tell(g, io, &in, rows, text_data_tokens(v->encoded), v->context, v->pooled);
+    }
     y = network_forward(g, net, in);
     graph_keep(g, y);
     return y;

@@ -5,6 +5,7 @@
 #define IMGEN_TRAIN_EVALUATE_H
 
 #include "train/experiment.h"
+#include "train/text_data.h"
 
 /* Fixed pictures at fixed times with fixed noise, drawn once. */
 struct evaluation;
@@ -35,11 +36,13 @@ enum { EVAL_SEED = 0x6576616c };
  * of another seed.  E_ARG when a finite set names none. */
 enum status evaluation_data(const struct experiment *e, struct dataset **out, struct error *err);
 
-/* Draw train.eval_count pictures of d, which is not read afterwards.  It runs on g, the caller's,
- * as many pictures at once as a training step has: what a step fits in, it fits in too. */
+/* Draw train.eval_count pictures of d, which is not read afterwards; encoded: what a network that
+ * reads that is told of their captions, which were needed already, kept by the caller; else NULL.
+ * It runs on g, the caller's, as many pictures at once as a training step has: what a step fits in,
+ * it fits in too. */
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
-                           const struct model *m, const struct dataset *d, struct graph *g,
-                           struct error *err);
+                           const struct model *m, const struct text_data *encoded,
+                           const struct dataset *d, struct graph *g, struct error *err);
 void evaluation_free(struct evaluation *v);
 
 /* What its largest batch takes: planned, not run. */

@@ -176,6 +176,8 @@ const struct option text_option_rows[] = {
      offsetof(struct text_options, spiece), .value = "FILE"},
     {"no_t5", "do without T5, whether it is there or not", OPTION_BOOL,
      offsetof(struct text_options, no_t5), .lo = 0},
+    {"t5_tokens", "of a caption for T5, longer ones are cut: fewer take less memory and time",
+     OPTION_INT, offsetof(struct text_options, t5_tokens), "256", .lo = 1, .hi = 4096},
     {"cache", "where what they say of the captions is kept: asked once, before the first step",
      OPTION_TEXT, offsetof(struct text_options, cache), .value = "FOLDER"},
     {0},
@@ -401,6 +403,42 @@ static enum status check_autoencoder(const struct experiment *e, const struct ne
     return OK;
 }
 
+static bool given(const char *text)
+{
+    return text && *text;
+}
+
+static bool names_encoder(const struct text_options *t)
+{
+    return given(t->clip_l) || given(t->clip_g) || (given(t->t5xxl) && !t->no_t5);
+}
+
+/* *out = a copy, or NULL where nothing is given. */
+static enum status take_path(char **out, const char *path, struct error *err)
+{
+    return given(path) ? mem_text(out, path, err) : OK;
+}
+
+/* The encoders of section text, for a model that learns what they say. */
+static enum status take_encoders(struct model *m, const struct text_options *t, struct error *err)
+{
+    struct text_encoders *e;
+    enum status st;
+
+    if (!m->network->io.context_width)
+        return OK;
+    if ((st = mem_new((void **)&m->encoders, 1, sizeof *m->encoders, "text encoders", err)))
+        return st;
+    e = m->encoders;
+    e->t5_tokens = given(t->t5xxl) && !t->no_t5 ? t->t5_tokens : 0;
+    if ((st = take_path(&e->clip_l, t->clip_l, err)) ||
+        (st = take_path(&e->clip_g, t->clip_g, err)) ||
+        (e->t5_tokens && (st = take_path(&e->t5, t->t5xxl, err))) ||
+        (st = take_path(&e->merges, t->merges, err)))
+        return st;
+    return take_path(&e->spiece, t->spiece, err);
+}
+
 /* Networks that the configuration names and a training run on these pictures cannot feed. */
 static enum status check_use(const struct experiment *e, const struct dataset *d, struct error *err)
 {
@@ -408,11 +446,11 @@ static enum status check_use(const struct experiment *e, const struct dataset *d
     struct network_io io;
 
     kind->io(e->network, &io);
-    if (io.context_width)
+    if (io.context_width && !names_encoder(&e->text))
         return fail(
-            err, E_UNSUPPORTED,
-            "model.network: '%s' reads an encoded text, and there is no encoder to train it "
-            "with yet",
+            err, E_ARG,
+            "model.network: a '%s' that reads encoded texts: section text names who encodes "
+            "them (clip_l, clip_g, t5xxl)",
             kind->name);
     if (io.factor)
         return check_autoencoder(e, &io, err);
@@ -521,6 +559,7 @@ enum status experiment_model(struct experiment *e, const struct dataset *d, stru
     m->sample = e->sample;
     if ((st = params_alloc(m->network->params, true, err)) ||
         (st = mem_text(&m->about, d->format->name, err)) ||
+        (st = take_encoders(m, &e->text, err)) ||
         (m->network->io.n_classes &&
          (st = model_set_labels(m, d->class_names, d->n_classes, err)))) {
         model_free(m);

@@ -73,7 +73,8 @@ extern const struct option lora_option_rows[];
 struct text_options {
     char *clip_l, *clip_g, *t5xxl, *merges, *spiece;
     bool no_t5;
-    char *cache; /* folder in which what they say is kept */
+    int64_t t5_tokens; /* of a caption, for T5                            */
+    char *cache;       /* folder in which what they say is kept */
 };
 extern const struct option text_option_rows[];
 

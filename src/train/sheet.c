@@ -8,7 +8,6 @@
 #include "train/sheet.h"
 
 #include "base/memory.h"
-#include "model/prompts.h"
 #include "pipeline/generate.h"
 #include "pipeline/picture.h"
 
@@ -22,9 +21,9 @@ static void fill_items(struct generate_item *items, int64_t count, const struct 
 
     for (int64_t i = 0; i < count; i++)
         items[i] = (struct generate_item){
-            .label = io->text_length ? (int32_t)i
-                     : io->n_classes ? (int32_t)(i % io->n_classes)
-                                     : -1,
+            .label = io->text_length || io->context_width ? (int32_t)i
+                     : io->n_classes                      ? (int32_t)(i % io->n_classes)
+                                                          : -1,
             .w = network_asks_for_nothing(io) ? m->sample.cfg_scale : 1,
             .seed = (uint64_t)i,
         };
@@ -64,6 +63,7 @@ static enum status fill_request(struct generate_request *out, struct generate_it
         .settings = r->model->sample,
         .texts = r->texts,
         .n_texts = r->texts ? r->count : 0,
+        .encoded = r->encoded,
         .items = *items,
         .n = r->count,
         .batch = r->batch > 1 ? r->batch : 1,

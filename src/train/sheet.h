@@ -5,6 +5,7 @@
 #define IMGEN_TRAIN_SHEET_H
 
 #include "graph/graph.h"
+#include "model/prompts.h"
 #include "pipeline/model.h"
 
 /* What to draw, with which weights, and where.  The graph is the training's own: a sheet runs in
@@ -14,7 +15,8 @@ struct sheet_request {
     float *values;            /* the weights to use, a flat array of the network's layout   */
     int64_t count;            /* pictures, in as square a grid as count allows              */
     const char *const *texts; /* [count] that they are asked for, of a network that reads them */
-    int64_t batch;            /* at most so many at once                                    */
+    const struct prompts *encoded; /* what encoders say of them, of one that reads that; or NULL */
+    int64_t batch;                 /* at most so many at once                                    */
     struct graph *graph;
     int threads; /* of what decodes latents                                  */
     bool rough;  /* latents by their linear preview                          */

@@ -103,12 +103,13 @@ static enum status make_texts(struct trainer *t, struct error *err)
     uint64_t rows = (uint64_t)t->options.batch;
     enum status st;
 
-    if (!io->text_length)
+    if (!io->text_length && !t->encoded)
         return OK;
-    if ((st = prompts_init(&t->prompts, io, t->options.batch, err)) ||
-        (st = mem_new((void **)&t->number, rows, sizeof *t->number, "numbers of texts", err)) ||
-        (st = mem_new((void **)&t->text, rows, (uint64_t)io->text_length * sizeof *t->text, "texts",
-                      err)))
+    if ((st = mem_new((void **)&t->number, rows, sizeof *t->number, "numbers of texts", err)) ||
+        (io->text_length && (st = prompts_init(&t->prompts, io, t->options.batch, err))) ||
+        (io->text_length &&
+         (st = mem_new((void **)&t->text, rows, (uint64_t)io->text_length * sizeof *t->text,
+                       "texts", err))))
         return st;
     for (int64_t i = 0; i < t->options.batch; i++)
         t->number[i] = (int32_t)i;
@@ -165,8 +166,8 @@ static enum status set_up(struct trainer *t, const struct train_request *r, bool
         return st;
     t->program_bytes = mem_resident();
     if ((st = trainer_open_data(t, writes, err)) || (st = describe_config(t, err)) ||
-        (st = trainer_make_model(t, err)) || (st = check_labels(t, err)) ||
-        (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
+        (st = trainer_make_model(t, err)) || (st = trainer_open_texts(t, writes, err)) ||
+        (st = check_labels(t, err)) || (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
         (st = graph_new(&t->graph, 0, r->threads, err)) ||
         (st = trainer_make_evaluation(t, writes, err)) || (st = trainer_choose_sheets(t, err)) ||
         (st = trainer_choose_texts(t, err)))
@@ -196,6 +197,10 @@ static void tear_down(struct trainer *t)
     flow_batch_release(&t->batch);
     free(t->criterion.numbers);
     prompts_release(&t->prompts);
+    prompts_release(&t->sheet_encoded);
+    text_data_close(t->encoded);
+    free(t->context);
+    free(t->pooled);
     free(t->number);
     free(t->text);
     free((void *)t->sheet_texts);
@@ -222,6 +227,7 @@ static struct sheet_request sheet_of(const struct trainer *t)
         .values = t->state.average,
         .count = t->options.sample_count,
         .texts = t->sheet_texts,
+        .encoded = t->encoded ? &t->sheet_encoded : NULL,
         .batch = t->options.batch / 2,
         .graph = t->graph,
         .threads = t->r->threads,

@@ -9,14 +9,15 @@
 #include "train/footprint.h"
 
 enum train_event_kind {
-    TRAIN_STARTED,   /* path: the checkpoint resumed from, or NULL        */
-    TRAIN_STEP,      /* after each step                                    */
-    TRAIN_SAVED,     /* path: a checkpoint                                 */
-    TRAIN_SAMPLED,   /* path: a sheet of pictures                          */
-    TRAIN_DONE,      /* path: the model                                    */
-    TRAIN_EVALUATED, /* loss: on held-out pictures, mean_loss: with the averaged weights */
-    TRAIN_ENCODING,  /* before all others: of `steps` pictures, latents of `step` are there */
-    TRAIN_NOTE,      /* path: a sentence, about something that is not as asked */
+    TRAIN_STARTED,        /* path: the checkpoint resumed from, or NULL        */
+    TRAIN_STEP,           /* after each step                                    */
+    TRAIN_SAVED,          /* path: a checkpoint                                 */
+    TRAIN_SAMPLED,        /* path: a sheet of pictures                          */
+    TRAIN_DONE,           /* path: the model                                    */
+    TRAIN_EVALUATED,      /* loss: on held-out pictures, mean_loss: with the averaged weights */
+    TRAIN_ENCODING,       /* before all others: of `steps` pictures, latents of `step` are there */
+    TRAIN_NOTE,           /* path: a sentence, about something that is not as asked */
+    TRAIN_ENCODING_TEXTS, /* as TRAIN_ENCODING, of captions */
 };
 
 /* What the callback sees; valid during the call. */

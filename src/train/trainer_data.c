@@ -88,6 +88,50 @@ enum status trainer_make_model(struct trainer *t, struct error *err)
     return t->data.encoded ? describe_encoded(t, err) : OK;
 }
 
+static bool tell_texts(int64_t done, int64_t n, void *user)
+{
+    const struct trainer *t = user;
+    const struct train_event e = {
+        .kind = TRAIN_ENCODING_TEXTS, .step = done, .steps = n, .memory = &t->memory};
+
+    return !t->r->callback || t->r->callback(&e, t->r->user);
+}
+
+enum status trainer_open_texts(struct trainer *t, bool writes, struct error *err)
+{
+    const struct model *m = t->state.model;
+    const struct text_options *o = &t->r->experiment->text;
+    const struct text_data_request r = {.encoders = m->encoders,
+                                        .io = &m->network->io,
+                                        .folder = o->cache,
+                                        .threads = t->r->threads,
+                                        .writes = writes,
+                                        .progress = tell_texts,
+                                        .user = t};
+    uint64_t rows = (uint64_t)t->options.batch;
+    enum status st;
+
+    if (!m->network->io.context_width)
+        return OK;
+    if (!m->encoders)
+        return fail(err, E_ARG,
+                    "lora.base: a '%s' that reads encoded texts and does not say by whom: section "
+                    "text names them",
+                    m->network->kind->name);
+    if (!o->cache || !*o->cache)
+        return fail(
+            err, E_ARG,
+            "text.cache: where is what the text encoders say of the captions to be kept? It "
+            "names a folder");
+    if ((st = text_data_open(&t->encoded, &r, err)) ||
+        (st = text_data_need_set(t->encoded, t->data.set, 0, -1, err)) ||
+        (st = mem_new((void **)&t->context, rows * (uint64_t)text_data_tokens(t->encoded),
+                      (uint64_t)r.io->context_width * sizeof *t->context, "encoded captions", err)))
+        return st;
+    return mem_new((void **)&t->pooled, rows, (uint64_t)r.io->pooled_width * sizeof *t->pooled,
+                   "encoded captions", err);
+}
+
 enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error *err)
 {
     const struct training_data_request r = data_request(t, writes);
@@ -106,9 +150,11 @@ enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error
                               err);
     if (!t->options.eval_every)
         return OK;
-    if (!(st = training_data_held_out(&held_out, t->state.model->space, &t->data, &r, err)))
-        st = evaluation_new(&t->evaluation, t->r->experiment, t->state.model, held_out, t->graph,
-                            err);
+    if (!(st = training_data_held_out(&held_out, t->state.model->space, &t->data, &r, err)) &&
+        !(t->encoded &&
+          (st = text_data_need_set(t->encoded, held_out, EVAL_SEED, t->options.eval_count, err))))
+        st = evaluation_new(&t->evaluation, t->r->experiment, t->state.model, t->encoded, held_out,
+                            t->graph, err);
     dataset_close(held_out);
     return st;
 }
@@ -148,10 +194,29 @@ static enum status read_captions(const char ***out, const struct dataset *d,
     for (int64_t i = 0; i < n && !st; i++) {
         (*out)[i] = caption[i];
         st = dataset_get(d, loader_index(EVAL_SEED, d->count, i), pixels, NULL, caption[i], err);
-        caption[i][byte_text_fits(caption[i], io->text_length)] = '\0';
+        if (io->text_length)
+            caption[i][byte_text_fits(caption[i], io->text_length)] = '\0';
     }
     free(pixels);
     return st;
+}
+
+/* What the encoders say of the texts of sheets, and last of the empty one. */
+static enum status encode_sheet(struct trainer *t, struct error *err)
+{
+    const struct network_io *io = &t->state.model->network->io;
+    int64_t n = t->options.sample_count, tokens = text_data_tokens(t->encoded);
+    struct prompts *p = &t->sheet_encoded;
+    enum status st;
+
+    if ((st = text_data_need(t->encoded, t->sheet_texts, n, err)) ||
+        (st = prompts_init_encoded(p, io, n, tokens, err)))
+        return st;
+    for (int64_t i = 0; i <= n; i++)
+        text_data_read(t->encoded, i < n ? t->sheet_texts[i] : NULL,
+                       p->context + i * tokens * io->context_width,
+                       p->pooled + i * io->pooled_width);
+    return OK;
 }
 
 enum status trainer_choose_texts(struct trainer *t, struct error *err)
@@ -161,7 +226,7 @@ enum status trainer_choose_texts(struct trainer *t, struct error *err)
     struct dataset *held_out = NULL;
     enum status st = OK;
 
-    if (!t->state.model->network->io.text_length || !t->options.sample_every)
+    if (!(t->encoded || t->state.model->network->io.text_length) || !t->options.sample_every)
         return OK;
     if (e->data.eval_path && *e->data.eval_path)
         st = training_data_held_out(&held_out, t->state.model->space, &t->data, &r, err);
@@ -169,12 +234,15 @@ enum status trainer_choose_texts(struct trainer *t, struct error *err)
         st = read_captions(&t->sheet_texts, held_out ? held_out : t->data.set,
                            &t->state.model->network->io, t->options.sample_count, err);
     dataset_close(held_out);
-    return st;
+    return st || !t->encoded ? st : encode_sheet(t, err);
 }
 
 enum status trainer_name_autoencoder(struct trainer *t, struct error *err)
 {
-    struct latent_space *s = t->state.model->space;
+    struct model *m = t->state.model;
+    struct latent_space *s = m->space;
+    enum status st = s && s->found ? latent_space_name(s, t->options.out, s->found, err) : OK;
 
-    return s && s->found ? latent_space_name(s, t->options.out, s->found, err) : OK;
+    return st || !m->encoders || m->learning ? st
+                                             : text_encoders_name(m->encoders, t->options.out, err);
 }

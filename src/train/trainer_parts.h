@@ -14,6 +14,7 @@
 #include "train/latent_data.h"
 #include "train/log.h"
 #include "train/round_trip.h"
+#include "train/text_data.h"
 #include "train/trainer.h"
 
 _Static_assert((int)COMPANIONS_MAX >= (int)AUTOENCODE_COMPANIONS, "a companion would not be saved");
@@ -35,9 +36,12 @@ struct trainer {
     struct autoencode *autoencode; /* of an autoencoder, which has this in place of a criterion */
     struct round_trip *round_trip; /* of an autoencoder, in place of an evaluation; or NULL */
     const float *pixels;           /* of the batch */
-    struct prompts prompts;   /* of the batch, where the network reads texts: row i's is text i */
-    int32_t *number, *text;   /* [rows] 0, 1, ...; [rows, text_length] what each is asked for   */
-    const char **sheet_texts; /* [sample_count] of sheets, or NULL */
+    struct prompts prompts;    /* of the batch, where the network reads texts: row i's is text i */
+    int32_t *number, *text;    /* [rows] 0, 1, ...; [rows, text_length] what each is asked for   */
+    struct text_data *encoded; /* of a network that reads encoded texts, or NULL      */
+    float *context, *pooled;   /* of the batch, of such a one                         */
+    struct prompts sheet_encoded; /* of sheets, the same                                 */
+    const char **sheet_texts;     /* [sample_count] of sheets, or NULL */
     struct train_state state;
     char *config;
     float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
@@ -63,9 +67,12 @@ enum status trainer_open_data(struct trainer *t, bool writes, struct error *err)
 enum status trainer_make_model(struct trainer *t, struct error *err);
 enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error *err);
 enum status trainer_choose_sheets(struct trainer *t, struct error *err);
+/* Who encodes captions for a network that reads them encoded, and all that they say of the set. */
+enum status trainer_open_texts(struct trainer *t, bool writes, struct error *err);
 /* What sheets are asked for where the network reads texts: held-out captions, or the training's. */
 enum status trainer_choose_texts(struct trainer *t, struct error *err);
-/* The autoencoder under the name by which a model in the run's folder, which is there, sees it. */
+/* The autoencoder and the text encoders under the names by which a model in the run's folder, which
+ * is there, sees it. */
 enum status trainer_name_autoencoder(struct trainer *t, struct error *err);
 
 /* trainer_step.c.  Record the loss of the batch, whatever it holds, and its adjoints. */

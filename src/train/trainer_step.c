@@ -50,6 +50,9 @@ struct tensor *trainer_record(struct trainer *t)
     in.x = graph_input(g, shape, t->batch.x);
     in.t = graph_input(g, SHAPE(t->batch.rows), t->batch.time);
     network_ask(g, &net->io, &in, t->batch.rows, t->batch.label, t->text);
+    if (t->encoded)
+        network_tell(g, &net->io, &in, t->batch.rows, text_data_tokens(t->encoded), t->context,
+                     t->pooled);
     in.drop = graph_input_i32(g, SHAPE(t->batch.rows, DROP_WORDS), t->batch.drop);
     y = network_forward(g, net, in);
     loss = net->io.classifies ? classify_loss(g, y, t->batch.label)
@@ -67,6 +70,17 @@ static void read_texts(struct trainer *t, char (*caption)[CAPTION_TEXT])
     prompts_gather(&t->prompts, t->text, t->batch.label, t->batch.rows);
 }
 
+/* The same of what encoders say. */
+static void read_encoded(struct trainer *t, char (*caption)[CAPTION_TEXT])
+{
+    const struct network_io *io = &t->state.model->network->io;
+    int64_t length = text_data_tokens(t->encoded) * io->context_width;
+
+    for (int64_t i = 0; i < t->batch.rows; i++)
+        text_data_read(t->encoded, t->batch.label[i] < 0 ? NULL : caption[i],
+                       t->context + i * length, t->pooled + i * io->pooled_width);
+}
+
 static enum status draw_batch(struct trainer *t, struct error *err)
 {
     struct batch b;
@@ -75,12 +89,14 @@ static enum status draw_batch(struct trainer *t, struct error *err)
 
     if ((st = loader_next(t->loader, &b, err)))
         return st;
-    st = flow_batch_draw(&t->batch, &t->task, b.pixels, t->text ? t->number : b.labels,
+    st = flow_batch_draw(&t->batch, &t->task, b.pixels, t->number ? t->number : b.labels,
                          (uint64_t)b.first_sample, err);
     if (!st)
         st = check_drawn(t, b.first_sample, err);
     if (t->text)
         read_texts(t, b.captions);
+    if (t->encoded)
+        read_encoded(t, b.captions);
     criterion_draw(&t->criterion, &t->batch);
     if (t->autoencode)
         autoencode_draw(t->autoencode, (uint64_t)b.first_sample);

@@ -23,19 +23,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* NULL where nothing is given. */
+static const char *given(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
 bool tuning_wanted(const struct experiment *e)
 {
-    return e->lora.base && *e->lora.base;
+    return given(e->lora.base);
 }
 
 static enum status open_base(struct model **out, const struct experiment *e, struct error *err)
 {
     const struct text_options *t = &e->text;
-    const struct sd3_parts parts = {.clip_l = t->clip_l,
-                                    .clip_g = t->clip_g,
-                                    .t5 = t->t5xxl,
-                                    .merges = t->merges,
-                                    .spiece = t->spiece,
+    const struct sd3_parts parts = {.clip_l = given(t->clip_l),
+                                    .clip_g = given(t->clip_g),
+                                    .t5 = given(t->t5xxl),
+                                    .merges = given(t->merges),
+                                    .spiece = given(t->spiece),
                                     .no_t5 = t->no_t5};
 
     return sd3_is(e->lora.base) ? sd3_open(out, e->lora.base, &parts, err)
@@ -86,8 +92,10 @@ enum status tuning_open(struct model **out, const struct experiment *e, struct e
         fail_under(err, "lora.base");
         return st;
     }
+    if (m->encoders && m->encoders->t5_tokens && m->space && m->space->published)
+        m->encoders->t5_tokens = e->text.t5_tokens;
     if (!(st = check_base(m, e, err)) && !(st = choose_sampling(m, e, err)) && m->space &&
-        !m->space->published && e->data.autoencoder && *e->data.autoencoder)
+        !m->space->published && given(e->data.autoencoder))
         st = autoencoder_find(m->space, NULL, e->data.autoencoder, err);
     if (st)
         model_free(m);
