@@ -114,7 +114,8 @@ IMGEN_API void imgen_model_close(struct imgen_model *model); /* NULL is fine */
  * safetensors or GGUF.  Parts that it lacks are looked for beside it under their usual names
  * (clip_l.safetensors, t5xxl_fp16.safetensors, ...); NULL: so.  Encoders that are found nowhere are
  * done without, as long as one is there.  imgen_model_open opens such models too, with no part
- * named.  Its pictures are as large as imgen_model_info says, until imgen_model_resize. */
+ * named.  Its pictures are as large as imgen_model_info says, until imgen_model_resize.  Of a model
+ * trained here with such encoders, the parts are other places for those that its file names. */
 struct imgen_parts {
     const char *clip_l, *clip_g, *t5xxl, *autoencoder; /* files or folders                      */
     const char *merges, *spiece;                       /* vocabularies: merges.txt, spiece.model */

@@ -176,8 +176,8 @@ static void test_refusals(void **state)
     check_refused(a, false, true, NULL, "have no labels");
     check_refused(a, true, true, NULL, "is a picture without a label: a classifier learns");
     check_refused(b, true, true, NULL, "is a picture without a label, and the network has no null");
-    check_refused("", true, false, "model.network=pixart", "there is no encoder");
-    check_refused("", true, false, "model.network=mmdit", "there is no encoder");
+    check_refused("", true, false, "model.network=pixart", "section text");
+    check_refused("", true, false, "model.network=mmdit", "section text");
 }
 
 /* A generator with a null class learns unlabelled pictures under it. */
