@@ -18,10 +18,12 @@
  */
 #include "model/autoencoder.h"
 
+#include "base/whole.h"
 #include "ops/activation.h"
 #include "ops/basic.h"
 #include "ops/codebook.h"
 #include "ops/embedding.h"
+#include "ops/frames.h"
 #include "ops/loss.h"
 
 #include <inttypes.h>
@@ -45,13 +47,37 @@ enum status autoencoder_check_size(const struct network *net, int64_t height, in
                 width, height, net->kind->name, factor);
 }
 
+int64_t autoencoder_latent_frames(const struct network *net, int64_t frames)
+{
+    return whole_parts(frames, net->io.frame_factor);
+}
+
+struct shape autoencoder_latent_shape(const struct network *net, int64_t n)
+{
+    const struct network_io *io = &net->io;
+    struct shape s = network_shape(net, n, io->latent_channels);
+
+    if (io->frames)
+        s.dim[1] = autoencoder_latent_frames(net, io->frames);
+    s.dim[s.rank - 3] /= io->factor;
+    s.dim[s.rank - 2] /= io->factor;
+    return s;
+}
+
+/* Pictures, or videos where the network handles those, with so many channels. */
+static bool is_batch(const struct network *net, struct shape s, int64_t channels)
+{
+    return s.rank == (net->io.frames ? 5 : 4) && shape_last(s) == channels;
+}
+
 struct tensor *autoencoder_encode(struct graph *g, const struct network *net, struct tensor *x)
 {
     char s[SHAPE_TEXT];
 
     MUST(net->kind->encode && net->io.has_encoder, "this %s has no encoder", net->kind->name);
-    MUST(x->shape.rank == 4 && x->shape.dim[1] % net->io.factor == 0 &&
-             x->shape.dim[2] % net->io.factor == 0 && x->shape.dim[3] == net->io.in_channels,
+    MUST(is_batch(net, x->shape, net->io.in_channels) &&
+             x->shape.dim[x->shape.rank - 3] % net->io.factor == 0 &&
+             x->shape.dim[x->shape.rank - 2] % net->io.factor == 0,
          "%s cannot be encoded", shape_text(s, x->shape));
     return net->kind->encode(g, net, x);
 }
@@ -61,9 +87,20 @@ struct tensor *autoencoder_decode(struct graph *g, const struct network *net, st
     char s[SHAPE_TEXT];
 
     MUST(net->kind->decode && net->io.has_decoder, "this %s has no decoder", net->kind->name);
-    MUST(z->shape.rank == 4 && z->shape.dim[3] == net->io.latent_channels, "%s cannot be decoded",
+    MUST(is_batch(net, z->shape, net->io.latent_channels), "%s cannot be decoded",
          shape_text(s, z->shape));
     return net->kind->decode(g, net, z);
+}
+
+struct tensor *autoencoder_cut(struct graph *g, struct tensor *videos, int64_t frames)
+{
+    char s[SHAPE_TEXT];
+
+    MUST(videos->shape.rank == 5 && frames <= videos->shape.dim[1], "%s has no %" PRId64 " frames",
+         shape_text(s, videos->shape), frames);
+    if (frames == videos->shape.dim[1])
+        return videos;
+    return op_frames(g, videos, (struct frame_choice){frames, 0, 1, 1});
 }
 
 int autoencoder_n_steps(const struct network *net, enum autoencoder_halves half)
@@ -101,7 +138,11 @@ struct tensor *autoencoder_forward(struct graph *g, const struct network *net,
         z = autoencoder_encode(g, net, z);
     if (net->io.has_encoder && net->io.has_decoder)
         z = autoencoder_latents(g, net, z, NULL);
-    return net->io.has_decoder ? autoencoder_decode(g, net, z) : z;
+    if (net->io.has_decoder)
+        z = autoencoder_decode(g, net, z);
+    if (net->io.frames && net->io.has_encoder && net->io.has_decoder)
+        z = autoencoder_cut(g, z, in.x->shape.dim[1]);
+    return z;
 }
 
 /* --- scaling ------------------------------------------------------------------------------------

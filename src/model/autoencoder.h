@@ -2,7 +2,9 @@
  * autoencoder.h - pictures to latents and back: what every autoencoder offers, and its posterior
  *
  * Pictures are [N, H, W, C] with values in -1 .. 1, latents [N, h, w, io.latent_channels] with
- * H = io.factor h and W = io.factor w.  A network is an autoencoder when io.factor is not 0.
+ * H = io.factor h and W = io.factor w.  A network is an autoencoder when io.factor is not 0.  Where
+ * io.frames is not 0, it maps videos [N, T, H, W, C] to latents [N, t, h, w, ...], t = T /
+ * io.frame_factor rounded up; a picture is a video of one frame.
  *
  *     picture --encode--> code --autoencoder_latents--> latent --decode--> picture
  *                                                         |  ^
@@ -32,11 +34,20 @@ extern const char *const autoencoder_halves_names[];
 enum status autoencoder_check_size(const struct network *net, int64_t height, int64_t width,
                                    struct error *err);
 
+/* Frames of the latent of a video: frames / io.frame_factor, rounded up. */
+int64_t autoencoder_latent_frames(const struct network *net, int64_t frames);
+/* The shape of n latents of pictures or videos of io's size. */
+struct shape autoencoder_latent_shape(const struct network *net, int64_t n);
+
 /* Record a half.  x [N, H, W, C] of a size that autoencoder_check_size accepts -> the code;
  * z [N, h, w, latent_channels], not scaled, any size -> pictures, not clamped to -1 .. 1.  The
- * network must have that half. */
+ * network must have that half.  Of videos: any number of frames -> the code; t frames of latents ->
+ * io.frame_factor t frames, of which a video of fewer has the first (autoencoder_cut). */
 struct tensor *autoencoder_encode(struct graph *g, const struct network *net, struct tensor *x);
 struct tensor *autoencoder_decode(struct graph *g, const struct network *net, struct tensor *z);
+
+/* Record the first frames of decoded videos: those behind a video's own last one mean nothing. */
+struct tensor *autoencoder_cut(struct graph *g, struct tensor *videos, int64_t frames);
 
 /* Record the latent of a code: of a normal distribution a sample, mean + deviation noise, or with
  * noise NULL its mean; else the code.  noise: of the latent's shape, standard normal. */

@@ -16,7 +16,8 @@
 #include <string.h>
 
 #define KINDS(X) \
-    X(unet) X(dit) X(pixart) X(mmdit) X(classifier) X(classifier_dit) X(cnn) X(vae) X(tae)
+    X(unet)      \
+    X(dit) X(pixart) X(mmdit) X(classifier) X(classifier_dit) X(cnn) X(vae) X(tae) X(video_vae)
 
 #define DECLARE(name) extern const struct network_kind network_##name;
 KINDS(DECLARE)
@@ -176,6 +177,36 @@ enum status network_resize(struct network *net, int64_t height, int64_t width, s
     net->io.height = height;
     net->io.width = width;
     return OK;
+}
+
+enum status network_check_frames(const struct network *net, int64_t frames, struct error *err)
+{
+    const struct network_io *io = &net->io;
+
+    if (!io->frames)
+        return fail(err, E_ARG, "a video of %" PRId64 " frames: the %s takes pictures", frames,
+                    net->kind->name);
+    if (frames < 1 || (io->frames_most && frames > io->frames_most))
+        return fail(err, E_ARG, "a video of %" PRId64 " frames: the %s takes 1 to %" PRId64, frames,
+                    net->kind->name, io->frames_most ? io->frames_most : INT64_MAX);
+    return OK;
+}
+
+enum status network_set_frames(struct network *net, int64_t frames, struct error *err)
+{
+    enum status st = network_check_frames(net, frames, err);
+
+    if (!st)
+        net->io.frames = frames;
+    return st;
+}
+
+struct shape network_shape(const struct network *net, int64_t n, int64_t channels)
+{
+    const struct network_io *io = &net->io;
+
+    return io->frames ? SHAPE(n, io->frames, io->height, io->width, channels)
+                      : SHAPE(n, io->height, io->width, channels);
 }
 
 enum status network_check_ids(const struct network *net, const int32_t *ids, int64_t n, int64_t L,

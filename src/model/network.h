@@ -17,20 +17,23 @@
 struct network;
 struct autoencoder_steps;
 
-/* What goes in.  x [N, H, W, C];  t [N], as the network was trained to read it (see time_scale of
- * the training configuration);  y int32 [N], or NULL for a network without labels.  For a network
- * that reads an encoded sequence: context [N, L, D] with D = io.context_width and any L;
- * context_mask int32 [N, L], not 0 where a token counts, or NULL when all do; pooled [N, P], P =
- * io.pooled_width, or NULL where that is 0.  For a network that reads texts itself: text int32 [N,
- * io.text_length] as byte_text_read makes it.  drop int32 [N, DROP_WORDS] names the samples
- * (op_dropout) in training, for networks that leave values out; NULL: nothing is left out.
- * identity [io.n_attention]: the self-attention layers, counted from the input, whose maps are
- * replaced by the identity; skip [io.n_skippable]: the blocks, counted likewise, that are left out
- * whole; NULL: none.  Both are asked of one recording and are no part of the network. */
+/* What goes in.  x [N, H, W, C], or [N, T, H, W, C] where io.frames is not 0;  t [N], as the
+ * network was trained to read it (see time_scale of the training configuration);  y int32 [N], or
+ * NULL for a network without labels.  For a network that reads an encoded sequence: context [N, L,
+ * D] with D = io.context_width and any L; context_mask int32 [N, L], not 0 where a token counts, or
+ * NULL when all do; pooled [N, P], P = io.pooled_width, or NULL where that is 0.  For a network
+ * that reads texts itself: text int32 [N, io.text_length] as byte_text_read makes it.  drop int32
+ * [N, DROP_WORDS] names the samples (op_dropout) in training, for networks that leave values out;
+ * NULL: nothing is left out. condition, of x's shape with io.condition_channels: what is known at
+ * each place, beside x; NULL where that is 0. identity [io.n_attention]: the self-attention layers,
+ * counted from the input, whose maps are replaced by the identity; skip [io.n_skippable]: the
+ * blocks, counted likewise, that are left out whole; NULL: none.  Both are asked of one recording
+ * and are no part of the network. */
 struct network_input {
     struct tensor *x, *t, *y;
     struct tensor *text, *context, *context_mask, *pooled;
     struct tensor *drop;
+    struct tensor *condition;
     const bool *identity, *skip;
 };
 
@@ -44,11 +47,14 @@ struct network_io {
     int64_t step, most; /* sides that pictures may have besides: multiples of step up to most;
                            0: none, they are height x width                                 */
     int64_t in_channels, out_channels;
-    int64_t n_classes;     /* 0: takes no label                                              */
-    int64_t n_labels;      /* rows of the label table: n_classes, or one more                */
-    int32_t null_label;    /* the row that means "no request", or -1 when there is none      */
-    int64_t context_width; /* features of a token of the encoded sequence; 0: reads none   */
-    int64_t pooled_width;  /* of the vector that stands for the whole; 0: reads none       */
+    int64_t frames;      /* of the videos [N, T, H, W, C] it handles; 0: pictures [N, H, W, C]    */
+    int64_t frames_most; /* that a video may have; 0: any number                             */
+    int64_t condition_channels; /* of network_input's condition; 0: reads none              */
+    int64_t n_classes;          /* 0: takes no label                                              */
+    int64_t n_labels;           /* rows of the label table: n_classes, or one more                */
+    int32_t null_label;         /* the row that means "no request", or -1 when there is none      */
+    int64_t context_width;      /* features of a token of the encoded sequence; 0: reads none   */
+    int64_t pooled_width;       /* of the vector that stands for the whole; 0: reads none       */
     int64_t text_length; /* numbers of a text (byte_text.h) that it encodes itself; 0: reads none */
     bool classifies;     /* forward gives logits [N, n_classes] of x; takes no label     */
     bool clean;          /* x is always a picture without noise, and t means nothing     */
@@ -59,7 +65,8 @@ struct network_io {
     int n_skippable;      /* blocks that `skip` can name; 0: none                         */
 
     /* Of an autoencoder (autoencoder.h). */
-    int64_t factor; /* a picture's side over its latent's; 0: it is none */
+    int64_t factor;       /* a picture's side over its latent's; 0: it is none */
+    int64_t frame_factor; /* a video's frames over its latent's, these rounded up; 1: pictures */
     int64_t latent_channels;
     bool gaussian; /* encode gives means and log variances of latents   */
     int64_t codes; /* latents are taken from a codebook of so many; 0: there is none */
@@ -131,12 +138,20 @@ enum status network_check_size(const struct network *net, int64_t height, int64_
 /* From now on io.height and io.width are these, if the network takes them. */
 enum status network_resize(struct network *net, int64_t height, int64_t width, struct error *err);
 
+/* Whether the network takes videos of so many frames; E_ARG says which it takes.  And from now on
+ * io.frames is that many. */
+enum status network_check_frames(const struct network *net, int64_t frames, struct error *err);
+enum status network_set_frames(struct network *net, int64_t frames, struct error *err);
+
+/* n pictures or videos of io's size, with so many channels. */
+struct shape network_shape(const struct network *net, int64_t n, int64_t channels);
+
 /* Whether a text encoder takes n ids, in texts of L tokens; E_ARG names the first that it has not,
  * or the longest text that it takes. */
 enum status network_check_ids(const struct network *net, const int32_t *ids, int64_t n, int64_t L,
                               struct error *err);
 
-/* Record the forward: [N, H, W, out_channels], or logits [N, n_classes] of a classifier. */
+/* Record the forward: x's shape with out_channels, or logits [N, n_classes] of a classifier. */
 struct tensor *network_forward(struct graph *g, const struct network *net, struct network_input in);
 
 /* For kinds: self-attention layer number `layer` over packed qkv [N, T, 3 D]: op_attention, or,

@@ -70,6 +70,7 @@ static void tae_io(const void *config, struct network_io *io)
         .null_label = -1,
         .clean = true,
         .factor = (int64_t)1 << c->levels,
+        .frame_factor = 1,
         .latent_channels = c->latent_channels,
         .has_encoder = c->halves != HALVES_DECODER,
         .has_decoder = c->halves != HALVES_ENCODER,

@@ -29,47 +29,16 @@
 #include <stdlib.h>
 
 static const struct option options[] = {
-    {"size", "height and width of the pictures it is trained on", OPTION_INT,
-     offsetof(struct vae_config, size), "256", .lo = 1, .hi = 4096},
-    {"channels", "channels of the pictures", OPTION_INT, offsetof(struct vae_config, channels), "3",
-     .lo = 1, .hi = 256},
-    {"latent_channels", "channels of the latents", OPTION_INT,
-     offsetof(struct vae_config, latent_channels), "4", .lo = 1, .hi = 1024},
-    {"inner_channels", "what the 1 x 1 convolutions make them of; 0: as many", OPTION_INT,
-     offsetof(struct vae_config, inner_channels), "0", .lo = 0, .hi = 1024},
-    {"width", "channels of the first level", OPTION_INT, offsetof(struct vae_config, width), "128",
-     .lo = 1, .hi = 4096},
-    {"mult", "channels of each level over the width", OPTION_REALS,
-     offsetof(struct vae_config, mult), "1,2,4,4", .lo = 1e-4, .hi = 4096},
-    {"blocks", "residual blocks a level; the decoder has one more", OPTION_INT,
-     offsetof(struct vae_config, blocks), "2", .lo = 1, .hi = VAE_BLOCKS_MAX},
-    {"attention", "reductions (1, 2, 4, ...) at which to attend", OPTION_INTS,
-     offsetof(struct vae_config, attention), .lo = 1, .hi = 128},
-    {"middle_attention", "attend in the middle", OPTION_BOOL,
-     offsetof(struct vae_config, middle_attention), .fallback = "true"},
-    {"groups", "groups of the norms", OPTION_INT, offsetof(struct vae_config, groups), "32",
-     .lo = 1, .hi = 1024},
-    {"quant_conv", "a 1 x 1 convolution behind the encoder", OPTION_BOOL,
-     offsetof(struct vae_config, quant_conv), .fallback = "false"},
-    {"post_quant_conv", "a 1 x 1 convolution before the decoder", OPTION_BOOL,
-     offsetof(struct vae_config, post_quant_conv), .fallback = "false"},
+    VAE_SIZE_OPTIONS,
     {"codes", "vectors of a codebook of latents; 0: Gaussian latents", OPTION_INT,
      offsetof(struct vae_config, codes), "0", .lo = 0, .hi = 1 << 20},
     {"beta", "how much the codebook's loss binds the encoder", OPTION_REAL,
      offsetof(struct vae_config, beta), "0.25", .lo = 0, .hi = 100},
-    {"halves", "which half there is", OPTION_CHOICE, offsetof(struct vae_config, halves), "both",
-     .choices = autoencoder_halves_names},
-    {"scale", "of the latents a generator sees, (z - shift) scale; or one number a channel",
-     OPTION_REALS, offsetof(struct vae_config, scale), "1", .lo = 1e-6, .hi = 1e6},
-    {"shift", "of the same", OPTION_REALS, offsetof(struct vae_config, shift), "0", .lo = -1e6,
-     .hi = 1e6},
-    {"preview",
-     "a linear decoder: each latent channel's weight in each picture channel, and offsets",
-     OPTION_REALS, offsetof(struct vae_config, preview), .lo = -1e6, .hi = 1e6},
+    VAE_LATENT_OPTIONS,
     {0},
 };
 
-static void vae_io(const void *config, struct network_io *io)
+void vae_io(const void *config, struct network_io *io)
 {
     const struct vae_config *c = config;
 
@@ -81,6 +50,7 @@ static void vae_io(const void *config, struct network_io *io)
         .null_label = -1,
         .clean = true,
         .factor = vae_factor(c),
+        .frame_factor = 1,
         .latent_channels = c->latent_channels,
         .gaussian = !c->codes,
         .codes = c->codes,
@@ -92,15 +62,20 @@ static void vae_io(const void *config, struct network_io *io)
     };
 }
 
-static enum status vae_check(const void *config, struct error *err)
+enum status vae_check_form(const char *kind, const struct vae_config *c, struct error *err)
 {
     struct network_io io;
-    enum status st = vae_check_sizes("vae", config, err);
+    enum status st = vae_check_sizes(kind, c, err);
 
     if (st)
         return st;
-    vae_io(config, &io);
-    return autoencoder_check_scaling("vae", &io, err);
+    vae_io(c, &io);
+    return autoencoder_check_scaling(kind, &io, err);
+}
+
+static enum status vae_check(const void *config, struct error *err)
+{
+    return vae_check_form("vae", config, err);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------
@@ -113,9 +88,9 @@ struct vae {
     struct vae_step step[];
 };
 
-static void *vae_declare(const void *config, struct scope s)
+void *vae_declare_form(const struct vae_form *form, struct scope s)
 {
-    const struct vae_config *c = config;
+    const struct vae_config *c = form->space;
     int64_t inner = vae_inner_channels(c);
     struct vae *m = calloc(1, sizeof *m + 2 * vae_steps_most(c) * sizeof m->step[0]);
 
@@ -124,7 +99,7 @@ static void *vae_declare(const void *config, struct scope s)
     m->encoder.step = m->step;
     m->decoder.step = m->step + vae_steps_most(c);
     if (vae_has_encoder(c)) {
-        vae_encoder_declare(&m->encoder, c, s);
+        vae_encoder_declare(&m->encoder, form, s);
         if (c->quant_conv)
             vae_pixels_declare(&m->quant, scope_in(s, "quant_conv"), vae_moments(c) * inner,
                                vae_moments(c) * c->latent_channels);
@@ -137,9 +112,14 @@ static void *vae_declare(const void *config, struct scope s)
         if (c->post_quant_conv)
             vae_pixels_declare(&m->post_quant, scope_in(s, "post_quant_conv"), c->latent_channels,
                                inner);
-        vae_decoder_declare(&m->decoder, c, s);
+        vae_decoder_declare(&m->decoder, form, s);
     }
     return m;
+}
+
+static void *vae_declare(const void *config, struct scope s)
+{
+    return vae_declare_form(&(struct vae_form){.space = config}, s);
 }
 
 struct tensor *vae_codebook(struct graph *g, const struct network *net)
@@ -206,12 +186,12 @@ static struct tensor *half_forward(struct graph *g, const struct network *net,
     return x;
 }
 
-static struct tensor *vae_encode(struct graph *g, const struct network *net, struct tensor *x)
+struct tensor *vae_encode(struct graph *g, const struct network *net, struct tensor *x)
 {
     return half_forward(g, net, HALVES_ENCODER, x);
 }
 
-static struct tensor *vae_decode(struct graph *g, const struct network *net, struct tensor *z)
+struct tensor *vae_decode(struct graph *g, const struct network *net, struct tensor *z)
 {
     return half_forward(g, net, HALVES_DECODER, z);
 }
@@ -223,9 +203,11 @@ static struct tensor *vae_code_loss(struct graph *g, const struct network *net, 
     return quantise(g, z, vae_codebook(g, net), c->beta).loss;
 }
 
-static const struct param *vae_last(const struct network *net)
+const struct param *vae_last(const struct network *net)
 {
-    return ((const struct vae *)net->layers)->decoder.last.weight;
+    const struct vae_conv *last = &((const struct vae *)net->layers)->decoder.last;
+
+    return last->time.weight ? last->time.weight : last->space.weight;
 }
 
 const struct network_kind network_vae = {

@@ -7,6 +7,8 @@
 #include "io/weights.h"
 #include "model/autoencoder.h"
 
+enum { VAE_BLOCKS_MAX = 16 }; /* residual blocks a level */
+
 struct vae_config {
     int64_t size, channels;  /* pictures [size, size, channels] as trained on; others do as well */
     int64_t latent_channels; /* of a latent                                                      */
@@ -27,6 +29,66 @@ struct vae_config {
 };
 
 extern const struct network_kind network_vae;
+
+/* --- for kinds of the same layers: video_vae.c -------------------------------------------------
+ */
+
+/* Pictures, or videos: then halvings is how many of the changes of size, from the picture on,
+ * change time as well, and log_variance what the posterior's begins with. */
+struct vae_form {
+    const struct vae_config *space;
+    bool videos;
+    int64_t halvings;
+    double log_variance;
+};
+
+/* A kind's layers and functions, where its configuration begins with a struct vae_config. */
+void *vae_declare_form(const struct vae_form *form, struct scope s);
+void vae_io(const void *config, struct network_io *io);
+enum status vae_check_form(const char *kind, const struct vae_config *c, struct error *err);
+struct tensor *vae_encode(struct graph *g, const struct network *net, struct tensor *x);
+struct tensor *vae_decode(struct graph *g, const struct network *net, struct tensor *z);
+/* The weight of the convolution along time where there is one. */
+const struct param *vae_last(const struct network *net);
+
+/* Rows of options over such a configuration. */
+/* clang-format off */
+#define VAE_SIZE_OPTIONS                                                                          \
+    {"size", "height and width of the pictures it is trained on", OPTION_INT,                     \
+     offsetof(struct vae_config, size), "256", .lo = 1, .hi = 4096},                              \
+    {"channels", "channels of the pictures", OPTION_INT, offsetof(struct vae_config, channels),   \
+     "3", .lo = 1, .hi = 256},                                                                    \
+    {"latent_channels", "channels of the latents", OPTION_INT,                                    \
+     offsetof(struct vae_config, latent_channels), "4", .lo = 1, .hi = 1024},                     \
+    {"inner_channels", "what the 1 x 1 convolutions make them of; 0: as many", OPTION_INT,        \
+     offsetof(struct vae_config, inner_channels), "0", .lo = 0, .hi = 1024},                      \
+    {"width", "channels of the first level", OPTION_INT, offsetof(struct vae_config, width),      \
+     "128", .lo = 1, .hi = 4096},                                                                 \
+    {"mult", "channels of each level over the width", OPTION_REALS,                               \
+     offsetof(struct vae_config, mult), "1,2,4,4", .lo = 1e-4, .hi = 4096},                       \
+    {"blocks", "residual blocks a level; the decoder has one more", OPTION_INT,                   \
+     offsetof(struct vae_config, blocks), "2", .lo = 1, .hi = VAE_BLOCKS_MAX},                    \
+    {"attention", "reductions (1, 2, 4, ...) at which to attend", OPTION_INTS,                    \
+     offsetof(struct vae_config, attention), .lo = 1, .hi = 128},                                 \
+    {"middle_attention", "attend in the middle", OPTION_BOOL,                                     \
+     offsetof(struct vae_config, middle_attention), .fallback = "true"},                          \
+    {"groups", "groups of the norms", OPTION_INT, offsetof(struct vae_config, groups), "32",      \
+     .lo = 1, .hi = 1024},                                                                        \
+    {"quant_conv", "a 1 x 1 convolution behind the encoder", OPTION_BOOL,                         \
+     offsetof(struct vae_config, quant_conv), .fallback = "false"},                               \
+    {"post_quant_conv", "a 1 x 1 convolution before the decoder", OPTION_BOOL,                    \
+     offsetof(struct vae_config, post_quant_conv), .fallback = "false"}
+#define VAE_LATENT_OPTIONS                                                                        \
+    {"halves", "which half there is", OPTION_CHOICE, offsetof(struct vae_config, halves), "both", \
+     .choices = autoencoder_halves_names},                                                        \
+    {"scale", "of the latents a generator sees, (z - shift) scale; or one number a channel",      \
+     OPTION_REALS, offsetof(struct vae_config, scale), "1", .lo = 1e-6, .hi = 1e6},               \
+    {"shift", "of the same", OPTION_REALS, offsetof(struct vae_config, shift), "0", .lo = -1e6,   \
+     .hi = 1e6},                                                                                  \
+    {"preview",                                                                                   \
+     "a linear decoder: each latent channel's weight in each picture channel, and offsets",       \
+     OPTION_REALS, offsetof(struct vae_config, preview), .lo = -1e6, .hi = 1e6}
+/* clang-format on */
 
 /* The codebook [codes, latent_channels] on this tape; the network has one. */
 struct tensor *vae_codebook(struct graph *g, const struct network *net);

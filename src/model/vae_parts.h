@@ -1,15 +1,16 @@
 /*
  * vae_parts.h - what convolutional autoencoders are made of: sizes, and halves as chains of steps
  *
- * For vae.c.
+ * For vae.c.  Without layers along time (vae_time.h) a half maps pictures [N, H, W, C], with them
+ * videos [N, T, H, W, C].
  */
 #ifndef IMGEN_MODEL_VAE_PARTS_H
 #define IMGEN_MODEL_VAE_PARTS_H
 
 #include "model/vae.h"
-#include "nn/layers.h"
+#include "model/vae_time.h"
 
-enum { VAE_LEVELS_MAX = 8, VAE_BLOCKS_MAX = 16 };
+enum { VAE_LEVELS_MAX = 8 };
 
 /* --- sizes --------------------------------------------------------------------------------------
  */
@@ -27,15 +28,22 @@ enum status vae_check_sizes(const char *kind, const struct vae_config *c, struct
 /* --- layers -------------------------------------------------------------------------------------
  */
 
+/* A convolution of each picture, and along time behind it where there is time. */
+struct vae_conv {
+    struct conv space;
+    struct time_conv time;
+};
+
 struct vae_block {
     struct group_norm norm1, norm2;
-    struct conv conv1, conv2, skip;
+    struct vae_conv conv1, conv2, skip;
     bool has_skip;
 };
 
 struct vae_attention {
     struct group_norm norm;
     struct linear q, k, v, out;
+    struct time_attention time; /* of videos */
 };
 
 /* One step of a half: a module of public files. */
@@ -45,13 +53,13 @@ struct vae_step {
     union {
         struct vae_block block;
         struct vae_attention attention;
-        struct conv conv;
+        struct vae_conv conv;
     };
 };
 
 struct vae_half {
     const char *name; /* "encoder" or "decoder" */
-    struct conv first, last;
+    struct vae_conv first, last;
     struct group_norm norm;
     struct vae_step *step; /* [n] */
     int n;
@@ -63,11 +71,11 @@ void vae_pixels_declare(struct linear *l, struct scope s, int64_t in, int64_t ou
 /* How many steps a half has at most: room that its declaration wants at h->step. */
 size_t vae_steps_most(const struct vae_config *c);
 /* "encoder", "decoder" under s. */
-void vae_encoder_declare(struct vae_half *h, const struct vae_config *c, struct scope s);
-void vae_decoder_declare(struct vae_half *h, const struct vae_config *c, struct scope s);
+void vae_encoder_declare(struct vae_half *h, const struct vae_form *form, struct scope s);
+void vae_decoder_declare(struct vae_half *h, const struct vae_form *form, struct scope s);
 
-/* Step 0 .. n + 1, where the first convolution is 0 and the last norm and convolution are n + 1: x
- * [N, H, W, C].  norms: as of struct autoencoder_steps. */
+/* Step 0 .. n + 1, where the first convolution is 0 and the last norm and convolution are n + 1.
+ * norms: as of struct autoencoder_steps, of pictures; NULL for videos. */
 struct tensor *vae_half_step(struct graph *g, const struct network *net, const struct vae_half *h,
                              int i, struct tensor *x, struct norm_parts *norms);
 int64_t vae_half_reach(const struct vae_half *h, int i);

@@ -256,6 +256,16 @@ static void init_uniform(struct param *q, struct rng *r, double limit)
         q->value[i] = (float)(limit * (2 * rng_uniform(r) - 1));
 }
 
+/* Of as many outputs as inputs, what comes in goes out. */
+static void init_identity(struct param *q)
+{
+    int64_t O = q->shape.dim[0], taps = q->shape.dim[1], I = shape_last(q->shape);
+
+    memset(q->value, 0, (size_t)shape_count(q->shape) * sizeof(float));
+    for (int64_t o = 0; o < O && o < I; o++)
+        q->value[(o * taps + taps / 2) * I + o] = 1;
+}
+
 static void init_param(struct param *q, uint64_t seed, uint64_t index)
 {
     struct rng r = rng_stream(seed, RNG_INIT, index);
@@ -284,6 +294,13 @@ static void init_param(struct param *q, uint64_t seed, uint64_t index)
         break;
     case INIT_UNIFORM:
         init_uniform(q, &r, q->init.std);
+        break;
+    case INIT_IDENTITY:
+        init_identity(q);
+        break;
+    case INIT_MOMENTS:
+        for (int64_t i = 0; i < n; i++)
+            q->value[i] = i < n / 2 ? 0 : (float)q->init.mean;
         break;
     case INIT_TABLE:
         q->init.table(q->value, q->shape, q->init.config);

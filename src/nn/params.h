@@ -19,12 +19,14 @@
 enum init_kind {
     INIT_ZERO,
     INIT_ONE,
-    INIT_XAVIER,  /* uniform, limit sqrt(6 / (fan_in + fan_out)), times gain: Glorot and
-                     Bengio 2010                                                              */
-    INIT_KAIMING, /* uniform, limit 1 / sqrt(fan_in), biases too (He et al. 2015, a = sqrt 5) */
-    INIT_NORMAL,  /* normal with the given mean and deviation                                 */
-    INIT_UNIFORM, /* uniform between -std and std                                             */
-    INIT_TABLE,   /* a fixed table, filled by a function, never trained                       */
+    INIT_XAVIER,   /* uniform, limit sqrt(6 / (fan_in + fan_out)), times gain: Glorot and
+                      Bengio 2010                                                              */
+    INIT_KAIMING,  /* uniform, limit 1 / sqrt(fan_in), biases too (He et al. 2015, a = sqrt 5) */
+    INIT_NORMAL,   /* normal with the given mean and deviation                                 */
+    INIT_UNIFORM,  /* uniform between -std and std                                             */
+    INIT_IDENTITY, /* [O, taps, 1, I]: the unit matrix under the middle tap, zero elsewhere    */
+    INIT_MOMENTS,  /* zeros, and in the second half `mean`: means and log variances            */
+    INIT_TABLE,    /* a fixed table, filled by a function, never trained                       */
 };
 
 typedef void init_table(float *out, struct shape shape, const void *config);
@@ -32,7 +34,7 @@ typedef void init_table(float *out, struct shape shape, const void *config);
 struct init {
     enum init_kind kind;
     double std;        /* INIT_NORMAL, INIT_UNIFORM                              */
-    double mean;       /* INIT_NORMAL                                            */
+    double mean;       /* INIT_NORMAL, INIT_MOMENTS                              */
     int64_t fan_in;    /* INIT_KAIMING of a bias: that of its weight             */
     int64_t fan_out;   /* INIT_XAVIER; 0: rows of the weight                     */
     double gain;       /* INIT_XAVIER; 0 stands for 1                            */

@@ -159,6 +159,12 @@ enum status model_of_network(struct model **out, const struct model_options *opt
         return st;
     }
     m->network = net;
+    if (net->io.frames) {
+        st = fail(err, E_UNSUPPORTED, "model.network: a '%s' handles videos, and models pictures",
+                  net->kind->name);
+        model_free(m);
+        return st;
+    }
     m->options = *options;
     m->path.kind = path_kind_at(options->path);
     memcpy(m->path.values, path_values, sizeof m->path.values);
