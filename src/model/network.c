@@ -15,9 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KINDS(X) \
-    X(unet)      \
-    X(dit) X(pixart) X(mmdit) X(classifier) X(classifier_dit) X(cnn) X(vae) X(tae) X(video_vae)
+/* clang-format off */
+#define KINDS(X)      \
+    X(unet)           \
+    X(dit)            \
+    X(pixart)         \
+    X(mmdit)          \
+    X(classifier)     \
+    X(classifier_dit) \
+    X(cnn)            \
+    X(vae)            \
+    X(tae)            \
+    X(video_vae)      \
+    X(movie)
+/* clang-format on */
 
 #define DECLARE(name) extern const struct network_kind network_##name;
 KINDS(DECLARE)
