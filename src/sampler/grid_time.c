@@ -71,10 +71,11 @@ static const struct option linear_quadratic_options[] = {
     {0},
 };
 
+/* As many steps as the long grid has, or more, are equal ones: there is nothing to emulate. */
 static void linear_quadratic_fill(double *t, int n, const double *values, const struct path *path)
 {
     int linear = n / 2, rest = n - linear;
-    double slope = 1 / values[LINEAR_QUADRATIC_OF], end = slope * linear;
+    double slope = 1 / fmax(values[LINEAR_QUADRATIC_OF], n), end = slope * linear;
     double bend = (1 - end - slope * rest) / ((double)rest * rest);
 
     (void)path;
@@ -85,16 +86,6 @@ static void linear_quadratic_fill(double *t, int n, const double *values, const 
     }
 }
 
-/* A negative bend could turn the grid back before it ends. */
-static enum status linear_quadratic_check(int n, const double *values, struct error *err)
-{
-    if (values[LINEAR_QUADRATIC_OF] < n)
-        return fail(err, E_ARG,
-                    "a linear_quadratic grid of %d steps cannot emulate %g; it must be %d or more",
-                    n, values[LINEAR_QUADRATIC_OF], n);
-    return OK;
-}
-
 const struct grid_kind grid_linear_quadratic = {
     .is = {.name = "linear_quadratic",
            .aliases = {"movie_gen"},
@@ -102,7 +93,6 @@ const struct grid_kind grid_linear_quadratic = {
            .paper = "Polyak et al. 2024",
            .options = linear_quadratic_options},
     .fill = linear_quadratic_fill,
-    .check = linear_quadratic_check,
 };
 
 /* ---- Dense at one end ---- */

@@ -67,6 +67,17 @@ static void test_files(void **state)
     assert_int_equal(c.passed, 38);
 }
 
+/* Grids, tiles and losses of videos; three grids are of a reading that the library has not. */
+static void test_movie(void **state)
+{
+    struct parity_counts c = run(GOLDEN_DIR "/movie-gen", true);
+
+    (void)state;
+    assert_int_equal(c.failed, 0);
+    assert_int_equal(c.skipped, 3);
+    assert_int_equal(c.passed, 160);
+}
+
 /* A manifest that takes what is refused, and refuses what is taken. */
 static void test_wrong_manifest(void **state)
 {
@@ -389,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_worst),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_movie),
         cmocka_unit_test(test_wrong_manifest),
         cmocka_unit_test(test_golden_sd3),
         cmocka_unit_test(test_shared),

@@ -253,7 +253,8 @@ struct parity_checker {
     X(flow_sigmas)         \
     X(gguf)                \
     X(file_cases)          \
-    X(pipeline)
+    X(pipeline)            \
+    X(movie)
 
 /* NULL when no checker has this kind, knows this JSON, or owns this folder. */
 const struct parity_checker *checker_find(const char *kind);
