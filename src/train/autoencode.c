@@ -5,13 +5,14 @@
  *                      |                                          |
  *                 KL, or the codebook's                 |x - y| + perceptual distance
  *
- *     loss = ( nll + kl KL + codebook H W C L_code ) / H W C,     nll = sum |x - y| exp(-s) + s
+ *     loss = ( nll + kl KL + H W C (codebook L_code + outliers L_out) ) / H W C,
+ *     nll = sum |x - y| exp(-s) + s
  *
  * Each part is a sum over the picture, so that a weight of the KL means what it means in published
  * configurations (1e-6: reconstruction.c); the whole is divided by how many numbers a picture has,
  * which no optimizer of Adam's kind notices, so that losses, gradient norms and the clipping of
  * gradients mean the same at every size.  A codebook's loss is a mean already, and stands beside
- * the mean (Esser et al. 2021).
+ * the mean (Esser et al. 2021); so is the penalty of latents that stand out (outlier.c).
  *
  * A Gaussian latent has noise of its own, but at a weight of 1e-6 hardly any.  A generator's
  * latents are never quite those of a picture, so the decoder may be shown latents with noise on
@@ -21,6 +22,10 @@
  * With an opponent (opponent.c) all that looks at y looks at it cut off from the decoder, and what
  * it says comes back as one gradient.  The scale s of the errors, where it is trained, learns from
  * the errors as they were, since that gradient is not for it.
+ *
+ * A video is a picture with more numbers: sums are over all its frames.  What looks at pictures
+ * (the feature network, the opponent) is shown the frames one by one, and what decoding gives
+ * beyond the video's own frames nobody sees.
  *
  * All noise is drawn on the host by the number of the sample, so that a resumed run is the uncut
  * one.
@@ -32,6 +37,7 @@
 #include "ops/activation.h"
 #include "ops/basic.h"
 #include "ops/loss.h"
+#include "train/outlier.h"
 #include "train/perceptual.h"
 #include "train/reconstruction.h"
 
@@ -45,6 +51,8 @@ const struct option autoencoder_option_rows[] = {
      offsetof(struct autoencoder_options, kl), "1e-6", .lo = 0, .hi = 1e6},
     {"codebook", "weight of what ties latents and codebook together", OPTION_REAL,
      offsetof(struct autoencoder_options, codebook), "1", .lo = 0, .hi = 1e6},
+    {"outliers", "weight of the penalty of latents that stand far out in their picture",
+     OPTION_REAL, offsetof(struct autoencoder_options, outliers), "0", .lo = 0, .hi = 1e6},
     {"noise", "noise on the latents that the decoder is shown, over their deviation", OPTION_REAL,
      offsetof(struct autoencoder_options, noise), "0", .lo = 0, .hi = 10},
     {"perceptual", "weight of the distance that a feature network sees; 0: none", OPTION_REAL,
@@ -72,6 +80,9 @@ const struct option autoencoder_option_rows[] = {
     {0},
 };
 
+/* Deviations, as long as all channels' together, within which a latent costs nothing. */
+static const double OUTLIER_REACH = 3;
+
 /* Noise of a batch: of the posterior, and for the decoder. */
 enum { OF_POSTERIOR, FOR_DECODER, NOISES };
 
@@ -80,7 +91,8 @@ struct autoencode {
     const struct network *net;
     uint64_t seed;
     int64_t rows;
-    int64_t length;          /* numbers of a picture ...      */
+    int64_t frames;          /* of a video, 1 of a picture    */
+    int64_t length;          /* numbers of a picture or video ... */
     struct shape latents;    /* ... and the shape of a batch's latents */
     float *noise[NOISES];    /* [rows, ...]; NULL: not drawn  */
     struct perceptual *eyes; /* or NULL                       */
@@ -172,9 +184,9 @@ enum status autoencode_new(struct autoencode **out, const struct autoencode_sett
     a->net = setting->net;
     a->seed = setting->seed;
     a->rows = setting->rows;
-    a->length = io->height * io->width * io->in_channels;
-    a->latents =
-        SHAPE(a->rows, io->height / io->factor, io->width / io->factor, io->latent_channels);
+    a->frames = io->frames ? io->frames : 1;
+    a->length = shape_count(network_shape(a->net, 1, io->in_channels));
+    a->latents = autoencoder_latent_shape(a->net, a->rows);
     if ((st = open_eyes(a, err)) || (st = make_noise(a, err)) ||
         (st = make_scale(a, setting->accumulate, err)) ||
         (st = make_opponent(a, setting->accumulate, err)))
@@ -235,7 +247,8 @@ static struct tensor *rebuild(const struct autoencode *a, struct graph *g, struc
 {
     const struct autoencoder_options *o = a->options;
     const struct network *net = a->net;
-    struct tensor *code = autoencoder_encode(g, net, x), *noise[NOISES] = {0}, *z;
+    struct tensor *code = autoencoder_encode(g, net, x), *noise[NOISES] = {0}, *z, *outliers;
+    double numbers = (double)a->length;
 
     for (int k = 0; k < NOISES; k++)
         if (a->noise[k])
@@ -243,24 +256,43 @@ static struct tensor *rebuild(const struct autoencode *a, struct graph *g, struc
     z = autoencoder_latents(g, net, code, noise[OF_POSTERIOR]);
     *prior = NULL;
     if (net->io.codes && o->codebook > 0)
-        *prior = op_affine(g, autoencoder_code_loss(g, net, z), o->codebook * (double)a->length, 0);
+        *prior = op_affine(g, autoencoder_code_loss(g, net, z), o->codebook * numbers, 0);
     if (net->io.gaussian && o->kl > 0)
         *prior = op_affine(g, batch_mean(g, posterior_kl(g, code)), o->kl, 0);
+    if (o->outliers > 0) {
+        outliers = outlier_loss(g, autoencoder_latents(g, net, code, NULL), OUTLIER_REACH);
+        outliers = op_affine(g, outliers, o->outliers * numbers, 0);
+        *prior = *prior ? op_add(g, *prior, outliers) : outliers;
+    }
     if (noise[FOR_DECODER])
         z = roughen(g, z, noise[FOR_DECODER], o->noise);
-    return autoencoder_decode(g, net, z);
+    z = autoencoder_decode(g, net, z);
+    return net->io.frames ? autoencoder_cut(g, z, a->frames) : z;
 }
 
-/* Sums over a picture. */
+/* Frames of videos as pictures; pictures as they are. */
+static struct tensor *as_pictures(struct graph *g, struct tensor *x)
+{
+    struct shape s = x->shape;
+
+    if (s.rank < 5)
+        return x;
+    return op_reshape(g, x, SHAPE(s.dim[0] * s.dim[1], s.dim[2], s.dim[3], s.dim[4]));
+}
+
+/* Sums over a picture, or over all frames of a video. */
 static struct tensor *errors_of(const struct autoencode *a, struct graph *g, struct tensor *x,
                                 struct tensor *y)
 {
-    struct tensor *pixels = pixel_loss(g, x, y, (enum pixel_distance)a->options->pixels);
+    struct tensor *errors;
 
-    if (!a->eyes)
-        return pixels;
-    return perceptual_loss(g, pixels, perceptual_distance(g, a->eyes, x, y), a->options->perceptual,
-                           a->length);
+    x = as_pictures(g, x);
+    y = as_pictures(g, y);
+    errors = pixel_loss(g, x, y, (enum pixel_distance)a->options->pixels);
+    if (a->eyes)
+        errors = perceptual_loss(g, errors, perceptual_distance(g, a->eyes, x, y),
+                                 a->options->perceptual, a->length / a->frames);
+    return a->frames > 1 ? op_affine(g, errors, (double)a->frames, 0) : errors;
 }
 
 struct tensor *autoencode_distance(const struct autoencode *a, struct graph *g, struct tensor *x,
@@ -296,8 +328,9 @@ struct tensor *autoencode_record(struct autoencode *a, struct graph *g, const fl
     struct opponent_move m = {.share = share};
     struct tensor *told, *prior, *lesson, *loss;
 
-    m.x = graph_input(g, SHAPE(a->rows, io->height, io->width, io->in_channels), pictures);
-    m.y = rebuild(a, g, m.x, &prior);
+    m.x = graph_input(g, network_shape(a->net, a->rows, io->in_channels), pictures);
+    m.y = as_pictures(g, rebuild(a, g, m.x, &prior));
+    m.x = as_pictures(g, m.x);
     m.shown = a->opposed ? adversary_show(g, m.y) : m.y;
     m.nll = scaled(a, g, errors_of(a, g, m.x, m.shown), &lesson);
     told = op_affine(g, prior ? op_add(g, m.nll, prior) : m.nll, share, 0);

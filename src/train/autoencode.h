@@ -13,6 +13,7 @@
 struct autoencoder_options {
     int pixels;        /* enum pixel_distance                                               */
     double kl;         /* weight of the divergence of Gaussian latents                      */
+    double outliers;   /* weight of the penalty of outlying latents, against a mean         */
     double codebook;   /* weight of the codebook's loss, against a mean over the numbers    */
     double noise;      /* deviation of noise on the decoder's latents, over theirs          */
     double perceptual; /* weight of the perceptual distance; 0: none                        */
@@ -47,9 +48,9 @@ void autoencode_draw(struct autoencode *a, uint64_t first);
 /* The step that comes, counted from 0: it decides whether there is an opponent. */
 void autoencode_begin(struct autoencode *a, int64_t step);
 
-/* Record the loss of pictures [rows, H, W, C], valid until the run, with all adjoints; the loss as
- * it is told is kept: that of the autoencoder without what the opponent says, over the numbers of a
- * picture, [1]. */
+/* Record the loss of pictures [rows, H, W, C], or videos of io's frames, valid until the run, with
+ * all adjoints; the loss as it is told is kept: that of the autoencoder without what the opponent
+ * says, over the numbers of a picture, [1]. */
 struct tensor *autoencode_record(struct autoencode *a, struct graph *g, const float *pictures);
 /* After that tape has run, for batch k of n of a step. */
 void autoencode_ran(struct autoencode *a, struct graph *g, int64_t k, int64_t n);
