@@ -197,10 +197,13 @@ enum status network_check_frames(const struct network *net, int64_t frames, stru
     if (!io->frames)
         return fail(err, E_ARG, "a video of %" PRId64 " frames: the %s takes pictures", frames,
                     net->kind->name);
-    if (frames < 1 || (io->frames_most && frames > io->frames_most))
-        return fail(err, E_ARG, "a video of %" PRId64 " frames: the %s takes 1 to %" PRId64, frames,
-                    net->kind->name, io->frames_most ? io->frames_most : INT64_MAX);
-    return OK;
+    if (frames > 0 && (!io->frames_most || frames <= io->frames_most))
+        return OK;
+    if (!io->frames_most)
+        return fail(err, E_ARG, "a video of %" PRId64 " frames: the %s takes 1 or more", frames,
+                    net->kind->name);
+    return fail(err, E_ARG, "a video of %" PRId64 " frames: the %s takes 1 to %" PRId64, frames,
+                net->kind->name, io->frames_most);
 }
 
 enum status network_set_frames(struct network *net, int64_t frames, struct error *err)

@@ -186,14 +186,22 @@ static void blend_add(struct blend *b, int64_t first, int64_t places)
     }
 }
 
+static void check_sizes(const struct frame_tiles *t, struct frame_sizes sizes)
+{
+    MUST(sizes.factor > 0 && whole_parts(sizes.frames, sizes.factor) == t->cells,
+         "%" PRId64 " frames of %" PRId64 " to a cell, in %" PRId64 " cells", sizes.frames,
+         sizes.factor, t->cells);
+}
+
 enum status frame_tiles_encode(float *latents, const float *video, const struct frame_tiles *t,
                                struct frame_sizes sizes, frame_map *map, void *user,
                                struct error *err)
 {
     struct blend b;
-    enum status st = blend_init(&b, latents, t, t->cells, 1, sizes.latent, err);
+    enum status st;
 
-    if (st)
+    check_sizes(t, sizes);
+    if ((st = blend_init(&b, latents, t, t->cells, 1, sizes.latent, err)))
         return st;
     for (int64_t i = 0; i < t->n && !st; i++) {
         int64_t first = frame_tile_first(t, i), cells = frame_tile_cells(t, i);
@@ -214,9 +222,10 @@ enum status frame_tiles_decode(float *video, const float *latents, const struct 
                                struct error *err)
 {
     struct blend b;
-    enum status st = blend_init(&b, video, t, sizes.frames, sizes.factor, sizes.frame, err);
+    enum status st;
 
-    if (st)
+    check_sizes(t, sizes);
+    if ((st = blend_init(&b, video, t, sizes.frames, sizes.factor, sizes.frame, err)))
         return st;
     for (int64_t i = 0; i < t->n && !st; i++) {
         int64_t first = frame_tile_first(t, i), cells = frame_tile_cells(t, i);
