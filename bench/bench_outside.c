@@ -201,7 +201,7 @@ static enum status measure_sampling(const char *folder, int threads, struct erro
     enum status st = png_seconds(&rows.png, folder, err);
 
     speed_machine(&m, threads);
-    return st ? st : speed_run(&m, "sampling step", take_row, &rows, err);
+    return st ? st : speed_run(&m, "sampling step", 0, take_row, &rows, err);
 }
 
 /* --- both --------------------------------------------------------------------------------------

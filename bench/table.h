@@ -28,7 +28,7 @@ static inline void table_head(const struct machine *m)
 
 static inline bool table_row(const struct speed_row *row, void *user)
 {
-    static const char *const limit[] = {"", "peak", "memory", "the step"};
+    static const char *const limit[] = {"", "peak", "memory", "the step", "the first"};
 
     (void)user;
     printf("| %s ", row->name);
@@ -66,7 +66,7 @@ static inline int table_main(int argc, char **argv, const char *const *families)
     speed_machine(&m, threads);
     table_head(&m);
     for (; *families; families++)
-        if (speed_run(&m, *families, table_row, NULL, &err)) {
+        if (speed_run(&m, *families, 0, table_row, NULL, &err)) {
             fprintf(stderr, "%s: %s\n", argv[0], err.text);
             return 1;
         }

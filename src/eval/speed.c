@@ -10,7 +10,9 @@
  * is measured again before every run (8 ms), the memory's bandwidth too where some row is bound by
  * it, and a share is the median over the runs of each one's own share, not the share of the median.
  * A row's limit is whichever of the two would take longer.  Measuring the bandwidth also empties
- * the caches: rows under that limit are from memory to memory, as behind a large layer.
+ * the caches: rows under that limit are from memory to memory, as behind a large layer.  Where one
+ * case is told as so many times as fast as another, it is their shares that are divided: minutes
+ * may lie between the two.
  *
  * What must stay true: nothing is timed that a user does not run.  The nodes that hand a single op
  * its gradient are left out; a network's step is taken whole, optimizer and recording included, and
@@ -30,15 +32,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = SPEED_RUNS, COPY_FLOATS = 32 << 20, PATTERN = 1 << 20, NAMES_MAX = 256 };
+enum { COPY_FLOATS = 32 << 20, PATTERN = 1 << 20, NAMES_MAX = 256 };
+
+/* From how many seconds a run on there are SPEED_RUNS_LONG of them, and SPEED_RUNS_LEAST. */
+static const double LONG = 4, LONGEST = 10;
 
 /* Rows that take less than this part of their case are not told. */
 static const double PART_TOLD = 0.01;
 
 static const struct speed_family *const families[] = {
-    &family_linear,    &family_linear_fused, &family_linear_few, &family_conv,  &family_conv_edge,
-    &family_attention, &family_elementwise,  &family_two_passes, &family_adamw, &family_training,
-    &family_sampling,  &family_encoder,      &family_decoder,
+    &family_linear,    &family_linear_fused, &family_linear_few,  &family_conv,
+    &family_conv_edge, &family_attention,    &family_elementwise, &family_two_passes,
+    &family_adamw,     &family_training,     &family_sampling,    &family_encoder,
+    &family_decoder,   &family_sd3,          &family_sd3_large,   &family_sd3_text,
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 
@@ -251,7 +257,7 @@ enum status speed_open(struct speed_job **out, const char *name, int threads, st
  */
 
 struct series {
-    double seconds[RUNS], share[RUNS], flops, bytes;
+    double seconds[SPEED_RUNS_MOST], share[SPEED_RUNS_MOST], flops, bytes;
     enum speed_limit limit;
 };
 
@@ -268,8 +274,10 @@ struct bench {
     void *user;
     float *from, *to; /* [COPY_FLOATS]: what the bandwidth is measured on */
     double peak, bandwidth;
+    int asked, runs; /* of each case, 0: as fits; of the present one */
     struct series series[SERIES];
     bool memory_bound; /* some row of the case is */
+    double first;      /* the share of the family's first case */
     struct summary summary;
 };
 
@@ -328,10 +336,10 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *x)
+static double median(double *x, int n)
 {
-    qsort(x, RUNS, sizeof *x, by_size);
-    return x[RUNS / 2];
+    qsort(x, (size_t)n, sizeof *x, by_size);
+    return x[n / 2];
 }
 
 static void add_to_summary(struct summary *s, double share)
@@ -353,10 +361,11 @@ static enum status tell_series(struct bench *b, const struct speed_job *j, int w
     struct speed_row row = {.flops = s->flops, .bytes = s->bytes, .limit = s->limit};
 
     snprintf(row.name, sizeof row.name, "%s%s%s", j->is->name, *part ? ": " : "", part);
-    row.seconds = median(s->seconds);
-    row.spread = (s->seconds[RUNS - 1] - s->seconds[0]) / row.seconds;
-    row.share = median(s->share);
+    row.seconds = median(s->seconds, b->runs);
+    row.spread = (s->seconds[b->runs - 1] - s->seconds[0]) / row.seconds;
+    row.share = median(s->share, b->runs);
     row.memory = which == WHOLE ? memory : 0;
+    row.resident = which == WHOLE ? mem_resident() : 0;
     if (which < SPEED_OPS && s->limit == j->family->mean && s->limit)
         add_to_summary(&b->summary, row.share);
     return tell(b, &row, err);
@@ -365,7 +374,7 @@ static enum status tell_series(struct bench *b, const struct speed_job *j, int w
 static enum status tell_case(struct bench *b, const struct speed_job *j, struct error *err)
 {
     struct graph_stats stats = {0};
-    double whole = median(b->series[WHOLE].seconds);
+    double whole = median(b->series[WHOLE].seconds, b->runs);
     int64_t memory;
     enum status st;
 
@@ -375,12 +384,35 @@ static enum status tell_case(struct bench *b, const struct speed_job *j, struct 
     if (j->family->whole && (st = tell_series(b, j, WHOLE, j->family->whole, memory, err)))
         return st;
     for (int i = 0; i < j->n_tallies; i++)
-        if (median(b->series[i].seconds) >= PART_TOLD * whole &&
+        if (median(b->series[i].seconds, b->runs) >= PART_TOLD * whole &&
             (st = tell_series(b, j, i, j->tally[i].name, 0, err)))
             return st;
     if (j->family->whole && !*j->family->whole)
         return tell_series(b, j, OUTSIDE, "outside the tape", 0, err);
     return OK;
+}
+
+/* The share of a family's first case is remembered, and that of the others told over it. */
+static enum status tell_ratio(struct bench *b, const struct speed_job *j, struct error *err)
+{
+    double share = median(b->series[WHOLE].share, b->runs);
+    struct speed_row row = {.limit = SPEED_RATIO, .share = share / b->first};
+
+    if (!j->family->against_first)
+        return OK;
+    if (j->is == j->family->cases)
+        b->first = share;
+    if (j->is == j->family->cases || !(b->first > 0))
+        return OK;
+    snprintf(row.name, sizeof row.name, "%s: over the first", j->is->name);
+    return tell(b, &row, err);
+}
+
+static int runs_of(const struct bench *b, double seconds)
+{
+    if (b->asked)
+        return b->asked;
+    return seconds >= LONGEST ? SPEED_RUNS_LEAST : seconds >= LONG ? SPEED_RUNS_LONG : SPEED_RUNS;
 }
 
 static enum status run_case(struct bench *b, const struct speed_family *family,
@@ -393,13 +425,16 @@ static enum status run_case(struct bench *b, const struct speed_family *family,
     if ((st = job_open(&j, family, c, b->machine->threads, err)))
         return st;
     b->memory_bound = false;
-    for (int run = -1; run < RUNS; run++) {
+    b->runs = 1;
+    for (int run = -1; run < b->runs; run++) {
         measure_machine(b);
         if ((st = speed_step(j, &seconds, err)))
             goto out;
         take_run(b, j, run < 0 ? 0 : run, seconds);
+        b->runs = run < 0 ? runs_of(b, seconds) : b->runs;
     }
-    st = tell_case(b, j, err);
+    if (!(st = tell_case(b, j, err)))
+        st = tell_ratio(b, j, err);
 out:
     speed_close(j);
     return st;
@@ -427,7 +462,10 @@ static enum status run_family(struct bench *b, const struct speed_family *family
 {
     enum status st;
 
+    if (family->key && (!filter || !strstr(filter, family->key)))
+        return OK;
     b->summary = (struct summary){0};
+    b->first = 0;
     for (const struct speed_case *c = family->cases; c->name; c++)
         if (!filter || strstr(c->name, filter) || strstr(family->name, filter))
             if ((st = run_case(b, family, c, err)))
@@ -435,15 +473,16 @@ static enum status run_family(struct bench *b, const struct speed_family *family
     return tell_summary(b, family, err);
 }
 
-enum status speed_run(const struct machine *m, const char *filter, speed_callback *callback,
-                      void *user, struct error *err)
+enum status speed_run(const struct machine *m, const char *filter, int runs,
+                      speed_callback *callback, void *user, struct error *err)
 {
     struct bench *b = NULL;
     enum status st;
 
     if ((st = mem_new((void **)&b, 1, sizeof *b, "a benchmark", err)))
         return st;
-    *b = (struct bench){.machine = m, .callback = callback, .user = user};
+    MUST(runs >= 0 && runs <= SPEED_RUNS_MOST, "%d runs", runs);
+    *b = (struct bench){.machine = m, .callback = callback, .user = user, .asked = runs};
     if ((st = mem_new((void **)&b->from, COPY_FLOATS, sizeof(float), "a copy to measure", err)) ||
         (st = mem_new((void **)&b->to, COPY_FLOATS, sizeof(float), "a copy to measure", err)))
         goto out;

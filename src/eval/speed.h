@@ -23,9 +23,13 @@ enum speed_limit {
     SPEED_ARITHMETIC, /* the peak of multiply-adds                                    */
     SPEED_MEMORY,     /* the memory's bandwidth: it takes longer than the multiply-adds */
     SPEED_TIME,       /* the time of the whole step that this row is a part of        */
+    SPEED_RATIO,      /* the speed of the family's first case: how many times as fast */
 };
 
-enum { SPEED_RUNS = 9 }; /* of each case, after one that warms up */
+/* Of each case, after one that warms up; of one that takes seconds fewer, at least
+ * SPEED_RUNS_LEAST.
+ */
+enum { SPEED_RUNS = 9, SPEED_RUNS_LONG = 5, SPEED_RUNS_LEAST = 3, SPEED_RUNS_MOST = 99 };
 
 /* One line: all nodes of one op of a case, the whole case, or (seconds 0) a summary of the lines
  * before it. */
@@ -38,15 +42,18 @@ struct speed_row {
     double share;           /* median of each run's share of what was measured just before it  */
     enum speed_limit limit; /* of what                                                         */
     int64_t memory;         /* bytes that the tape's values and scratch take; 0: no tape        */
+    int64_t resident;       /* of a whole run: bytes that the process had behind the last one   */
 };
 
 /* Called once a row; false ends the run with E_CANCELLED. */
 typedef bool speed_callback(const struct speed_row *row, void *user);
 
-/* Run every case whose name, or whose family's name, contains `filter` (NULL: all), on m->threads
- * threads.  Parameters and pictures are random; nothing is written.  E_MEMORY. */
-enum status speed_run(const struct machine *m, const char *filter, speed_callback *callback,
-                      void *user, struct error *err);
+/* Run every case whose name, or whose family's name, contains `filter` (NULL: all but those that
+ * take gigabytes or minutes, which are named by their family's key: "sd3"), on m->threads threads.
+ * runs: of each case, 1 to SPEED_RUNS_MOST; 0: by how long one takes.  Parameters and pictures are
+ * random; nothing is written.  E_MEMORY. */
+enum status speed_run(const struct machine *m, const char *filter, int runs,
+                      speed_callback *callback, void *user, struct error *err);
 
 /* --- one case, for whoever holds the watch --------------------------------------------------- */
 

@@ -108,7 +108,7 @@ static const struct speed_case encoder_cases[] = {
 
 static const struct speed_case decoder_cases[] = {
     {"decoder 32 x 32 x 16 to 256 x 256, batch 1", NULL, {1, 32}, NULL},
-    {"decoder 64 x 64 x 16 to 512 x 512, batch 1", NULL, {1, 64}, NULL},
+    {"sd3 decoder 64 x 64 x 16 to 512 x 512, batch 1", NULL, {1, 64}, NULL},
     {0},
 };
 

@@ -23,6 +23,8 @@ struct speed_family {
     const char *name;
     enum speed_limit mean; /* rows under this limit are summed up; SPEED_NONE: no summary         */
     const char *whole;     /* what the row of the whole run is called, "" when as the case; NULL  */
+    const char *key;       /* a filter has to contain it, for cases nobody waits for by accident  */
+    bool against_first;    /* say how many times as fast as the first case the others are         */
     /* Prepare j->is; what it owns is freed by `close` (may be NULL), also after a failure. */
     enum status (*open)(struct speed_job *j, struct error *err);
     enum status (*run)(struct speed_job *j, struct error *err);
@@ -35,6 +37,7 @@ extern const struct speed_family family_linear, family_linear_fused, family_line
     family_adamw;                                                  /* speed_ops.c      */
 extern const struct speed_family family_training, family_sampling; /* speed_steps.c    */
 extern const struct speed_family family_encoder, family_decoder;   /* speed_autoencoder.c */
+extern const struct speed_family family_sd3, family_sd3_large, family_sd3_text; /* speed_sd3.c  */
 
 /* What the nodes of one op did in the present run. */
 struct tally {

@@ -311,7 +311,8 @@ static void init_param(struct param *q, uint64_t seed, uint64_t index)
 void params_init(struct params *p, uint64_t seed)
 {
     for (int64_t i = 0; i < p->n; i++)
-        init_param(p->param[i], seed, (uint64_t)i);
+        if (p->param[i]->value)
+            init_param(p->param[i], seed, (uint64_t)i);
     params_force_units(p);
 }
 

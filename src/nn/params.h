@@ -116,7 +116,8 @@ enum status params_alloc(struct params *p, bool gradients, struct error *err);
 enum status params_lay_out(struct params *p, struct error *err);
 enum status params_alloc_rest(struct params *p, struct error *err);
 
-/* Fill all values by their init rules; parameter k draws from stream (seed, RNG_INIT, k). */
+/* Fill all values by their init rules; parameter k draws from stream (seed, RNG_INIT, k).  Matrices
+ * that stay in a file (param_lend) are what they are there. */
 void params_init(struct params *p, uint64_t seed);
 
 /* Bring every row of the parameters that are declared `unit_rows` back to root mean square one:

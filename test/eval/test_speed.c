@@ -44,7 +44,7 @@ static void test_rows(void **state)
     struct seen s = {0};
 
     (void)state;
-    assert_int_equal(speed_run(&two, "adaLN DiT-S", see, &s, NULL), OK);
+    assert_int_equal(speed_run(&two, "adaLN DiT-S", 1, see, &s, NULL), OK);
     assert_int_equal(s.n, 3);
     for (int i = 0; i < 3; i++) {
         const struct speed_row *row = &s.row[i];
@@ -65,7 +65,7 @@ static void test_summary(void **state)
     double low = HUGE_VAL, logs = 0;
 
     (void)state;
-    assert_int_equal(speed_run(&two, "conv U-Net 16 x 8 x 8, 256", see, &s, NULL), OK);
+    assert_int_equal(speed_run(&two, "conv U-Net 16 x 8 x 8, 256", 1, see, &s, NULL), OK);
     mean = find(&s, "conv: geometric mean of 3");
     least = find(&s, "conv: least of 3");
     assert_non_null(mean);
@@ -86,10 +86,13 @@ static void test_stopped(void **state)
     struct seen s = {.stop_at = 2};
 
     (void)state;
-    assert_int_equal(speed_run(&two, "adaLN DiT-S", see, &s, NULL), E_CANCELLED);
+    assert_int_equal(speed_run(&two, "adaLN DiT-S", 1, see, &s, NULL), E_CANCELLED);
     assert_int_equal(s.n, 2);
     s = (struct seen){0};
-    assert_int_equal(speed_run(&two, "no such thing", see, &s, NULL), OK);
+    assert_int_equal(speed_run(&two, "no such thing", 1, see, &s, NULL), OK);
+    assert_int_equal(s.n, 0);
+    /* Gigabytes are asked for by name. */
+    assert_int_equal(speed_run(&two, "medium step, 512 x 512", 1, see, &s, NULL), OK);
     assert_int_equal(s.n, 0);
 }
 
