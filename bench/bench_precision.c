@@ -1,13 +1,17 @@
 /*
  * bench_precision.c - what reduced precision costs in exactness and gains in speed
  *
- *     bench_precision [threads [MODEL.safetensors [steps]]]
+ *     bench_precision [threads [MODEL [steps [side [spiece.model]]]]]
  *
- * Each linear layer of the network is computed in bf16 and int8 too, on the inputs that it has in
- * float32, and compared: root mean square of the difference over that of the result.  Then 16
- * pictures are made with guidance in every precision, alternating; the differences of the pictures
- * are told as their peak signal-to-noise ratio in decibels (after rounding to 8 bits, all pictures
- * together, and the worst one).
+ * The same pictures are made from the same noise in float32 and in a reduced precision, and what
+ * the solver leaves is compared; in the middle of the way each linear layer of the network is
+ * computed in both on the inputs that it has in float32 (eval/reduced.h).  Then 16 pictures are
+ * made with guidance in every precision, alternating; the differences of the pictures are told as
+ * their peak signal-to-noise ratio in decibels (after rounding to 8 bits, all pictures together,
+ * and the worst one).
+ *
+ * Of a model that reads prompts it is one picture of one prompt in int8, and its latents alone: of
+ * Stable Diffusion 3 as published, `side` pixels a side, without T5 unless its vocabulary is named.
  *
  * Without a model: a transformer of width 384, depth 12, 256 tokens, whose weights are random and
  * none of them zero, so that every layer takes part in the result.
@@ -16,17 +20,24 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "ops/linear.h"
-#include "pipeline/generate.h"
-#include "pipeline/picture.h"
+#include "eval/reduced.h"
+#include "pipeline/sd3.h"
+#include "pipeline/viewer.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PICTURES = 16, RUNS = 5, LAYERS = 512, PRECISIONS = 3 };
+enum { PICTURES = 16, RUNS = 5, PRECISIONS = 3 };
+
+struct arguments {
+    const char *path, *spiece;
+    int64_t steps, side;
+    int threads;
+};
 
 static void check(enum status st, const struct error *err)
 {
@@ -86,159 +97,85 @@ static struct model *random_model(void)
     return m;
 }
 
-/* --- layer by layer -----------------------------------------------------------------------------
+/* --- latents and layers -------------------------------------------------------------------------
  */
 
-struct layer {
-    char name[112];
-    int64_t rows, inputs, outputs;
-    bool reduced;
-    double error[PRECISIONS];
-};
-
-struct layers {
-    struct layer at[LAYERS];
-    int n, threads;
-};
-
-/* y's layer alone, on the same input. */
-static void compute_alone(float *out, const struct tensor *y, enum precision p, struct layer *l,
-                          int threads)
+static void print_layers(const struct reduced_result *r)
 {
-    struct error err = {0};
-    struct graph *g = NULL;
-    struct tensor *in[3] = {NULL}, *z;
+    double sum = 0;
+    int64_t n = 0;
 
-    check(graph_new(&g, GRAPH_FROZEN, threads, &err), &err);
-    graph_set_precision(g, p);
-    in[0] = graph_input(g, y->in[0]->shape, y->in[0]->data);
-    for (int k = 1; k < 3 && y->in[k]; k++)
-        in[k] = graph_param(g, y->in[k]->shape, y->in[k]->data, NULL, "w");
-    z = op_linear(g, in[0], in[1], in[2], (enum act)y->arg[0].i);
-    l->reduced |= linear_precision(g, z) != PRECISION_FLOAT32;
-    graph_keep(g, z);
-    check(graph_run(g, &err), &err);
-    graph_read(g, z, out);
-    graph_free(g);
-}
+    printf("  %-52s %22s %9s\n", "layer, the largest error first", "rows x in -> out", "error");
+    for (int64_t i = 0; i < r->n_layers; i++) {
+        const struct reduced_layer *l = &r->layer[i];
 
-static double relative_error(const float *x, const float *exact, int64_t n)
-{
-    double error = 0, size = 0;
-
-    for (int64_t i = 0; i < n; i++) {
-        double d = (double)x[i] - (double)exact[i];
-
-        error += d * d;
-        size += (double)exact[i] * (double)exact[i];
-    }
-    return size > 0 ? sqrt(error / size) : 0;
-}
-
-static void look_at(const struct tensor *y, double seconds, void *user)
-{
-    struct layers *all = user;
-    int64_t n = shape_count(y->shape);
-    struct error err = {0};
-    struct layer *l;
-    void *out = NULL;
-
-    (void)seconds;
-    if (strcmp(y->op->name, "linear") || all->n == LAYERS)
-        return;
-    l = &all->at[all->n++];
-    snprintf(l->name, sizeof l->name, "%s", y->in[1]->name ? y->in[1]->name : "");
-    l->rows = shape_rows(y->shape);
-    l->inputs = shape_last(y->in[0]->shape);
-    l->outputs = shape_last(y->shape);
-    check(mem_new(&out, (uint64_t)n, sizeof(float), "a layer", &err), &err);
-    for (int p = PRECISION_BF16; p < PRECISIONS; p++) {
-        compute_alone(out, y, (enum precision)p, l, all->threads);
-        l->error[p] = relative_error(out, y->data, n);
-    }
-    free(out);
-}
-
-/* The network once, on noise in the middle of the way. */
-static void measure_layers(struct layers *all, const struct model *m)
-{
-    const struct network_io *io = &m->network->io;
-    struct shape shape = SHAPE(2, io->height, io->width, io->in_channels);
-    struct rng r = rng_stream(2, RNG_TEST, 0);
-    struct network_input in = {0};
-    int32_t labels[2] = {0, 0};
-    struct error err = {0};
-    struct graph *g = NULL;
-    float t[2];
-    void *x = NULL;
-
-    check(mem_new(&x, (uint64_t)shape_count(shape), sizeof(float), "noise", &err), &err);
-    rng_normals(&r, x, shape_count(shape));
-    t[0] = t[1] = (float)(0.5 * m->options.time_scale);
-    check(graph_new(&g, 0, all->threads, &err), &err);
-    in.x = graph_input(g, shape, x);
-    in.t = graph_input(g, SHAPE(2), t);
-    in.y = io->n_labels ? graph_input_i32(g, SHAPE(2), labels) : NULL;
-    graph_keep(g, network_forward(g, m->network, in));
-    graph_set_probe(g, look_at, all);
-    check(graph_run(g, &err), &err);
-    graph_free(g);
-    free(x);
-}
-
-static void print_layers(const struct layers *all)
-{
-    double sum[PRECISIONS] = {0}, worst[PRECISIONS] = {0};
-    int n = 0;
-
-    printf("%-44s %16s %9s %9s\n", "layer", "rows x in -> out", "bf16", "int8");
-    for (int i = 0; i < all->n; i++) {
-        const struct layer *l = &all->at[i];
-
-        if (!l->reduced) {
-            printf("%-44s %5d x %4d %5d  stays float32\n", l->name, (int)l->rows, (int)l->inputs,
-                   (int)l->outputs);
+        if (!l->reduced)
             continue;
-        }
+        printf("  %-52s %6" PRId64 " x %5" PRId64 " %6" PRId64 "  %8.3f%%\n", l->name, l->rows,
+               l->inputs, l->outputs, 100 * l->error);
         n++;
-        printf("%-44s %5d x %4d %5d %8.3f%% %8.3f%%\n", l->name, (int)l->rows, (int)l->inputs,
-               (int)l->outputs, 100 * l->error[PRECISION_BF16], 100 * l->error[PRECISION_INT8]);
-        for (int p = 0; p < PRECISIONS; p++) {
-            sum[p] += l->error[p];
-            worst[p] = fmax(worst[p], l->error[p]);
-        }
+        sum += l->error;
     }
-    if (!n)
-        return;
-    printf("%-44s %16s %8.3f%% %8.3f%%\n", "mean", "", 100 * sum[PRECISION_BF16] / n,
-           100 * sum[PRECISION_INT8] / n);
-    printf("%-44s %16s %8.3f%% %8.3f%%\n\n", "worst", "", 100 * worst[PRECISION_BF16],
-           100 * worst[PRECISION_INT8]);
+    printf("  %" PRId64 " layers stay float32: one row a sample, or narrow\n", r->n_layers - n);
+    if (n)
+        printf("  %-52s %22s %8.3f%%\n\n", "mean of those that are reduced", "",
+               100 * sum / (double)n);
+}
+
+/* The request in one precision beside float32. */
+static void compare_latents(const struct generate_request *r, enum precision p)
+{
+    const struct network_io *io = &r->model->network->io;
+    struct reduced_task t = {.request = r, .precision = p, .look_at = r->settings.steps / 2};
+    struct reduced_result result;
+    struct error err = {0};
+
+    check(reduced_compare(&result, &t, &err), &err);
+    printf("%s, %" PRId64 " of %" PRId64 " x %" PRId64 " x %" PRId64 ", %" PRId64
+           " steps, guidance scale %g, %d threads:\n"
+           "  PSNR %.1f dB (of the range), SNR %.1f dB, %.2f times as fast (%.1f and %.1f s)\n",
+           precision_name((int)p), r->n, io->height, io->width, io->in_channels, r->settings.steps,
+           r->items[0].w, r->threads, result.psnr, result.snr,
+           result.seconds[0] / result.seconds[1], result.seconds[0], result.seconds[1]);
+    print_layers(&result);
+    reduced_release(&result);
+}
+
+/* One picture of a prompt, or, of labels, PICTURES. */
+static void request_init(struct generate_request *r, struct generate_item *items,
+                         const struct model *m, const struct arguments *a)
+{
+    static const char *const prompt[] = {"a red cat on a blue roof, photograph"};
+    const struct network_io *io = &m->network->io;
+    bool reads = io->context_width || io->text_length;
+
+    for (int i = 0; i < PICTURES; i++) {
+        items[i] = (struct generate_item){.w = 1, .seed = (uint64_t)i};
+        if (reads || io->null_label >= 0)
+            items[i].w = reads ? m->sample.cfg_scale : 2;
+        items[i].label = (int32_t)(io->n_classes ? i % io->n_classes : 0);
+    }
+    *r = (struct generate_request){.model = m,
+                                   .settings = m->sample,
+                                   .texts = prompt,
+                                   .n_texts = reads ? 1 : 0,
+                                   .items = items,
+                                   .n = reads ? 1 : PICTURES,
+                                   .batch = PICTURES,
+                                   .threads = a->threads};
+    r->settings.steps = a->steps;
 }
 
 /* --- pictures -----------------------------------------------------------------------------------
  */
 
-static double make_pictures(float *out, const struct model *m, enum precision p, int threads,
-                            int steps)
+static double make_pictures(float *out, const struct generate_request *request, enum precision p)
 {
-    struct generate_item items[PICTURES];
-    struct generate_request r = {.model = m,
-                                 .settings = m->sample,
-                                 .items = items,
-                                 .n = PICTURES,
-                                 .batch = PICTURES,
-                                 .precision = p,
-                                 .threads = threads};
+    struct generate_request r = *request;
     struct error err = {0};
     double start = clock_seconds();
 
-    for (int i = 0; i < PICTURES; i++)
-        items[i] = (struct generate_item){.w = m->network->io.null_label >= 0 ? 2 : 1,
-                                          .seed = (uint64_t)i};
-    for (int i = 0; i < PICTURES && m->network->io.n_classes; i++)
-        items[i].label = (int32_t)(i % m->network->io.n_classes);
-    r.settings.steps = steps;
+    r.precision = p;
     check(generate(out, &r, NULL, &err), &err);
     return clock_seconds() - start;
 }
@@ -263,36 +200,35 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void compare_pictures(const struct model *m, int threads, int steps)
+static void compare_pictures(const struct generate_request *r)
 {
-    const struct network_io *io = &m->network->io;
-    int64_t one = io->height * io->width * io->in_channels;
+    const struct view_shape shape = view_shape(r->model, false);
+    int64_t one = view_length(&shape);
     double seconds[PRECISIONS][RUNS];
     float *x[PRECISIONS] = {NULL};
     struct error err = {0};
 
     for (int p = 0; p < PRECISIONS; p++)
-        check(mem_new((void **)&x[p], (uint64_t)(PICTURES * one), sizeof(float), "pictures", &err),
+        check(mem_new((void **)&x[p], (uint64_t)(r->n * one), sizeof(float), "pictures", &err),
               &err);
     for (int i = -1; i < RUNS; i++)
         for (int p = 0; p < PRECISIONS; p++) {
-            double s = make_pictures(x[p], m, (enum precision)p, threads, steps);
+            double s = make_pictures(x[p], r, (enum precision)p);
 
             if (i >= 0)
                 seconds[p][i] = s;
         }
-    printf("%d pictures, %d steps, guidance, %d threads (medians of %d):\n", PICTURES, steps,
-           threads, RUNS);
+    printf("%" PRId64 " pictures, %" PRId64 " steps, guidance, %d threads (medians of %d):\n", r->n,
+           r->settings.steps, r->threads, RUNS);
     for (int p = 0; p < PRECISIONS; p++) {
         double worst = HUGE_VAL;
 
         qsort(seconds[p], RUNS, sizeof(double), by_size);
-        for (int i = 0; i < PICTURES; i++)
+        for (int i = 0; i < r->n; i++)
             worst = fmin(worst, decibels(x[p] + i * one, x[0] + i * one, one));
         printf("  %-8s %8.3f s (%.3f - %.3f)  %5.2f times as fast  %6.1f dB, worst %6.1f dB  %s\n",
                precision_name(p), seconds[p][RUNS / 2], seconds[p][0], seconds[p][RUNS - 1],
-               seconds[0][RUNS / 2] / seconds[p][RUNS / 2],
-               decibels(x[p], x[0], PICTURES * one), worst,
+               seconds[0][RUNS / 2] / seconds[p][RUNS / 2], decibels(x[p], x[0], r->n * one), worst,
                panel_engine((enum precision)p)->name);
         if (p)
             free(x[p]);
@@ -300,21 +236,53 @@ static void compare_pictures(const struct model *m, int threads, int steps)
     free(x[0]);
 }
 
-int main(int argc, char **argv)
+/* --- the program --------------------------------------------------------------------------------
+ */
+
+static struct model *open_model(const struct arguments *a)
 {
-    static struct layers all;
-    int steps = argc > 3 ? atoi(argv[3]) : 4;
+    const struct sd3_parts parts = {.no_t5 = true, .spiece = a->spiece};
+    const struct sd3_parts all = {.spiece = a->spiece};
     struct model *m = NULL;
     struct error err = {0};
+    int64_t side;
 
-    all.threads = argc > 1 ? atoi(argv[1]) : omp_get_max_threads();
-    if (argc > 2)
-        check(model_load(&m, argv[2], &err), &err);
-    else
-        m = random_model();
-    measure_layers(&all, m);
-    print_layers(&all);
-    compare_pictures(m, all.threads, steps);
+    if (!a->path)
+        return random_model();
+    if (!sd3_is(a->path)) {
+        check(model_load(&m, a->path, &err), &err);
+        return m;
+    }
+    check(sd3_open(&m, a->path, a->spiece ? &all : &parts, &err), &err);
+    side = a->side ? a->side / m->space->factor : m->network->io.height;
+    check(network_resize(m->network, side, side, &err), &err);
+    return m;
+}
+
+static void read_arguments(struct arguments *a, int argc, char **argv)
+{
+    a->threads = argc > 1 ? atoi(argv[1]) : omp_get_max_threads();
+    a->path = argc > 2 ? argv[2] : NULL;
+    a->steps = argc > 3 ? atoi(argv[3]) : 4;
+    a->side = argc > 4 ? atoi(argv[4]) : 0;
+    a->spiece = argc > 5 ? argv[5] : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct generate_item items[PICTURES];
+    struct generate_request r;
+    struct arguments a;
+    struct model *m;
+
+    read_arguments(&a, argc, argv);
+    m = open_model(&a);
+    request_init(&r, items, m, &a);
+    if (!r.n_texts)
+        compare_latents(&r, PRECISION_BF16);
+    compare_latents(&r, PRECISION_INT8);
+    if (!r.n_texts)
+        compare_pictures(&r);
     model_free(m);
     return 0;
 }

@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -556,6 +557,14 @@ static int write_grid(const struct job *job)
     return code;
 }
 
+/* The most memory that the process had, mapped weights included. */
+static int64_t peak_bytes(void)
+{
+    struct rusage used;
+
+    return getrusage(RUSAGE_SELF, &used) ? 0 : (int64_t)used.ru_maxrss * 1024;
+}
+
 static void print_result_json(const struct job *job)
 {
     const struct imgen_request *r = &job->request;
@@ -588,6 +597,7 @@ static void print_result_json(const struct job *job)
         json_out_real(&j, "strength", r->strength);
     }
     json_out_real(&j, "seconds", seconds_now() - job->progress.began);
+    json_out_int(&j, "peak_bytes", peak_bytes());
     json_out_text(&j, "sheet", job->options->grid ? job->options->output : NULL);
     json_out_open(&j, "pictures", '[');
     for (int64_t i = 0; i < r->n_items; i++) {
