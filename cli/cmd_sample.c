@@ -16,6 +16,7 @@
 #include "prompt_list.h"
 #include "request_models.h"
 #include "request_recipe.h"
+#include "sample_plan.h"
 #include "solver_flags.h"
 #include "units.h"
 
@@ -43,7 +44,8 @@ struct sample_options {
     bool no_t5;
     int64_t batch_count, threads, preview, zoom;
     struct solver_flags solver;
-    bool grid, quiet, verbose, json;
+    char *memory_limit;
+    bool grid, dry_run, quiet, verbose, json;
 };
 
 static const struct imgen_option rows[] = {
@@ -101,6 +103,13 @@ static const struct imgen_option rows[] = {
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, preview_autoencoder), .value = "PATH"},
     {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,
      offsetof(struct sample_options, threads), "0", .lo = 0, .hi = 1024, .letter = 't'},
+    {"memory_limit",
+     "most memory that it may need, \"8G\": more is refused; 0: no limit; default: what is free, "
+     "for "
+     "large models",
+     IMGEN_OPTION_TEXT, offsetof(struct sample_options, memory_limit), .value = "SIZE"},
+    {"dry_run", "say what it would take, in memory and seconds a step, and make nothing",
+     IMGEN_OPTION_BOOL, offsetof(struct sample_options, dry_run), .letter = 0},
     {"json", "print the result as JSON", IMGEN_OPTION_BOOL, offsetof(struct sample_options, json),
      .letter = 0},
     {"quiet", "no progress", IMGEN_OPTION_BOOL, offsetof(struct sample_options, quiet),
@@ -636,12 +645,23 @@ static void print_result(const struct job *job)
 
 /* ---- The command ---- */
 
+static int plan(struct job *job)
+{
+    const struct sample_options *o = job->options;
+    const struct sample_plan_flags flags = {o->memory_limit, o->dry_run, o->json};
+
+    return sample_plan_check(&flags, &command_sample, &job->progress, job->models.model,
+                             &job->request);
+}
+
 static int make_pictures(struct job *job)
 {
     struct imgen_error err;
     int code;
 
     say_request(job);
+    if ((code = plan(job)) || job->options->dry_run)
+        return code;
     if (job->options->preview && !job->models.info.previews && !job->options->preview_autoencoder)
         progress_note(&job->progress, "no previews: the autoencoder has no numbers to show latents "
                                       "by; --preview-autoencoder names a tiny one that does");
@@ -734,6 +754,7 @@ const struct command command_sample = {
         "snow.png\n"
         "    imgen sample model.safetensors -i photo.png --mask sky.png -p \"at dusk\" -o "
         "dusk.png\n"
+        "    imgen sample sd3_medium.safetensors -W 1024 -H 1024 --dry-run\n"
         "\n"
         "A picture of another program that says how it was made (\"parameters\") can be tried with "
         "a\n"

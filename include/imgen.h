@@ -287,6 +287,28 @@ IMGEN_API enum imgen_status imgen_sample_floats(const struct imgen_model *model,
                                                 const struct imgen_request *r, float *pixels,
                                                 struct imgen_error *err);
 
+/* What a request would take.  Bytes are of the process; what lies in a mapped file counts as far as
+ * it is read, although the system can take such pages back. */
+struct imgen_sample_plan {
+    int64_t program_bytes;  /* what it has already                                              */
+    int64_t weights_bytes;  /* of the network                                                   */
+    int64_t encoder_bytes;  /* of the largest text encoder, before the first step               */
+    int64_t values_bytes;   /* what the network computes with                                   */
+    int64_t solver_bytes, decoder_bytes; /* of latents: what making pictures of them takes      */
+    int64_t peak_bytes; /* the most at once: program, with encoder, or weights, values and solver,
+                           or values and decoder                                                */
+    int64_t available_bytes; /* still to be had at this moment, program not counted; 0: unknown */
+    int64_t batch, batches;  /* pictures at once, at most; how often                            */
+    int64_t steps;           /* of a batch; 0 when the solver chooses                           */
+    double step_flops, step_seconds; /* of the largest batch; seconds by a short measurement    */
+};
+/* Makes no picture; callback, classifier, guide and previews do not count.  Fails as imgen_sample
+ * where the request cannot be done at all. */
+IMGEN_API enum imgen_status imgen_sample_measure(const struct imgen_model *model,
+                                                 const struct imgen_request *r,
+                                                 struct imgen_sample_plan *out,
+                                                 struct imgen_error *err);
+
 /* ---- Pictures and their recipes
  * ------------------------------------------------------------------ */
 

@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "pipeline/forecast.h"
 #include "pipeline/generate.h"
 #include "pipeline/latent_decoder.h"
 #include "pipeline/match.h"
@@ -441,8 +442,9 @@ static enum status items_of(const struct imgen_request *r, struct generate_item 
     return OK;
 }
 
+/* Make the pictures, or, where there is room for a forecast, that. */
 static enum status sample_floats(const struct imgen_model *model, const struct imgen_request *r,
-                                 float *pixels, struct error *err)
+                                 float *pixels, struct forecast *forecast, struct error *err)
 {
     struct relay to = {r, &model->model->network->io};
     struct generate_item *items = NULL;
@@ -473,7 +475,7 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
         !(st = guide_of(model, r, &g, err)) && !(st = items_of(r, &items, err)) &&
         !(st = api_repaint_init(&repaint, r, model->model, err))) {
         g.items = items;
-        st = generate(pixels, &g, NULL, err);
+        st = forecast ? forecast_find(forecast, &g, err) : generate(pixels, &g, NULL, err);
     }
     api_repaint_release(&repaint);
     free(items);
@@ -486,7 +488,7 @@ enum imgen_status imgen_sample_floats(const struct imgen_model *model,
 {
     struct error e = {0};
 
-    return api_status(err, &e, sample_floats(model, r, pixels, &e));
+    return api_status(err, &e, sample_floats(model, r, pixels, NULL, &e));
 }
 
 enum imgen_status imgen_sample(const struct imgen_model *model, const struct imgen_request *r,
@@ -500,8 +502,34 @@ enum imgen_status imgen_sample(const struct imgen_model *model, const struct img
 
     numbers = n * shape.height * shape.width * shape.channels;
     if (!(st = mem_new((void **)&x, (uint64_t)numbers, sizeof *x, "pictures", &e)) &&
-        !(st = sample_floats(model, r, x, &e)))
+        !(st = sample_floats(model, r, x, NULL, &e)))
         st = picture_levels(pixels, x, numbers, &e);
     free(x);
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_sample_measure(const struct imgen_model *model,
+                                       const struct imgen_request *r, struct imgen_sample_plan *out,
+                                       struct imgen_error *err)
+{
+    struct forecast f = {0};
+    struct error e = {0};
+    enum status st = sample_floats(model, r, NULL, &f, &e);
+
+    *out = (struct imgen_sample_plan){
+        .program_bytes = f.program,
+        .weights_bytes = f.weights,
+        .encoder_bytes = f.encoders,
+        .values_bytes = f.values,
+        .solver_bytes = f.solver,
+        .decoder_bytes = f.decoder,
+        .peak_bytes = f.peak,
+        .available_bytes = f.available,
+        .batch = f.batch,
+        .batches = f.batches,
+        .steps = f.steps,
+        .step_flops = f.flops,
+        .step_seconds = f.seconds,
+    };
     return api_status(err, &e, st);
 }

@@ -363,6 +363,23 @@ int64_t params_numbers(const struct params *p)
     return n;
 }
 
+/* A parameter that has a value of its own has it in one of the three blocks, or in a file. */
+int64_t params_mapped_bytes(const struct params *p)
+{
+    int64_t bytes = 0;
+
+    for (int64_t i = 0; i < p->n; i++) {
+        const struct param *q = p->param[i];
+        bool rest = p->rest && q->own >= p->rest && q->own < p->rest + p->n_rest;
+
+        if (q->lent.rows)
+            bytes += (int64_t)matrix_all_bytes(&q->lent);
+        else if (q->own && !p->values && !rest)
+            bytes += shape_count(q->shape) * (int64_t)sizeof(float);
+    }
+    return bytes;
+}
+
 int64_t params_n_trained(const struct params *p)
 {
     return p->n_trained;

@@ -130,6 +130,7 @@ struct param *params_at(struct params *p, int64_t i);
 struct param *params_find(struct params *p, const char *name); /* NULL: none */
 int64_t params_weights(const struct params *p);   /* trained numbers, padding not counted */
 int64_t params_numbers(const struct params *p);   /* trained or not, padding not counted */
+int64_t params_mapped_bytes(const struct params *p); /* of those that lie in a file (params_map) */
 int64_t params_n_trained(const struct params *p); /* floats of the trained part, padded  */
 int64_t params_n_values(const struct params *p);  /* floats of the whole, padded         */
 float *params_values(struct params *p);           /* [n_values], NULL after params_map   */

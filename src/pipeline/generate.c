@@ -563,7 +563,7 @@ static enum status graph_of(struct graph **out, const struct generate_request *r
     return OK;
 }
 
-static int64_t batch_size(const struct generate_request *r)
+int64_t generate_batch(const struct generate_request *r)
 {
     const struct network_io *io = &r->model->network->io;
     int64_t n = r->batch ? r->batch : BATCH_PIXELS / (io->height * io->width);
@@ -578,7 +578,7 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
 {
     const struct network_io *io = &r->model->network->io;
     struct run *run = NULL;
-    int64_t batch = batch_size(r);
+    int64_t batch = generate_batch(r);
     enum status st;
 
     if ((st = check_model(r, err)) || (st = mem_new((void **)&run, 1, sizeof *run, "a run", err)))
@@ -626,26 +626,25 @@ out:
     return st;
 }
 
-/* What becomes of n results of a solver, on top. */
-static enum status measure_viewer(int64_t *beside, const struct generate_request *r, int64_t n,
+/* What becomes of n results of a solver. */
+static enum status measure_viewer(int64_t *bytes, const struct generate_request *r, int64_t n,
                                   struct error *err)
 {
     struct viewer v;
-    int64_t bytes = 0;
     enum status st;
 
+    *bytes = 0;
     if (!(st = viewer_init(&v, r->model, NULL, r->rough, 0, r->threads, err)))
-        st = viewer_bytes(&v, &bytes, n, err);
-    *beside += bytes;
+        st = viewer_bytes(&v, bytes, n, err);
     viewer_release(&v);
     return st;
 }
 
-enum status generate_measure(struct graph_stats *most, int64_t *beside,
+enum status generate_measure(struct graph_stats *most, struct generate_beside *beside,
                              const struct generate_request *r, struct error *err)
 {
     const struct network_io *io = &r->model->network->io;
-    int64_t batch = batch_size(r), first = r->n < batch ? r->n : batch;
+    int64_t batch = generate_batch(r), first = r->n < batch ? r->n : batch;
     int64_t counts[2] = {first, r->n % batch}, length = io->height * io->width * io->in_channels;
     enum status st = check_model(r, err);
 
@@ -658,6 +657,9 @@ enum status generate_measure(struct graph_stats *most, int64_t *beside,
                                .pooled_width = io->pooled_width};
         bool guided = false;
 
+        if (r->model->encoders)
+            none.tokens =
+                text_encoders_tokens(r->model->encoders, text_encoders_rows(r->texts, r->n_texts));
         for (int64_t i = 0; i < counts[k]; i++)
             guided |= network_asks(io) && r->items[i].w != 0 && r->items[i].w != 1;
         if (counts[k] &&
@@ -669,12 +671,15 @@ enum status generate_measure(struct graph_stats *most, int64_t *beside,
             most->arena_bytes = stats.arena_bytes;
         if (stats.scratch_bytes > most->scratch_bytes)
             most->scratch_bytes = stats.scratch_bytes;
+        if (stats.flops > most->flops)
+            most->flops = stats.flops;
     }
     /* Both branches of the network's input and output as floats; x, its predictions, and what a
      * solver and guidance hold, as doubles.  While a batch is decoded most of those are gone, but
      * the system may not have them back. */
-    *beside = first * length *
-              (int64_t)(4 * sizeof(float) +
-                        (size_t)(sampler_at(r->settings.sampler)->work + 4) * sizeof(double));
-    return st ? st : measure_viewer(beside, r, first, err);
+    beside->solving =
+        first * length *
+        (int64_t)(4 * sizeof(float) +
+                  (size_t)(sampler_at(r->settings.sampler)->work + 4) * sizeof(double));
+    return st ? st : measure_viewer(&beside->viewing, r, first, err);
 }

@@ -81,10 +81,20 @@ struct generate_request {
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err);
 
+/* Bytes that it needs beside the graph: while the solver runs, and, on top, when what it left
+ * becomes pictures. */
+struct generate_beside {
+    int64_t solving, viewing;
+};
+
 /* What generate would take: the largest values and scratch of its plans, which are made on r->graph
  * (not NULL) and not run, and the bytes it needs beside the graph.  Of a request without
- * classifier, guide or perturbed attention. */
-enum status generate_measure(struct graph_stats *most, int64_t *beside,
+ * classifier, guide or perturbed attention; encoded texts are taken to be as long as their letters
+ * suggest. */
+enum status generate_measure(struct graph_stats *most, struct generate_beside *beside,
                              const struct generate_request *r, struct error *err);
+
+/* Pictures that it makes at once, at most. */
+int64_t generate_batch(const struct generate_request *r);
 
 #endif

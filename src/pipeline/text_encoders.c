@@ -22,7 +22,9 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/whole.h"
 #include "data/listing.h"
+#include "io/published.h"
 #include "model/clip.h"
 #include "model/conditioning.h"
 #include "model/t5.h"
@@ -448,4 +450,59 @@ enum status prompts_encode(struct prompts *out, const struct text_encoders *e,
     said_release(&c.clip_g);
     said_release(&c.t5);
     return st;
+}
+
+/* --- told before ---------------------------------------------------------------------------------
+ */
+
+int64_t text_encoders_rows(const char *const *text, int64_t n)
+{
+    enum { LETTERS_AN_ID = 4 };
+    const int64_t row = CLIP_CONTENT * LETTERS_AN_ID;
+    int64_t rows = 1;
+
+    for (int64_t i = 0; i < n; i++)
+        rows = whole_max(rows, whole_parts((int64_t)strlen(text[i]), row));
+    return whole_min(rows, CLIP_ROWS_MOST);
+}
+
+/* A file of several networks holds an encoder as a part; any other holds it alone. */
+static enum status bytes_of_part(int64_t *out, const char *path, const char *part,
+                                 struct error *err)
+{
+    int64_t of_part = 0, all = 0;
+    struct weights *f = NULL;
+    enum status st = weights_open(&f, path, err);
+
+    for (int64_t i = 0; !st && i < weights_count(f); i++) {
+        const struct file_tensor *t = weights_at(f, i);
+        const struct published_part *p = published_part_of(t->name);
+
+        all += (int64_t)t->n_bytes;
+        of_part += p && !strcmp(p->name, part) ? (int64_t)t->n_bytes : 0;
+    }
+    weights_close(f);
+    *out = of_part ? of_part : all;
+    return st;
+}
+
+enum status text_encoders_bytes(int64_t *out, const struct text_encoders *e, struct error *err)
+{
+    const struct {
+        const char *path, *part;
+    } each[] = {
+        {e->clip_l, "clip-l"}, {e->clip_g, "clip-g"}, {e->t5_tokens ? e->t5 : NULL, "t5xxl"}};
+
+    *out = 0;
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        int64_t bytes;
+        enum status st;
+
+        if (!each[i].path)
+            continue;
+        if ((st = bytes_of_part(&bytes, each[i].path, each[i].part, err)))
+            return st;
+        *out = whole_max(*out, bytes);
+    }
+    return OK;
 }

@@ -62,4 +62,12 @@ enum status text_encoders_from_json(struct text_encoders *e, const json_t *objec
 /* Every path as somebody in `folder` sees it (path_seen_from). */
 enum status text_encoders_name(struct text_encoders *e, const char *folder, struct error *err);
 
+/* Rows of 77 tokens that prompts_encode will probably make: as many as the longest prompt has at
+ * four letters an id, which only asking would tell exactly. */
+int64_t text_encoders_rows(const char *const *text, int64_t n);
+
+/* Bytes of the largest encoder's weights in its file: what one at a time reads.  E_IO, E_FORMAT as
+ * weights_open. */
+enum status text_encoders_bytes(int64_t *out, const struct text_encoders *e, struct error *err);
+
 #endif

@@ -109,14 +109,16 @@ enum status sheet_measure(struct graph_stats *most, int64_t *beside, const struc
 {
     const struct view_shape shape = view_shape(r->model, r->rough);
     struct generate_item *items = NULL;
+    struct generate_beside part = {0};
     struct generate_request all;
     enum status st;
 
     if ((st = fill_request(&all, &items, r, err)))
         goto out;
     params_use(model_learns(r->model), r->values);
-    st = generate_measure(most, beside, &all, err);
+    st = generate_measure(most, &part, &all, err);
     params_use(model_learns(r->model), NULL);
+    *beside = part.solving + part.viewing;
     *beside += r->count * shape.height * shape.width * shape.channels * (int64_t)sizeof(float);
 out:
     free(items);
