@@ -31,7 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PICTURES = 16, RUNS = 5, PRECISIONS = 3 };
+enum { PICTURES = 16, RUNS = 5, PRECISIONS = 3, LAYERS_SHOWN = 24 };
 
 struct arguments {
     const char *path, *spiece;
@@ -102,7 +102,7 @@ static struct model *random_model(void)
 
 static void print_layers(const struct reduced_result *r)
 {
-    double sum = 0;
+    double sum = 0, least = 0;
     int64_t n = 0;
 
     printf("  %-52s %22s %9s\n", "layer, the largest error first", "rows x in -> out", "error");
@@ -111,11 +111,14 @@ static void print_layers(const struct reduced_result *r)
 
         if (!l->reduced)
             continue;
-        printf("  %-52s %6" PRId64 " x %5" PRId64 " %6" PRId64 "  %8.3f%%\n", l->name, l->rows,
-               l->inputs, l->outputs, 100 * l->error);
-        n++;
+        if (n++ < LAYERS_SHOWN)
+            printf("  %-52s %6" PRId64 " x %5" PRId64 " %6" PRId64 "  %8.3f%%\n", l->name, l->rows,
+                   l->inputs, l->outputs, 100 * l->error);
         sum += l->error;
+        least = 100 * l->error;
     }
+    if (n > LAYERS_SHOWN)
+        printf("  and %" PRId64 " more, down to %.3f%%\n", n - LAYERS_SHOWN, least);
     printf("  %" PRId64 " layers stay float32: one row a sample, or narrow\n", r->n_layers - n);
     if (n)
         printf("  %-52s %22s %8.3f%%\n\n", "mean of those that are reduced", "",
