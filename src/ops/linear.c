@@ -35,7 +35,7 @@
 enum {
     TOKENS = 32, /* rows of a sample, at least; fewer are vectors */
     REDUCED_INPUTS = 128,
-    REDUCED_OUTPUTS = 64,
+    REDUCED_OUTPUTS = 65, /* the last layer of 16 channels in patches of 2 x 2 has 64 */
 };
 
 /* W may have more dimensions ([O, 1, 1, I] of a convolution): the first is O, the others make I. */

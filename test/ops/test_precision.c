@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-enum { I = 200, O = 150, T = 40, N = 5 };
+enum { I = 200, O = 150, T = 40, N = 5, LAST = 64 };
 
 static float x[N * T * I], w[O * I], b[O];
 
@@ -192,6 +192,12 @@ static void small_layers_stay_float32(void **state)
     graph_keep(g, t);
     assert_int_equal(graph_run(g, NULL), OK);
     graph_read(g, t, y);
+    for (int o = LAST; o <= LAST + 1; o++) { /* a last layer, and one that is none */
+        graph_reset(g);
+        t = op_linear(g, graph_input(g, SHAPE(1, T, I), x),
+                      graph_param(g, SHAPE(o, I), w, NULL, "w"), NULL, ACT_NONE);
+        assert_int_equal(linear_precision(g, t), o == LAST ? PRECISION_FLOAT32 : PRECISION_INT8);
+    }
     for (int o = 0; o < O; o++) {
         double sum = 0;
 
