@@ -342,6 +342,27 @@ static void alone_or_in_a_batch_with_any_threads(void **state)
     }
 }
 
+static void what_it_would_take(void **state)
+{
+    struct imgen_request r = request_of(items, ITEMS);
+    struct imgen_sample_plan plan;
+    struct imgen_error err;
+
+    (void)state;
+    r.sampler = "heun";
+    r.steps = 9;
+    assert_int_equal(imgen_sample_measure(model, &r, &plan, &err), IMGEN_OK);
+    assert_int_equal(plan.steps, 9);
+    assert_int_equal(plan.batch * plan.batches, ITEMS);
+    assert_true(plan.values_bytes > 0 && plan.solver_bytes > 0 && plan.decoder_bytes == 0);
+    assert_true(plan.peak_bytes >= plan.program_bytes + plan.weights_bytes + plan.values_bytes);
+    assert_true(plan.step_flops > 0 && plan.step_seconds > 0);
+    r.steps = 0;
+    assert_int_equal(imgen_sample_measure(model, &r, &plan, &err), IMGEN_E_ARG);
+    r = request_of(items, 0);
+    assert_int_equal(imgen_sample_measure(model, &r, &plan, &err), IMGEN_E_ARG);
+}
+
 static void times_may_be_given_one_by_one(void **state)
 {
     const double times[4] = {0, 1.0 / 3, 2.0 / 3, 1}, bent[4] = {0, 0.5, 0.75, 1};
@@ -575,6 +596,7 @@ int main(void)
         cmocka_unit_test(a_broken_file_is_no_model),
         cmocka_unit_test(weights_are_verified),
         cmocka_unit_test(alone_or_in_a_batch_with_any_threads),
+        cmocka_unit_test(what_it_would_take),
         cmocka_unit_test(times_may_be_given_one_by_one),
         cmocka_unit_test(progress_is_told_and_can_stop),
         cmocka_unit_test(what_cannot_be_asked_for_is_refused),

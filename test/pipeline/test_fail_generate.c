@@ -5,6 +5,7 @@
  * or file call succeeding before one fails: the failure is told, nothing is leaked (LeakSanitizer
  * looks), and a failure that is survived is not seen in the pictures.
  */
+#include "pipeline/forecast.h"
 #include "pipeline/generate.h"
 
 #include "pipeline/latent_decoder.h"
@@ -47,8 +48,9 @@ static const char latents[] = ABOUT "\"model\":{\"network\":\"dit\"},\"dit\":{\"
                                     "\"deviation\":[2.0]}}";
 
 static char folder[TEMP_PATH], path[TEMP_PATH], judge_path[TEMP_PATH];
-static bool guided; /* by the classifier at judge_path                                      */
-static bool paired; /* with the generator at judge_path, and with its own attention perturbed */
+static bool guided;  /* by the classifier at judge_path                                      */
+static bool paired;  /* with the generator at judge_path, and with its own attention perturbed */
+static bool planned; /* what it would take is asked first */
 static const struct repaint_request *repaint; /* a picture that is made of, or NULL */
 static float pictures[ITEMS * LENGTH];
 
@@ -84,7 +86,8 @@ static enum status go(float *out, struct error *err)
         r.settings = m->sample;
         r.repaint = repaint;
         r.strength = 0.5;
-        st = generate(out, &r, NULL, err);
+        st = planned ? forecast_find(&(struct forecast){0}, &r, err) : OK;
+        st = st ? st : generate(out, &r, NULL, err);
     }
     model_free(by);
     model_free(m);
@@ -129,6 +132,15 @@ static void fail_each(int kind, enum status expected)
             return;
         }
     }
+}
+
+static void planned_before(void **state)
+{
+    (void)state;
+    planned = true;
+    save(dit);
+    fail_each(FAILING_OWN, E_MEMORY);
+    planned = false;
 }
 
 static void from_file_to_pictures(void **state)
@@ -228,7 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(from_file_to_pictures), cmocka_unit_test(guided_by_a_classifier),
         cmocka_unit_test(beside_a_second_model), cmocka_unit_test(decoded_from_latents),
-        cmocka_unit_test(made_of_a_picture),
+        cmocka_unit_test(made_of_a_picture),     cmocka_unit_test(planned_before),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
