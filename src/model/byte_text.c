@@ -58,6 +58,15 @@ void byte_text_read(int32_t *out, int64_t length, const char *text)
 /* --- the network --------------------------------------------------------------------------------
  */
 
+/* A text is a picture of one row. */
+static void near_declare(struct conv *c, struct scope s, int64_t D, int64_t kernel)
+{
+    c->weight =
+        params_add(s, "weight", SHAPE(D, 1, kernel, D), (struct init){.kind = INIT_KAIMING});
+    c->bias = params_add(s, "bias", SHAPE(D), (struct init){.kind = INIT_ZERO});
+    c->geometry = (struct conv_geometry){.stride = 1, .left = kernel / 2, .right = kernel / 2};
+}
+
 void byte_text_declare(struct byte_text *b, const struct byte_text_config *c, struct scope s)
 {
     const struct init draw = {.kind = INIT_NORMAL, .std = 0.02};
@@ -70,6 +79,10 @@ void byte_text_declare(struct byte_text *b, const struct byte_text_config *c, st
         struct scope at = scope_in(s, "blocks.%d", (int)i);
         struct byte_text_block *k = &b->block[i];
 
+        if (c->kernel > 1) {
+            layer_norm_init(&k->norm0, scope_in(at, "norm0"), D, DIT_EPS);
+            near_declare(&k->near, scope_in(at, "conv"), D, c->kernel);
+        }
         layer_norm_init(&k->norm1, scope_in(at, "norm1"), D, DIT_EPS);
         linear_init(&k->qkv, scope_in(at, "attn.qkv"), D, 3 * D, INIT_XAVIER);
         linear_init(&k->proj, scope_in(at, "attn.proj"), D, D, INIT_XAVIER);
@@ -79,11 +92,24 @@ void byte_text_declare(struct byte_text *b, const struct byte_text_config *c, st
     layer_norm_init(&b->last, scope_in(s, "final_norm"), D, DIT_EPS);
 }
 
+/* What stands a few bytes to either side, added. */
+static struct tensor *look_near(struct graph *g, const struct byte_text_block *b, struct tensor *x)
+{
+    struct shape s = x->shape;
+    struct tensor *h = nn_layer_norm(g, &b->norm0, x);
+
+    h = nn_conv(g, &b->near, op_reshape(g, h, SHAPE(s.dim[0], 1, s.dim[1], s.dim[2])));
+    return op_add(g, x, op_reshape(g, h, s));
+}
+
 static struct tensor *block_forward(struct graph *g, const struct byte_text_block *b, int64_t heads,
                                     struct tensor *x, struct tensor *ids)
 {
-    struct tensor *h = nn_linear(g, &b->qkv, nn_layer_norm(g, &b->norm1, x));
+    struct tensor *h;
 
+    if (b->near.weight)
+        x = look_near(g, b, x);
+    h = nn_linear(g, &b->qkv, nn_layer_norm(g, &b->norm1, x));
     h = op_attention_masked(g, h, ids, heads, QKV_SPLIT);
     x = op_add(g, x, nn_linear(g, &b->proj, h));
     return op_add(g, x, dit_mlp_forward(g, &b->mlp, nn_layer_norm(g, &b->norm2, x)));

@@ -24,13 +24,14 @@ int64_t byte_text_fits(const char *text, int64_t length);
 /* out [length], length >= 1: as much of the text as fits. */
 void byte_text_read(int32_t *out, int64_t length, const char *text);
 
-/* depth 1 .. BYTE_TEXT_DEPTH_MAX; width a multiple of heads. */
+/* depth 1 .. BYTE_TEXT_DEPTH_MAX; width a multiple of heads; kernel odd, 1: no convolutions. */
 struct byte_text_config {
-    int64_t length, width, depth, heads;
+    int64_t length, width, depth, heads, kernel;
 };
 
 struct byte_text_block {
-    struct layer_norm norm1, norm2;
+    struct layer_norm norm0, norm1, norm2;
+    struct conv near;
     struct linear qkv, proj;
     struct dit_mlp mlp;
 };

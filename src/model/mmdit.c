@@ -78,6 +78,8 @@ static const struct option options[] = {
      .lo = 1, .hi = BYTE_TEXT_DEPTH_MAX},
     {"text_heads", "its attention heads", OPTION_INT, offsetof(struct mmdit_config, text_heads),
      "4", .lo = 1, .hi = 1024},
+    {"text_kernel", "bytes that a convolution in each of its blocks sees, odd; 1: no convolution",
+     OPTION_INT, offsetof(struct mmdit_config, text_kernel), "1", .lo = 1, .hi = 31},
     {"text_group", "neighbouring bytes, once read, that make one token for the blocks", OPTION_INT,
      offsetof(struct mmdit_config, text_group), "1", .lo = 1, .hi = 64},
     {"dual", "blocks in which the picture attends to itself as well, counted from 0", OPTION_INTS,
@@ -118,6 +120,9 @@ static enum status mmdit_check(const void *config, struct error *err)
         return fail(err, E_ARG,
                     "mmdit.text_width: %" PRId64 " features cannot be dealt to %" PRId64 " heads",
                     c->text_width, c->text_heads);
+    if (c->text_kernel % 2 == 0)
+        return fail(err, E_ARG, "mmdit.text_kernel: %" PRId64 " is even: there is no middle",
+                    c->text_kernel);
     if (c->text_length % c->text_group)
         return fail(err, E_ARG,
                     "mmdit.text_group: %" PRId64 " bytes do not make groups of %" PRId64,
@@ -254,10 +259,10 @@ static void *mmdit_declare(const void *config, struct scope s)
     }
     dit_final_declare(&m->last, &geometry, false, out_channels(c), scope_in(s, "final_layer"));
     if (c->text_length)
-        byte_text_declare(
-            &m->reader,
-            &(struct byte_text_config){c->text_length, c->text_width, c->text_depth, c->text_heads},
-            scope_in(s, "text_encoder"));
+        byte_text_declare(&m->reader,
+                          &(struct byte_text_config){c->text_length, c->text_width, c->text_depth,
+                                                     c->text_heads, c->text_kernel},
+                          scope_in(s, "text_encoder"));
     return m;
 }
 

@@ -19,7 +19,8 @@ struct mmdit_config {
     struct int_list dual; /* blocks in which the picture attends to itself as well     */
     int64_t text_length;  /* bytes of a text it reads itself; 0: others encode it, as above */
     int64_t text_width, text_depth, text_heads;
-    int64_t text_group; /* neighbouring bytes that are one token of the text for the picture */
+    int64_t text_kernel; /* bytes that a convolution of its blocks sees; 1: none */
+    int64_t text_group;  /* neighbouring bytes that are one token of the text for the picture */
 };
 
 extern const struct network_kind network_mmdit;

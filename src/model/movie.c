@@ -304,7 +304,7 @@ static void texts_declare(struct movie *m, const struct movie_config *c, struct 
     text_declare(&m->text[0], c, scope_in(s, "text_embedder"), c->text_width);
     byte_text_declare(
         &m->reader,
-        &(struct byte_text_config){c->text_length, c->text_width, c->text_depth, c->text_heads},
+        &(struct byte_text_config){c->text_length, c->text_width, c->text_depth, c->text_heads, 1},
         scope_in(s, "text_encoder"));
 }
 

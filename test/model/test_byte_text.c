@@ -84,12 +84,12 @@ static void prompts_are_told_by_number(void **state)
 /* --- a network ----------------------------------------------------------------------------------
  */
 
-/* `group`: "text_group=3", the last of its settings. */
-static struct network *must_build(const char *group)
+/* more: "text_group=3", the last of its settings. */
+static struct network *must_build(const char *more)
 {
     const char *const settings[] = {
         "size=8",       "patch=2",      "width=16",     "depth=2", "heads=2", "text_length=12",
-        "text_width=8", "text_depth=2", "text_heads=2", group,     NULL};
+        "text_width=8", "text_depth=2", "text_heads=2", more,      NULL};
     struct error err = {0};
     struct network *net;
 
@@ -150,8 +150,9 @@ static void gradients_are_slopes(void **state)
 
     (void)state;
     feed_draw(&f);
-    for (int i = 0; i < 2; i++) {
-        struct network *net = must_build(i ? "text_group=3" : "text_group=1");
+    for (int i = 0; i < 3; i++) {
+        static const char *const more[] = {"text_group=1", "text_group=3", "text_kernel=5"};
+        struct network *net = must_build(more[i]);
 
         for (uint64_t seed = 0; seed < 3; seed++)
             check_slope("mmdit with a reader", net, run, &f, seed, 1e-3, 4e-3);
@@ -186,18 +187,20 @@ static void rows_hear_their_own_text(void **state)
     row_hears_its_own(must_build("text_group=1"));
     row_hears_its_own(must_build("text_group=2"));
     row_hears_its_own(must_build("text_group=12"));
+    row_hears_its_own(must_build("text_kernel=3"));
 }
 
 static void refusals(void **state)
 {
     const char *const wrong[][2] = {{"text_length=1", "text_length"},
                                     {"text_heads=3", "3 heads"},
-                                    {"text_group=5", "12 bytes do not make groups of 5"}};
+                                    {"text_group=5", "12 bytes do not make groups of 5"},
+                                    {"text_kernel=4", "4 is even"}};
     struct error err = {0};
     struct network *net;
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         const char *some[] = {"size=8",       "text_length=12", "text_width=8",
                               "text_heads=2", wrong[i][0],      NULL};
 
