@@ -148,6 +148,26 @@ static struct count answers(int64_t size, double sigma)
     return n;
 }
 
+/* Three captions in four of those to learn from begin with the left or upper object, and half of
+ * those to be asked. */
+static void captions_begin_left_and_above(void **state)
+{
+    enum { SCENES = 2000 };
+
+    (void)state;
+    for (int held_out = 0; held_out < 2; held_out++) {
+        double share = 0, want = held_out ? 0.5 : 0.75;
+
+        for (uint64_t i = 0; i < SCENES; i++) {
+            struct relation_scene s;
+
+            relation_scene_make(&s, 8, i, held_out);
+            share += (double)(s.what.way == RELATION_LEFT_OF || s.what.way == RELATION_ABOVE);
+        }
+        assert_true(fabs(share / SCENES - want) < 0.04);
+    }
+}
+
 static void checker_reads_what_is_drawn(void **state)
 {
     static const int sizes[] = {32, 48, 64};
@@ -265,6 +285,7 @@ int main(void)
         cmocka_unit_test(labels_count_pairs),
         cmocka_unit_test(captions_say_it),
         cmocka_unit_test(mirrors_are_held_out_together),
+        cmocka_unit_test(captions_begin_left_and_above),
         cmocka_unit_test(training_has_every_word),
         cmocka_unit_test(scenes_keep_their_promises),
         cmocka_unit_test(checker_reads_what_is_drawn),
