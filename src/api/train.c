@@ -239,7 +239,7 @@ enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float
 static enum status draw_one(const struct dataset *d, int64_t i, float *x, uint8_t *pixels,
                             int *label, struct error *err)
 {
-    int64_t length = d->height * d->width * d->channels;
+    int64_t length = dataset_length(d);
     char caption[CAPTION_TEXT];
     int32_t number = -1;
     enum status st;
@@ -255,7 +255,7 @@ enum imgen_status imgen_data_draw(const struct imgen_data *data, uint64_t seed, 
                                   struct imgen_error *err)
 {
     const struct dataset *d = data->set;
-    int64_t length = d->height * d->width * d->channels;
+    int64_t length = dataset_length(d);
     struct error e = {0};
     float *x = NULL;
     enum status st = OK;

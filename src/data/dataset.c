@@ -21,7 +21,8 @@ enum { SIDE = 16384 };
 #define FORMATS(X) \
     X(idx)         \
     X(cifar10)     \
-    X(folder) X(captioned) X(shapes) X(relations) X(anchor_gauss) X(anchor_shapes) X(latents)
+    X(folder)      \
+    X(captioned) X(shapes) X(relations) X(moving) X(anchor_gauss) X(anchor_shapes) X(latents)
 
 #define DECLARE(name) extern const struct dataset_format dataset_##name;
 FORMATS(DECLARE)
@@ -72,6 +73,9 @@ static enum status config_check(const struct dataset_config *c, struct error *er
         return fail(err, E_ARG, "%s: size %" PRId64 " is outside 0..%d", c->format, c->size, SIDE);
     if (c->channels != 0 && c->channels != 1 && c->channels != 3)
         return fail(err, E_ARG, "%s: channels are 1 or 3, not %" PRId64, c->format, c->channels);
+    if (c->frames < 0 || c->frames > DATASET_FRAMES)
+        return fail(err, E_ARG, "%s: %" PRId64 " frames asked, and clips have 1 to %d", c->format,
+                    c->frames, DATASET_FRAMES);
     if (c->limit < 0)
         return fail(err, E_ARG, "%s: limit %" PRId64 " is negative", c->format, c->limit);
     return OK;
@@ -91,6 +95,11 @@ enum status dataset_open(struct dataset **out, const struct dataset_config *c, s
     d->format = format;
     if ((st = format->open(d, c, err)))
         goto out;
+    if (c->frames > 1 && d->frames != c->frames) {
+        st = fail(err, E_ARG, "%s: %" PRId64 " frames asked, and the set holds pictures", c->format,
+                  c->frames);
+        goto out;
+    }
     if (d->count == 0) {
         st = fail(err, E_FORMAT, "%s: no pictures", c->path ? c->path : c->format);
         goto out;
@@ -114,6 +123,11 @@ void dataset_close(struct dataset *d)
         free(d->class_names[i]);
     free(d->class_names);
     free(d);
+}
+
+int64_t dataset_length(const struct dataset *d)
+{
+    return (d->frames ? d->frames : 1) * d->height * d->width * d->channels;
 }
 
 enum status dataset_get(const struct dataset *d, int64_t i, float *pixels, int32_t *label,

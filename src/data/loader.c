@@ -104,6 +104,7 @@ int64_t loader_index(uint64_t seed, int64_t count, int64_t s)
     return (int64_t)x;
 }
 
+/* Rows of one picture, or of all frames of a clip. */
 static void mirror(float *pixels, int64_t height, int64_t width, int64_t channels)
 {
     for (int64_t i = 0; i < height; i++)
@@ -129,7 +130,7 @@ static enum status sample_make(const struct loader *l, int64_t s, float *pixels,
         struct rng g = rng_stream(l->seed, RNG_AUGMENT, (uint64_t)s);
 
         if (rng_below(&g, 2))
-            mirror(pixels, d->height, d->width, d->channels);
+            mirror(pixels, dataset_length(d) / (d->width * d->channels), d->width, d->channels);
     }
     return OK;
 }
@@ -138,7 +139,7 @@ static enum status batch_make(const struct loader *l, int64_t number, struct err
 {
     const struct dataset *d = l->set;
     const struct slot *slot = &l->slots[number % SLOTS];
-    int64_t each = d->height * d->width * d->channels, first = l->first_sample + number * l->batch;
+    int64_t each = dataset_length(d), first = l->first_sample + number * l->batch;
     enum status st;
 
     for (int64_t k = 0; k < l->batch; k++)
@@ -185,7 +186,7 @@ static void *work(void *arg)
 static enum status slots_new(struct loader *l, struct error *err)
 {
     const struct dataset *d = l->set;
-    uint64_t each = (uint64_t)(d->height * d->width * d->channels) * sizeof(float);
+    uint64_t each = (uint64_t)dataset_length(d) * sizeof(float);
     enum status st;
 
     for (int i = 0; i < SLOTS; i++)

@@ -17,7 +17,7 @@
 int64_t loader_index(uint64_t seed, int64_t count, int64_t s);
 
 struct batch {
-    const float *pixels;            /* [n, H, W, C]                                    */
+    const float *pixels;            /* [n, H, W, C], or of clips [n, T, H, W, C]       */
     const int32_t *labels;          /* [n], -1: none                                   */
     char (*captions)[CAPTION_TEXT]; /* [n]                                    */
     int64_t n;                      /* the batch size, always: epochs flow into another */
@@ -27,8 +27,8 @@ struct batch {
 struct loader;
 
 /* Starts the thread.  The set must outlive the loader.  batch > 0; first_sample >= 0; flip: mirror
- * half of the samples, left to right (whether that does harm is for the caller to know:
- * dataset.flips).  E_MEMORY; E_IO when no thread is to be had. */
+ * half of the samples, all frames alike, left to right (whether that does harm is for the caller to
+ * know: dataset.flips).  E_MEMORY; E_IO when no thread is to be had. */
 enum status loader_new(struct loader **out, const struct dataset *d, int64_t batch, uint64_t seed,
                        int64_t first_sample, bool flip, struct error *err);
 

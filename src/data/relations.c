@@ -41,13 +41,23 @@ static const char *const relations[RELATION_WAYS] = {"left of", "right of", "abo
 
 enum { HELD_OUT_ONE_IN = 10 };
 
-static int32_t kind_of(enum shape_form form, enum shape_colour colour)
+int32_t relation_kind(enum shape_form form, enum shape_colour colour)
 {
     int32_t k = 0;
 
     while (k < RELATION_FORMS - 1 && forms[k] != form)
         k++;
     return k * SHAPES_COLOURS + (int32_t)colour;
+}
+
+enum shape_form relation_kind_form(int32_t kind)
+{
+    return forms[kind / SHAPES_COLOURS];
+}
+
+enum shape_colour relation_kind_colour(int32_t kind)
+{
+    return (enum shape_colour)(kind % SHAPES_COLOURS);
 }
 
 /* Labels count relations fastest, then the second object, which skips the first. */
@@ -57,15 +67,15 @@ struct relation relation_of_label(int32_t label)
     int32_t second = label / RELATION_WAYS % (RELATION_KINDS - 1);
 
     second += second >= first;
-    return (struct relation){
-        {forms[first / SHAPES_COLOURS], forms[second / SHAPES_COLOURS]},
-        {(enum shape_colour)(first % SHAPES_COLOURS), (enum shape_colour)(second % SHAPES_COLOURS)},
-        (enum relation_way)(label % RELATION_WAYS)};
+    return (struct relation){{relation_kind_form(first), relation_kind_form(second)},
+                             {relation_kind_colour(first), relation_kind_colour(second)},
+                             (enum relation_way)(label % RELATION_WAYS)};
 }
 
 int32_t relation_label(const struct relation *p)
 {
-    int32_t first = kind_of(p->form[0], p->colour[0]), second = kind_of(p->form[1], p->colour[1]);
+    int32_t first = relation_kind(p->form[0], p->colour[0]),
+            second = relation_kind(p->form[1], p->colour[1]);
 
     second -= second > first;
     return (first * (RELATION_KINDS - 1) + second) * RELATION_WAYS + (int32_t)p->way;

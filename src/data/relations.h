@@ -36,6 +36,11 @@ struct relation {
     enum relation_way way;
 };
 
+/* Kinds 0 .. RELATION_KINDS - 1 are all forms and colours of this set. */
+int32_t relation_kind(enum shape_form form, enum shape_colour colour);
+enum shape_form relation_kind_form(int32_t kind);
+enum shape_colour relation_kind_colour(int32_t kind);
+
 /* Labels 0 .. RELATION_LABELS - 1 are all pairs. */
 struct relation relation_of_label(int32_t label);
 int32_t relation_label(const struct relation *p);
@@ -52,6 +57,10 @@ struct relation_scene {
     struct shapes_ground ground;
 };
 void relation_scene_make(struct relation_scene *s, uint64_t seed, uint64_t i, bool held_out);
+
+/* How many objects of this set's sizes a picture shows, 0, 1 or 2, and what and where they are: 0
+ * when they are more, or one is not clear.  pixels as for relation_check. */
+int relation_objects(const float *pixels, int64_t size, struct shapes_verdict v[2]);
 
 /* What a picture shows. */
 struct relation_verdict {

@@ -115,28 +115,38 @@ static struct relation in_order(const struct shapes_verdict v[2])
         level ? RELATION_LEFT_OF : RELATION_ABOVE};
 }
 
-void relation_check(const float *pixels, int64_t size, struct relation_verdict *out)
+int relation_objects(const float *pixels, int64_t size, struct shapes_verdict v[2])
 {
-    struct shapes_verdict v[2];
     struct cluster top[3] = {{0}};
     bool part[AREA];
     struct cut c;
+    int n;
 
     MUST(size >= RELATIONS_SIDE_MIN && size <= SHAPES_SIDE_MAX, "side %" PRId64, size);
-    *out = (struct relation_verdict){0};
     c.size = size;
     memset(c.owner, 0, sizeof c.owner);
-    if (!shapes_coloured(pixels, size, c.coloured) || !find_two(&c, top))
-        return;
-    share_out(&c, top);
-    for (int k = 0; k < 2; k++) {
+    if (!shapes_coloured(pixels, size, c.coloured))
+        return 0;
+    n = find_two(&c, top) ? 2 : 1;
+    if (n == 2)
+        share_out(&c, top);
+    for (int k = 0; k < n; k++) {
         for (int64_t i = 0; i < size * size; i++)
-            part[i] = c.owner[i] == k + 1;
+            part[i] = n == 1 || c.owner[i] == k + 1;
         shapes_check_part(pixels, size, part, least_r, &v[k]);
         if (v[k].shape < 0 || v[k].colour < 0)
-            return;
+            return 0;
     }
-    *out = (struct relation_verdict){true, in_order(v)};
+    return n;
+}
+
+void relation_check(const float *pixels, int64_t size, struct relation_verdict *out)
+{
+    struct shapes_verdict v[2];
+
+    *out = (struct relation_verdict){0};
+    if (relation_objects(pixels, size, v) == 2)
+        *out = (struct relation_verdict){true, in_order(v)};
 }
 
 static bool same_object(const struct relation *a, int i, const struct relation *b, int j)

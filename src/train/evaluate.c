@@ -63,7 +63,7 @@ enum status evaluation_data(const struct experiment *e, struct dataset **out, st
 static enum status fill(struct evaluation *v, const struct dataset *d, float *pixels,
                         int32_t *labels, int64_t numbers, struct error *err)
 {
-    int64_t length = d->height * d->width * d->channels;
+    int64_t length = dataset_length(d);
     char caption[CAPTION_TEXT];
     enum status st;
 

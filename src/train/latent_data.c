@@ -118,7 +118,7 @@ static enum status noise_get(const struct dataset *d, int64_t i, float *pixels, 
 
     (void)caption;
     (void)err;
-    rng_normals(&r, pixels, d->height * d->width * d->channels);
+    rng_normals(&r, pixels, dataset_length(d));
     *label = d->n_classes ? (int32_t)(i % d->n_classes) : -1;
     return OK;
 }

@@ -181,7 +181,7 @@ enum status trainer_choose_sheets(struct trainer *t, struct error *err)
 static enum status read_captions(const char ***out, const struct dataset *d,
                                  const struct network_io *io, int64_t n, struct error *err)
 {
-    int64_t length = d->height * d->width * d->channels;
+    int64_t length = dataset_length(d);
     char(*caption)[CAPTION_TEXT];
     float *pixels = NULL;
     enum status st;
