@@ -12,9 +12,9 @@
 
 static void formats_are_listed(void **state)
 {
-    const char *const names[] = {"idx",          "cifar10",       "folder",
-                                 "captioned",    "shapes",        "relations",
-                                 "anchor-gauss", "anchor-shapes", "latents"};
+    const char *const names[] = {"idx",           "cifar10",   "folder", "captioned",
+                                 "shapes",        "relations", "moving", "anchor-gauss",
+                                 "anchor-shapes", "latents"};
     int n = 0;
 
     (void)state;
@@ -22,7 +22,7 @@ static void formats_are_listed(void **state)
         assert_string_equal(dataset_format_at(n)->name, names[n]);
         assert_true(strlen(dataset_format_at(n)->summary) > 10);
     }
-    assert_int_equal(n, 9);
+    assert_int_equal(n, 10);
     assert_null(dataset_format_at(-1));
 }
 
