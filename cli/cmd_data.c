@@ -4,6 +4,8 @@
  * The set is opened exactly as training opens it, from the [data] section of a configuration, so
  * what the preview shows is what the network will see.  Counting labels means reading pictures: a
  * thousand by default, all of them with --verify (of an endless set, ten thousand).
+ *
+ * On a sheet of clips each row is a clip and each column one of its frames.
  */
 #include "cli.h"
 #include "interrupt.h"
@@ -41,8 +43,8 @@ static const struct imgen_option rows[] = {
      offsetof(struct data_options, output), .letter = 'o', .value = "FILE"},
     {"rows", "of the sheet", IMGEN_OPTION_INT, offsetof(struct data_options, rows), "8", .lo = 1,
      .hi = 256},
-    {"columns", "of the sheet", IMGEN_OPTION_INT, offsetof(struct data_options, columns), "8",
-     .lo = 1, .hi = 256},
+    {"columns", "of the sheet; of clips each row shows the frames of one", IMGEN_OPTION_INT,
+     offsetof(struct data_options, columns), "8", .lo = 1, .hi = 256},
     {"zoom", "draw each pixel of the sheet so many times; 0: as fits", IMGEN_OPTION_INT,
      offsetof(struct data_options, zoom), "0", .lo = 0, .hi = 64},
     {"first", "number of the first picture shown and read", IMGEN_OPTION_INT,
@@ -71,9 +73,20 @@ struct survey {
     struct progress progress;
 };
 
+static int64_t frames_of(const struct survey *s)
+{
+    return s->info.frames > 1 ? s->info.frames : 1;
+}
+
 static int64_t length_of(const struct survey *s)
 {
-    return (int64_t)s->info.height * s->info.width * s->info.channels;
+    return frames_of(s) * s->info.height * s->info.width * s->info.channels;
+}
+
+/* What the set is made of. */
+static const char *items_of(const struct survey *s)
+{
+    return frames_of(s) > 1 ? "clips" : "pictures";
 }
 
 /* ---- The sheet ---- */
@@ -99,10 +112,12 @@ static int fill_sheet(const struct survey *s, float *x, int64_t n)
 static int write_sheet(const struct survey *s)
 {
     const struct data_options *o = s->options;
-    int64_t n = o->rows * o->columns, fits = SHEET_WIDTH / (o->columns * s->info.width);
+    bool clips = frames_of(s) > 1;
+    int64_t columns = clips ? frames_of(s) : o->columns, n = clips ? o->rows : o->rows * columns;
+    int64_t fits = SHEET_WIDTH / (columns * s->info.width);
     struct imgen_sheet sheet = {
         .rows = o->rows,
-        .columns = o->columns,
+        .columns = columns,
         .height = s->info.height,
         .width = s->info.width,
         .channels = s->info.channels,
@@ -118,7 +133,8 @@ static int write_sheet(const struct survey *s)
     int code;
 
     if (!x)
-        return command_broken(&command_data, "no memory for a sheet of %" PRId64 " pictures", n);
+        return command_broken(&command_data, "no memory for a sheet of %" PRId64 " %s", n,
+                              items_of(s));
     code = fill_sheet(s, x, n);
     if (!code &&
         (imgen_sheet_draw(&image, x, &sheet, &err) || imgen_image_write(o->output, &image, &err)))
@@ -141,7 +157,8 @@ static int64_t pictures_to_read(const struct survey *s)
     return want < left ? want : left < 0 ? 0 : left;
 }
 
-/* Of the i-th of n pictures that are read.  The name of its class is no news: classes are listed. */
+/* Of the i-th of n pictures that are read.  The name of its class is no news: classes are listed.
+ */
 static void note_caption(struct survey *s, int64_t i, int64_t n, int label, const char *caption)
 {
     const char *name = label >= 0 ? imgen_data_label(s->data, label) : NULL;
@@ -176,7 +193,8 @@ static int read_pictures(struct survey *s)
         }
         s->read++;
         if (progress_due(&s->progress, false))
-            progress_say(&s->progress, "read %" PRId64 " of %" PRId64 " pictures", s->read, n);
+            progress_say(&s->progress, "read %" PRId64 " of %" PRId64 " %s", s->read, n,
+                         items_of(s));
     }
     progress_end(&s->progress);
     if (interrupt_asked())
@@ -192,12 +210,15 @@ static void print_survey(const struct survey *s)
     int met = 0;
 
     if (d->count == INT64_MAX)
-        printf("%s: endless pictures", d->format);
+        printf("%s: endless %s", d->format, items_of(s));
     else
-        printf("%s: %" PRId64 " pictures", d->format, d->count);
+        printf("%s: %" PRId64 " %s", d->format, d->count, items_of(s));
+    if (frames_of(s) > 1)
+        printf(" of %d frames", d->frames);
     printf(" of %d x %d, %d channel%s, %d labels\n", d->width, d->height, d->channels,
            d->channels == 1 ? "" : "s", d->n_labels);
-    printf("among %" PRId64 " pictures from number %" PRId64 " on:\n", s->read, s->options->first);
+    printf("among %" PRId64 " %s from number %" PRId64 " on:\n", s->read, items_of(s),
+           s->options->first);
     for (int i = 0; i < d->n_labels; i++) {
         met += s->per_label[i] > 0;
         if (d->n_labels <= LABELS_SHOWN)
@@ -231,6 +252,7 @@ static void print_survey_json(const struct survey *s)
         json_out_null(&j, "count");
     else
         json_out_int(&j, "count", d->count);
+    json_out_int(&j, "frames", d->frames);
     json_out_int(&j, "height", d->height);
     json_out_int(&j, "width", d->width);
     json_out_int(&j, "channels", d->channels);
@@ -262,9 +284,8 @@ static int survey(struct survey *s)
     int code;
 
     if (s->options->first >= s->info.count)
-        return command_misused(&command_data,
-                               "--first %" PRId64 ": the set has %" PRId64 " pictures",
-                               s->options->first, s->info.count);
+        return command_misused(&command_data, "--first %" PRId64 ": the set has %" PRId64 " %s",
+                               s->options->first, s->info.count, items_of(s));
     s->pixels = calloc((size_t)length_of(s), sizeof *s->pixels);
     s->per_label = calloc((size_t)s->info.n_labels + 1, sizeof *s->per_label);
     if (!s->pixels || !s->per_label)
@@ -321,9 +342,11 @@ const struct command command_data = {
     .is = {"data", "[CONFIG.ini] [flags]", "preview a data set and verify it", rows},
     .details =
         "Opens the [data] section of a configuration as training does, counts labels, shows\n"
-        "some captions and the length of the longest, and, with -o, draws the first pictures.\n"
+        "some captions and the length of the longest, and, with -o, draws the first pictures,\n"
+        "or of the first clips a row of frames each.\n"
         "\n"
         "    imgen data --set data.format=shapes --set data.size=32 -o shapes.png\n"
+        "    imgen data --set data.format=moving --set data.frames=12 -o moving.png\n"
         "    imgen data config/cifar10.ini --verify",
     .run = cmd_data,
 };

@@ -473,12 +473,14 @@ struct imgen_data_info {
     const char *format;
     int64_t count; /* INT64_MAX: endless */
     int height, width, channels, n_labels;
+    int frames; /* of each clip; 0 or 1: pictures */
 };
 IMGEN_API void imgen_data_info(const struct imgen_data *data, struct imgen_data_info *out);
 IMGEN_API const char *imgen_data_label(const struct imgen_data *data, int i);
 /* The file of picture i, within its folder, or NULL: pictures of this format have no names. */
 IMGEN_API const char *imgen_data_name(const struct imgen_data *data, int64_t i);
-/* pixels [height, width, channels] in -1 .. 1; label -1 when there is none; caption may be NULL. */
+/* pixels [height, width, channels] in -1 .. 1, of a clip [frames, height, width, channels]; label -1
+ * when there is none; caption may be NULL. */
 IMGEN_API enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
                                            int *label, char caption[IMGEN_CAPTION],
                                            struct imgen_error *err);
@@ -489,7 +491,7 @@ IMGEN_API enum imgen_status imgen_data_open_held_out(struct imgen_data **out,
                                                      const struct imgen_training *t,
                                                      struct imgen_error *err);
 /* n different pictures in 8 bits, drawn from the seed (of an endless set: the first n): pixels
- * [n, height, width, channels], label [n], number [n]: which they are. */
+ * [n, height, width, channels] (of clips [n, frames, ...]), label [n], number [n]: which they are. */
 IMGEN_API enum imgen_status imgen_data_draw(const struct imgen_data *data, uint64_t seed, int64_t n,
                                             uint8_t *pixels, int *label, int64_t *number,
                                             struct imgen_error *err);

@@ -209,6 +209,7 @@ void imgen_data_info(const struct imgen_data *data, struct imgen_data_info *out)
         .width = (int)d->width,
         .channels = (int)d->channels,
         .n_labels = (int)d->n_classes,
+        .frames = (int)d->frames,
     };
 }
 

@@ -1,5 +1,5 @@
 /*
- * captioned.c - pictures with a caption each, from a folder or a tar archive
+ * captioned.c - pictures or clips with a caption each, from a folder or a tar archive
  *
  * Three ways to say which text belongs to which picture are in use, and all are read:
  *
@@ -18,6 +18,10 @@
  * pictures are in the set, in the order of their names, and one without a text is an error: a gap
  * that nobody is told of would train a model on nothing.
  *
+ * Where clips are asked for, a picture's place is taken by an animation or by a folder of frames,
+ * whose text is set/c.txt beside set/c/, or whose line in a list names the folder.  A folder that
+ * neither names is one of several clips, as it is one of several pictures.
+ *
  * Opening reads all texts and no picture.  Texts lie one behind the other in one block of memory,
  * sixty bytes where a text of its own would take a hundred.
  */
@@ -28,6 +32,7 @@
 #include "base/whole.h"
 #include "data/bundle.h"
 #include "data/captions.h"
+#include "data/clip_files.h"
 #include "data/kept.h"
 #include "data/listing.h"
 #include "data/picture.h"
@@ -40,9 +45,16 @@
 static const char captions_name[] = "captions.jsonl", metadata_name[] = "metadata.jsonl";
 
 struct entry {
-    int64_t file;          /* of the bundle */
+    int64_t file;          /* of the bundle; of a folder of frames its first picture */
     size_t caption, group; /* where they begin in texts */
     int32_t label;
+    bool folder;
+};
+
+/* A picture or a clip among the files. */
+struct item {
+    int64_t file; /* as in struct entry, -1: none */
+    bool folder;
 };
 
 struct captioned {
@@ -50,6 +62,8 @@ struct captioned {
     struct entry *entries; /* [n] */
     int64_t n, room;
     struct text texts; /* each ended by a zero; the first is the empty one: no group */
+    int64_t frames;    /* of the clips asked for; 0: pictures are */
+    bool rates;
     struct kept kept;
 };
 
@@ -75,10 +89,10 @@ static enum status keep_group(size_t *out, struct captioned *c, const char *grou
     return OK;
 }
 
-static enum status add_entry(struct captioned *c, int64_t file, const struct caption_record *r,
+static enum status add_entry(struct captioned *c, struct item item, const struct caption_record *r,
                              struct error *err)
 {
-    struct entry e = {.file = file, .label = -1};
+    struct entry e = {.file = item.file, .folder = item.folder, .label = -1};
     enum status st;
 
     if ((st = mem_grow((void **)&c->entries, &c->room, c->n + 1, sizeof *c->entries, err)) ||
@@ -99,13 +113,27 @@ struct list {
     size_t folder_length;
 };
 
+/* What a list means by a name, "a.png" or, of clips, "a" and "a/". */
+static struct item find_item(const struct captioned *c, const char *name)
+{
+    struct item item = {bundle_find(&c->files, name), false};
+    size_t length = strlen(name);
+
+    if (item.file < 0 && c->frames) {
+        while (length > 1 && name[length - 1] == '/')
+            length--;
+        item = (struct item){clip_folder_find(&c->files, name, length), true};
+    }
+    return item;
+}
+
 static enum status take_line(const struct caption_record *r, int64_t line, void *user,
                              struct error *err)
 {
     struct list *l = user;
     size_t room = l->folder_length + strlen(r->file) + 1;
     char shown[UTF8_SHOWN], *name;
-    int64_t file;
+    struct item item;
     enum status st;
 
     (void)line;
@@ -113,9 +141,10 @@ static enum status take_line(const struct caption_record *r, int64_t line, void 
         return st;
     memcpy(name, l->folder, l->folder_length);
     memcpy(name + l->folder_length, r->file, strlen(r->file) + 1);
-    file = bundle_find(&l->to->files, name);
-    st = file < 0 ? fail(err, E_IO, "%s has no file %s", l->to->files.path, utf8_shown(shown, name))
-                  : add_entry(l->to, file, r, err);
+    item = find_item(l->to, name);
+    st = item.file < 0
+             ? fail(err, E_IO, "%s has no file %s", l->to->files.path, utf8_shown(shown, name))
+             : add_entry(l->to, item, r, err);
     free(name);
     return st;
 }
@@ -213,7 +242,7 @@ static enum status read_list_beside(struct captioned *c, const char *path, struc
 /* A picture whose text is being read. */
 struct pair {
     struct captioned *to;
-    int64_t picture;
+    struct item picture;
 };
 
 static enum status take_object(const struct caption_record *r, int64_t line, void *user,
@@ -249,12 +278,12 @@ out:
     return st;
 }
 
-/* The number of the file with the picture's name and another ending, or -1. */
-static enum status find_text(int64_t *out, const struct bundle *b, const char *picture,
+/* The number of the text whose name begins with the `stem` letters and goes on with its ending, or
+ * -1. */
+static enum status find_text(int64_t *out, const struct bundle *b, const char *picture, size_t stem,
                              struct error *err)
 {
     static const char *const endings[] = {".txt", ".json"};
-    size_t stem = (size_t)(strrchr(picture, '.') - picture);
     char *name;
     enum status st;
 
@@ -270,6 +299,55 @@ static enum status find_text(int64_t *out, const struct bundle *b, const char *p
     return OK;
 }
 
+/* The text of the folder that file i is a frame of, -1 where it is none: *first is the first
+ * frame's number. */
+static enum status find_folder_text(int64_t *text, int64_t *first, const struct captioned *c,
+                                    int64_t i, struct error *err)
+{
+    const char *name = c->files.files[i].name;
+    size_t folder = folder_length(name);
+    enum status st;
+
+    *text = -1;
+    if (!c->frames || !folder || !picture_named(name))
+        return OK;
+    if (!(st = find_text(text, &c->files, name, folder - 1, err)) && *text >= 0)
+        *first = clip_folder_find(&c->files, name, folder - 1);
+    return st;
+}
+
+/* Take file i, if it is one of the pictures or clips; *text is then its text's number, or -1. */
+static enum status take_file(bool *is_one, int64_t *text, struct captioned *c, int64_t i,
+                             struct error *err)
+{
+    const char *name = c->files.files[i].name;
+    struct pair p = {c, {i, false}};
+    int64_t first = 0;
+    enum status st;
+
+    *is_one = picture_named(name) || (c->frames && clip_named(name));
+    if (!*is_one || (st = find_folder_text(text, &first, c, i, err)))
+        return *is_one ? st : OK;
+    if (*text >= 0) {
+        p.picture.folder = true;
+        *is_one = first == i; /* the others are frames of a clip that is taken by its first */
+    } else if ((st = find_text(text, &c->files, name, (size_t)(strrchr(name, '.') - name), err))) {
+        return st;
+    }
+    return *is_one && *text >= 0 ? read_pair(&p, *text, err) : OK;
+}
+
+static enum status nothing_there(const struct captioned *c, struct error *err)
+{
+    if (c->frames)
+        return fail(err, E_IO,
+                    "%s: no .webp, .png, .apng, .gif or .y4m clips, no folders of frames, and no "
+                    "list of captions",
+                    c->files.path);
+    return fail(err, E_IO, "%s: no .png, .jpg or .webp pictures, and no list of captions",
+                c->files.path);
+}
+
 static enum status read_pairs(struct captioned *c, struct error *err)
 {
     int64_t pictures = 0, without = 0, first = 0;
@@ -277,27 +355,24 @@ static enum status read_pairs(struct captioned *c, struct error *err)
     enum status st;
 
     for (int64_t i = 0; i < c->files.n; i++) {
-        struct pair p = {c, i};
-        int64_t text;
+        int64_t text = -1;
+        bool is_one;
 
-        if (!picture_named(c->files.files[i].name))
-            continue;
-        pictures++;
-        if ((st = find_text(&text, &c->files, c->files.files[i].name, err)) ||
-            (text >= 0 && (st = read_pair(&p, text, err))))
+        if ((st = take_file(&is_one, &text, c, i, err)))
             return st;
-        if (text < 0 && without++ == 0)
+        pictures += is_one;
+        if (is_one && text < 0 && without++ == 0)
             first = i;
     }
     if (!pictures)
-        return fail(err, E_IO, "%s: no .png, .jpg or .webp pictures, and no list of captions",
-                    c->files.path);
+        return nothing_there(c, err);
     if (without)
         return fail(err, E_IO,
-                    "%s: %" PRId64 " of %" PRId64 " pictures have no caption, the first is %s: "
-                    "it stands in a text of the same name, ending in .txt",
-                    c->files.path, without, pictures,
-                    utf8_shown(shown, c->files.files[first].name));
+                    "%s: %" PRId64 " of %" PRId64 " %s have no caption, the first is %s: it stands "
+                    "in a text of the same name, ending in .txt%s",
+                    c->files.path, without, pictures, c->frames ? "clips" : "pictures",
+                    utf8_shown(shown, c->files.files[first].name),
+                    c->frames ? " (of a folder of frames: beside the folder)" : "");
     return OK;
 }
 
@@ -357,11 +432,18 @@ out:
 /* --- the set ------------------------------------------------------------------------------------
  */
 
-static enum status read_picture(struct image *out, int64_t i, const void *user, struct error *err)
+static enum status read_picture(struct clip *out, int64_t i, const void *user, struct error *err)
 {
     const struct captioned *c = user;
+    const struct entry *e = &c->entries[i];
+    struct image im;
+    enum status st;
 
-    return bundle_picture(out, &c->files, c->entries[i].file, err);
+    if (c->frames)
+        return clip_files_read(out, &c->files, e->file, e->folder, c->frames, err);
+    if (!(st = bundle_picture(&im, &c->files, e->file, err)))
+        *out = clip_of_image(&im);
+    return st;
 }
 
 static enum status read_texts(struct captioned *c, const char *labels, struct error *err)
@@ -391,6 +473,8 @@ static enum status captioned_open(struct dataset *d, const struct dataset_config
     if ((st = mem_new(&d->impl, 1, sizeof *c, "a set of captioned pictures", err)))
         return st;
     c = d->impl;
+    c->frames = d->frames = config->frames;
+    c->rates = config->rates;
     if ((st = bundle_open(&c->files, config->path, err)) ||
         (st = read_texts(c, config->labels, err)))
         return st;
@@ -419,9 +503,16 @@ static enum status captioned_get(const struct dataset *d, int64_t i, float *pixe
 {
     const struct captioned *c = d->impl;
 
+    const char *text = c->texts.data + c->entries[i].caption;
+    double rate = 0;
+    enum status st = kept_get(&c->kept, pixels, &rate, i, err);
+    int n = 0;
+
     *label = c->entries[i].label;
-    snprintf(caption, CAPTION_TEXT, "%s", c->texts.data + c->entries[i].caption);
-    return kept_get(&c->kept, pixels, i, err);
+    if (c->rates && c->frames > 1 && rate > 0 && *text)
+        n = snprintf(caption, CAPTION_TEXT, "FPS-%.0f ", rate);
+    snprintf(caption + n, (size_t)(CAPTION_TEXT - n), "%.*s", CAPTION_TEXT - 1 - n, text);
+    return st;
 }
 
 static const char *captioned_name_of(const struct dataset *d, int64_t i)
@@ -433,7 +524,9 @@ static const char *captioned_name_of(const struct dataset *d, int64_t i)
 
 const struct dataset_format dataset_captioned = {
     .name = "captioned",
-    .summary = "pictures with a text each: a.png and a.txt, or captions.jsonl; a folder or a .tar",
+    .summary =
+        "pictures or clips with a text each: a.png and a.txt, or captions.jsonl; a folder or a "
+        ".tar",
     .open = captioned_open,
     .close = captioned_close,
     .get = captioned_get,

@@ -96,11 +96,15 @@ static enum status folder_scan(struct folder *f, const char *root, struct error 
     return st;
 }
 
-static enum status read_entry(struct image *out, int64_t i, const void *user, struct error *err)
+static enum status read_entry(struct clip *out, int64_t i, const void *user, struct error *err)
 {
     const struct folder *f = user;
+    struct image im;
+    enum status st = image_read(&im, f->entries[i].path, err);
 
-    return image_read(out, f->entries[i].path, err);
+    if (!st)
+        *out = clip_of_image(&im);
+    return st;
 }
 
 static enum status folder_open(struct dataset *d, const struct dataset_config *c, struct error *err)
@@ -151,7 +155,7 @@ static enum status folder_get(const struct dataset *d, int64_t i, float *pixels,
 
     (void)caption;
     *label = f->entries[i].label;
-    return kept_get(&f->kept, pixels, i, err);
+    return kept_get(&f->kept, pixels, NULL, i, err);
 }
 
 static const char *folder_name_of(const struct dataset *d, int64_t i)

@@ -406,6 +406,10 @@ static enum status check_job(const struct latents_job *j, struct error *err)
     MUST(j->batch > 0 && j->part >= 0, "%" PRId64 " pictures a call, %" PRId64 " a file", j->batch,
          j->part);
     MUST(hash_is(j->autoencoder), "'%s' is no SHA-256", j->autoencoder);
+    if (j->pictures->frames > 1)
+        return fail(err, E_UNSUPPORTED,
+                    "a cache holds latents of pictures, and these are clips of %" PRId64 " frames",
+                    j->pictures->frames);
     if (j->pictures->count > INT64_MAX / 2)
         return fail(err, E_ARG, "an endless set of pictures cannot be encoded: give it a limit");
     if (j->height < 1 || j->height > LATENTS_SIDE || j->width < 1 || j->width > LATENTS_SIDE ||

@@ -60,6 +60,10 @@ const struct option data_option_rows[] = {
      offsetof(struct data_options, size), "0", .lo = 0, .hi = 4096},
     {"channels", "1 grey, 3 colour; 0: as stored", OPTION_INT,
      offsetof(struct data_options, channels), "0", .lo = 0, .hi = 3},
+    {"frames", "of a clip; 0: pictures, or what a set that is drawn has", OPTION_INT,
+     offsetof(struct data_options, frames), "0", .lo = 0, .hi = DATASET_FRAMES},
+    {"rates", "captions of clips begin with their frames a second, as in \"FPS-16 a red circle\"",
+     OPTION_BOOL, offsetof(struct data_options, rates), "false", .lo = 0},
     {"limit", "use only the first so many pictures; 0: all", OPTION_INT,
      offsetof(struct data_options, limit), "0", .lo = 0, .hi = 1e15},
     {"background", "what shows through transparent pixels: grey, or red,green,blue", OPTION_INTS,
@@ -336,6 +340,8 @@ enum status experiment_data(const struct experiment *e, struct dataset **out, st
         .labels = d->labels,
         .size = d->size,
         .channels = d->channels,
+        .frames = d->frames,
+        .rates = d->rates,
         .limit = d->limit,
         .seed = d->seed,
     };
@@ -532,6 +538,10 @@ static enum status fit_network(struct experiment *e, const struct dataset *d, st
     char text[32];
     enum status st;
 
+    if (d->frames > 1 && !options_find(&set, "frames", NULL))
+        return fail(err, E_ARG,
+                    "data.frames: clips of %" PRId64 " frames, and a '%s' learns pictures",
+                    d->frames, kind->name);
     if (d->height != d->width)
         return fail(err, E_ARG,
                     "pictures of %" PRId64 " x %" PRId64 " are not square: set data.size",

@@ -27,7 +27,8 @@ struct data_options {
     char *path, *labels;
     char *eval_path, *eval_labels; /* held-out pictures     */
     char *autoencoder, *cache;     /* of latents: see train/latent_data.h */
-    int64_t size, channels, limit;
+    int64_t size, channels, frames, limit;
+    bool rates;                 /* captions begin with them   */
     struct int_list background; /* one or three values 0..255 */
     uint64_t seed;
 };
