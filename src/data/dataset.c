@@ -96,8 +96,12 @@ enum status dataset_open(struct dataset **out, const struct dataset_config *c, s
     if ((st = format->open(d, c, err)))
         goto out;
     if (c->frames > 1 && d->frames != c->frames) {
-        st = fail(err, E_ARG, "%s: %" PRId64 " frames asked, and the set holds pictures", c->format,
-                  c->frames);
+        st = d->frames > 1
+                 ? fail(err, E_ARG,
+                        "%s: %" PRId64 " frames asked, and the set has clips of %" PRId64,
+                        c->format, c->frames, d->frames)
+                 : fail(err, E_ARG, "%s: %" PRId64 " frames asked, and the set holds pictures",
+                        c->format, c->frames);
         goto out;
     }
     if (d->count == 0) {

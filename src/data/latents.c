@@ -57,6 +57,9 @@ static enum status check_part(const struct latents_part *p, const struct latents
     if (strcmp(p->autoencoder, x->autoencoder) != 0)
         return fail(err, E_FORMAT, "latents of the autoencoder %s, not of %s", p->autoencoder,
                     x->autoencoder);
+    if (p->frames != x->frames)
+        return fail(err, E_FORMAT, "latents of %" PRId64 " frames, not of %" PRId64, p->frames,
+                    x->frames);
     if (p->first != e->first || p->n != e->count || p->height != x->height ||
         p->width != x->width || p->channels != x->channels)
         return fail(err, E_FORMAT,
@@ -129,6 +132,7 @@ static enum status latents_open(struct dataset *d, const struct dataset_config *
                                     .mirrored = x->mirrored,
                                     .sampled = x->sampled};
     d->count = x->count;
+    d->frames = x->frames;
     d->height = x->height;
     d->width = x->width;
     d->channels = x->channels;
@@ -176,7 +180,7 @@ static enum status latents_get(const struct dataset *d, int64_t i, float *pixels
     *label = latents_part_label(p, i - p->first);
     snprintf(caption, CAPTION_TEXT, "%s", latents_part_caption(p, i - p->first));
     latents_part_read(p, i - p->first, pixels);
-    for (int64_t k = 0; k < d->height * d->width; k++)
+    for (int64_t k = 0; k < dataset_length(d) / C; k++)
         for (int64_t c = 0; c < C; c++)
             pixels[k * C + c] = (float)(((double)pixels[k * C + c] - mean[c]) / deviation[c]);
     return OK;

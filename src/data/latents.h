@@ -3,8 +3,9 @@
  *
  * A cache is a folder of parts and, once it is complete, an index (src/data/latents_file.h).  It
  * belongs to one set of pictures and one autoencoder, both by content.  As a data set (format
- * "latents") it hands out [height, width, channels] of latents, each channel with mean 0 and
- * deviation 1 over the set, with the labels and captions of the pictures.
+ * "latents") it hands out [height, width, channels] of latents, or of clips [frames, height, width,
+ * channels], each channel with mean 0 and deviation 1 over the set, with the labels and captions of
+ * the pictures.
  */
 #ifndef IMGEN_DATA_LATENTS_H
 #define IMGEN_DATA_LATENTS_H
@@ -15,7 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* pictures [n, H, W, C] in [-1, 1] to latents [n, height, width, channels], as they are. */
+/* pictures [n, H, W, C] in [-1, 1] to latents [n, height, width, channels], as they are; clips
+ * [n, T, H, W, C] to [n, frames, height, width, channels]. */
 typedef enum status latents_encode(float *latents, const float *pictures, int64_t n, void *user,
                                    struct error *err);
 
@@ -23,6 +25,7 @@ struct latents_job {
     const struct dataset *pictures;
     const char *folder;              /* of the cache; made when it is missing    */
     const char *autoencoder;         /* SHA-256 of its file                      */
+    int64_t frames;                  /* of a clip's latent; 0: of pictures       */
     int64_t height, width, channels; /* of a latent                              */
     int64_t batch;                   /* pictures a call of encode, at most       */
     int64_t part;                    /* pictures a file; 0: as many as make 64 MiB */

@@ -99,7 +99,9 @@ static int add_sampled(json_t *root, bool sampled, uint64_t seed)
 
 static uint64_t latent_bytes(const struct latents_part *p)
 {
-    return (uint64_t)(p->height * p->width * p->channels) * sizeof(float);
+    int64_t frames = p->frames ? p->frames : 1;
+
+    return (uint64_t)(frames * p->height * p->width * p->channels) * sizeof(float);
 }
 
 static int part_version(const struct latents_part *p)
@@ -121,6 +123,8 @@ static void part_checksum(char out[HASH_TEXT], const struct latents_part *p)
     hash_add(&h, line, (uint64_t)n);
     n = snprintf(line, sizeof line, "sampled %" PRIu64 "\n", p->seed);
     hash_add(&h, line, p->sampled ? (uint64_t)n : 0);
+    n = snprintf(line, sizeof line, "frames %" PRId64 "\n", p->frames);
+    hash_add(&h, line, p->frames ? (uint64_t)n : 0);
     hash_add(&h, p->captions, (uint64_t)p->caption_bytes);
     hash_add(&h, p->labels, (uint64_t)p->n * sizeof(int32_t));
     hash_add(&h, p->latents, (uint64_t)p->n * latent_bytes(p));
@@ -151,16 +155,22 @@ static enum status read_tensors(struct latents_part *p, struct error *err)
 {
     const struct file_tensor *z = safetensors_find(p->file, latents_name);
     const struct file_tensor *y = safetensors_find(p->file, labels_name);
+    const int64_t *last = z ? z->dim + 1 + (z->rank == 5) : NULL; /* height, width, channels */
 
-    if (!z || z->rank != 4 || z->dtype != FILE_F32 || z->dim[0] < 1 || z->dim[0] > most ||
-        z->dim[1] < 1 || z->dim[1] > LATENTS_SIDE || z->dim[2] < 1 || z->dim[2] > LATENTS_SIDE ||
-        z->dim[3] < 1 || z->dim[3] > LATENTS_CHANNELS)
-        return fail(err, E_FORMAT, "there is no tensor \"%s\" of float32 in four dimensions",
+    if (!z || (z->rank != 4 && z->rank != 5) || z->dtype != FILE_F32 || z->dim[0] < 1 ||
+        z->dim[0] > most || last[0] < 1 || last[0] > LATENTS_SIDE || last[1] < 1 ||
+        last[1] > LATENTS_SIDE || last[2] < 1 || last[2] > LATENTS_CHANNELS)
+        return fail(err, E_FORMAT,
+                    "there is no tensor \"%s\" of float32 in four dimensions, or in five of clips",
                     latents_name);
+    if (z->rank == 5 && (z->dim[1] < 1 || z->dim[1] > DATASET_FRAMES))
+        return fail(err, E_FORMAT, "latents of %" PRId64 " frames, not of 1 to %d", z->dim[1],
+                    DATASET_FRAMES);
     p->n = z->dim[0];
-    p->height = z->dim[1];
-    p->width = z->dim[2];
-    p->channels = z->dim[3];
+    p->frames = z->rank == 5 ? z->dim[1] : 0;
+    p->height = last[0];
+    p->width = last[1];
+    p->channels = last[2];
     p->latents = z->bytes;
     if (!y || y->rank != 1 || y->dtype != FILE_I32 || y->dim[0] != p->n)
         return fail(err, E_FORMAT, "there is no tensor \"%s\" of %" PRId64 " numbers of int32",
@@ -290,11 +300,7 @@ void latents_part_read(const struct latents_part *p, int64_t i, float *out)
 enum status latents_part_save(const char *path, struct latents_part *p, struct error *err)
 {
     struct save_tensor tensors[] = {
-        {.name = latents_name,
-         .dtype = FILE_F32,
-         .rank = 4,
-         .dim = {p->n, p->height, p->width, p->channels},
-         .bytes = p->latents},
+        {.name = latents_name, .dtype = FILE_F32, .rank = p->frames ? 5 : 4, .bytes = p->latents},
         {.name = labels_name, .dtype = FILE_I32, .rank = 1, .dim = {p->n}, .bytes = p->labels},
         {.name = captions_name,
          .dtype = FILE_U8,
@@ -302,11 +308,16 @@ enum status latents_part_save(const char *path, struct latents_part *p, struct e
          .dim = {p->caption_bytes},
          .bytes = p->captions},
     };
+    int64_t shape[] = {p->n, p->frames, p->height, p->width, p->channels};
     struct save_text text = {key, NULL};
     json_t *root;
     char *words = NULL;
+    int rank = 0;
     enum status st;
 
+    for (int k = 0; k < 5; k++)
+        if (k != 1 || p->frames)
+            tensors[0].dim[rank++] = shape[k];
     part_checksum(p->checksum, p);
     root = json_pack("{s:i, s:s, s:s, s:I, s:s}", "format", part_version(p), "autoencoder",
                      p->autoencoder, "pictures", p->pictures, "first", (json_int_t)p->first,
@@ -366,6 +377,7 @@ static enum status read_numbers(struct latents_index *x, const json_t *root, str
         (st = config_hash(x->autoencoder, root, "autoencoder", err)) ||
         (st = config_hash(x->pictures, root, "pictures", err)) ||
         (st = read_int(&x->count, root, "count", 1, most, err)) ||
+        (st = config_int(&x->frames, root, "frames", 0, 1, DATASET_FRAMES, err)) ||
         (st = read_int(&x->height, root, "height", 1, LATENTS_SIDE, err)) ||
         (st = read_int(&x->width, root, "width", 1, LATENTS_SIDE, err)) ||
         (st = read_int(&x->channels, root, "channels", 1, LATENTS_CHANNELS, err)) ||
@@ -550,7 +562,8 @@ static json_t *index_object(const struct latents_index *x)
                              (json_int_t)x->width, "channels", (json_int_t)x->channels, "mirrored",
                              (int)x->mirrored);
 
-    if (root && (add_sampled(root, x->sampled, x->seed) ||
+    if (root && ((x->frames && json_object_set_new(root, "frames", json_integer(x->frames))) ||
+                 add_sampled(root, x->sampled, x->seed) ||
                  json_object_set_new(root, "classes", class_array(x)) ||
                  json_object_set_new(root, "mean", real_array(x->mean, x->channels)) ||
                  json_object_set_new(root, "deviation", real_array(x->deviation, x->channels)) ||

@@ -5,16 +5,17 @@
  *            latents-000000001024.safetensors      the next: pictures 1024 ..
  *            latents.json                          the index, written last
  *
- * A part holds "latents" [n, height, width, channels] float32 and "labels" [n] int32, and in its
+ * A part holds "latents" [n, height, width, channels] float32, of clips [n, frames, height, width,
+ * channels], and "labels" [n] int32, and in its
  * metadata "imgen.latents", JSON: {format, autoencoder, pictures, first, sampled, checksum}.
  * `pictures` is the SHA-256 of what its pictures are (each one's SHA-256), `checksum` that of
  * everything else; `sampled`, of latents drawn from the posterior, by which seed.  Where any of its
  * pictures has a caption of its own, other than the name of its class, `format` is 2 and not 1, and
  * there is "captions" [bytes] uint8: n texts of UTF-8, each ended by a zero, empty for none.
  *
- * The index, JSON: {format, autoencoder, pictures, count, height, width, channels, mirrored,
- * sampled, classes, mean, deviation, parts: [{first, count, checksum}], checksum}, the last over
- * the others.
+ * The index, JSON: {format, autoencoder, pictures, count, frames (of clips), height, width,
+ * channels, mirrored, sampled, classes, mean, deviation, parts: [{first, count, checksum}],
+ * checksum}, the last over the others.
  */
 #ifndef IMGEN_DATA_LATENTS_FILE_H
 #define IMGEN_DATA_LATENTS_FILE_H
@@ -34,7 +35,8 @@ enum {
 struct latents_part {
     char autoencoder[HASH_TEXT], pictures[HASH_TEXT], checksum[HASH_TEXT];
     int64_t first, n, height, width, channels;
-    bool sampled; /* from the posterior, by the seed; else its means */
+    int64_t frames; /* 0: of pictures */
+    bool sampled;   /* from the posterior, by the seed; else its means */
     uint64_t seed;
     const uint8_t *latents, *labels; /* float32 and int32 as in the file, of any alignment */
     const char *captions;            /* NULL: there are none                                */
@@ -68,6 +70,7 @@ struct latents_entry {
 struct latents_index {
     char autoencoder[HASH_TEXT], pictures[HASH_TEXT];
     int64_t count, height, width, channels;
+    int64_t frames; /* 0: of pictures */
     bool mirrored, sampled;
     uint64_t seed;            /* of what is sampled */
     double *mean, *deviation; /* [channels], heap, as all that follows */

@@ -54,6 +54,7 @@ struct writing {
 /* --- pictures -----------------------------------------------------------------------------------
  */
 
+/* Rows of one picture, or of all frames of a clip. */
 static void mirror(float *x, int64_t height, int64_t width, int64_t channels)
 {
     for (int64_t y = 0; y < height; y++)
@@ -85,9 +86,10 @@ static enum status read_picture(const struct writing *w, int64_t at, float *x, i
     if (*label >= 0 && *label < d->n_classes && !strcmp(caption, d->class_names[*label]))
         caption[0] = 0; /* the index has the names of classes */
     if (w->job->mirrored && at % 2)
-        mirror(x, d->height, d->width, d->channels);
-    n = snprintf(line, sizeof line, "picture %" PRId64 " %" PRId64 " %" PRId64 " %d\n", d->height,
-                 d->width, d->channels, *label);
+        mirror(x, w->length / (d->width * d->channels), d->width, d->channels);
+    n = d->frames > 1 ? snprintf(line, sizeof line, "clip %" PRId64 " ", d->frames) : 0;
+    n += snprintf(line + n, sizeof line - (size_t)n, "%s%" PRId64 " %" PRId64 " %" PRId64 " %d\n",
+                  n ? "" : "picture ", d->height, d->width, d->channels, *label);
     hash_begin(&h);
     hash_add(&h, line, (uint64_t)n);
     hash_add(&h, x, (uint64_t)w->length * sizeof *x);
@@ -179,6 +181,7 @@ static enum status save_part(struct writing *w, const char *path, int64_t first,
     bool captioned = any_caption(w);
     struct latents_part p = {.first = first,
                              .n = n,
+                             .frames = j->frames,
                              .height = j->height,
                              .width = j->width,
                              .channels = j->channels,
@@ -314,6 +317,10 @@ static enum status check_part(const struct writing *w, const struct latents_part
     if (p->sampled != j->sampled || (p->sampled && p->seed != j->seed))
         return fail(err, E_FORMAT, "latents that are %s, not %s",
                     say_drawn(there, p->sampled, p->seed), say_drawn(wanted, j->sampled, j->seed));
+    if (p->frames != j->frames)
+        return fail(err, E_FORMAT,
+                    "latents of %" PRId64 " frames, not of %" PRId64 " (0: of pictures)", p->frames,
+                    j->frames);
     if (p->height != j->height || p->width != j->width || p->channels != j->channels)
         return fail(err, E_FORMAT,
                     "latents of %" PRId64 " x %" PRId64 " x %" PRId64 ", not %" PRId64 " x %" PRId64
@@ -406,12 +413,10 @@ static enum status check_job(const struct latents_job *j, struct error *err)
     MUST(j->batch > 0 && j->part >= 0, "%" PRId64 " pictures a call, %" PRId64 " a file", j->batch,
          j->part);
     MUST(hash_is(j->autoencoder), "'%s' is no SHA-256", j->autoencoder);
-    if (j->pictures->frames > 1)
-        return fail(err, E_UNSUPPORTED,
-                    "a cache holds latents of pictures, and these are clips of %" PRId64 " frames",
-                    j->pictures->frames);
     if (j->pictures->count > INT64_MAX / 2)
         return fail(err, E_ARG, "an endless set of pictures cannot be encoded: give it a limit");
+    if (j->frames < 0 || j->frames > DATASET_FRAMES)
+        return fail(err, E_ARG, "latents of %" PRId64 " frames", j->frames);
     if (j->height < 1 || j->height > LATENTS_SIDE || j->width < 1 || j->width > LATENTS_SIDE ||
         j->channels < 1 || j->channels > LATENTS_CHANNELS)
         return fail(err, E_ARG, "latents of %" PRId64 " x %" PRId64 " with %" PRId64 " channels",
@@ -428,12 +433,13 @@ static enum status writing_init(struct writing *w, const struct latents_job *j, 
     if ((st = check_job(j, err)))
         return st;
     w->n = j->mirrored ? 2 * d->count : d->count;
-    w->length = d->height * d->width * d->channels;
-    w->values = j->height * j->width * j->channels;
+    w->length = dataset_length(d);
+    w->values = (j->frames ? j->frames : 1) * j->height * j->width * j->channels;
     w->part = j->part ? j->part : part_bytes / (w->values * (int64_t)sizeof(float));
     if (!j->part && w->part > j->batch)
         w->part -= w->part % j->batch; /* a shorter call would want a plan of its own */
     w->part = whole_clamp(w->part, 1, w->n);
+    x->frames = j->frames;
     x->height = j->height;
     x->width = j->width;
     x->channels = j->channels;

@@ -54,6 +54,10 @@ static enum status check(const struct encode_set *s, struct error *err)
 {
     int64_t channels = codec_network(s->codec)->io.in_channels;
 
+    if (s->pictures->frames > 1)
+        return fail(err, E_UNSUPPORTED,
+                    "an autoencoder of pictures, and these are clips of %" PRId64 " frames",
+                    s->pictures->frames);
     if (s->pictures->channels == channels)
         return OK;
     return fail(err, E_ARG,
