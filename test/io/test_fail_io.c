@@ -7,6 +7,7 @@
  */
 #include "base/file.h"
 #include "base/json.h"
+#include "io/clip.h"
 #include "io/convert.h"
 #include "io/gguf.h"
 #include "io/image.h"
@@ -166,6 +167,46 @@ static enum status do_webp_write(struct error *err)
     return webp_write(target, &(struct image){SIDE, SIDE, 2, pixels}, 90, err);
 }
 
+static enum status clip_one(const char *name, struct error *err)
+{
+    struct clip c;
+    char path[TEMP_PATH];
+    enum status st = clip_read(&c, temp_path(path, GOLDEN_DIR "/clip", name), 0, err);
+
+    assert_true(!st == !!c.pixels);
+    clip_release(&c);
+    return st;
+}
+
+static enum status do_apng_read(struct error *err)
+{
+    return clip_one("square.png", err);
+}
+
+static enum status do_gif_read(struct error *err)
+{
+    return clip_one("two.gif", err);
+}
+
+static enum status do_webp_clip_read(struct error *err)
+{
+    return clip_one("square.webp", err);
+}
+
+static enum status do_y4m_read(struct error *err)
+{
+    return clip_one("square.y4m", err);
+}
+
+/* The target's ending says which format: APNG. */
+static enum status do_clip_write(struct error *err)
+{
+    const struct clip c = {
+        .frames = 4, .height = SIDE / 2, .width = SIDE / 2, .channels = 4, .pixels = pixels};
+
+    return clip_write(target, &c, CLIP_LOSSLESS, err);
+}
+
 static enum status text_one(const char *key, struct error *err)
 {
     char *text;
@@ -243,6 +284,11 @@ static const struct operation {
     {"write PNG", do_png_write, true},
     {"write JPEG", do_jpeg_write, true},
     {"write WebP", do_webp_write, true},
+    {"read APNG", do_apng_read, false},
+    {"read GIF", do_gif_read, false},
+    {"read a WebP clip", do_webp_clip_read, false},
+    {"read Y4M", do_y4m_read, false},
+    {"write a clip", do_clip_write, true},
     {"read a text", do_text_read, false},
     {"read a deflated text", do_deflated_read, false},
     {"fit", do_fit, false},
@@ -402,7 +448,7 @@ static int set_up(void **state)
 {
     (void)state;
     temp_dir_new(folder);
-    temp_path(target, folder, "target");
+    temp_path(target, folder, "target.png");
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i * i >> 3);
     save_shards();
