@@ -70,7 +70,8 @@ static bool after_step(const struct generate_progress *p, void *user)
 {
     struct child *c = user;
 
-    look(c->at[p->step == 1 ? FIRST : SECOND], c->since);
+    if (p->phase == PHASE_STEPPED)
+        look(c->at[p->step == 1 ? FIRST : SECOND], c->since);
     return true;
 }
 
@@ -83,7 +84,8 @@ static enum status two_steps(struct child *c, const struct model *m, int threads
                                  .n = 1,
                                  .threads = threads,
                                  .progress = after_step,
-                                 .user = c};
+                                 .user = c,
+                                 .every = 0.1};
     const struct network_io *io = &m->network->io;
     float *out = calloc((size_t)(io->height * io->width * io->in_channels), sizeof *out);
     enum status st;

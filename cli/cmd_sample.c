@@ -134,6 +134,7 @@ struct job {
     uint64_t seed;
     uint8_t *pixels;
     struct progress progress;
+    double stepping; /* when the first step began: what is left is guessed from there */
 };
 
 static bool typed(const struct job *job, const char *flag)
@@ -440,27 +441,38 @@ static void write_preview(struct job *job, const struct imgen_progress *p)
     free(x);
 }
 
+static void say_phase(struct job *job, const struct imgen_progress *p)
+{
+    int64_t last = p->first + p->count;
+    double took = seconds_now() - job->stepping;
+    char left[UNITS_ROOM], steps[24] = "";
+
+    if (p->steps)
+        snprintf(steps, sizeof steps, "/%d", p->steps);
+    if (p->phase == IMGEN_READING)
+        progress_say(&job->progress, "reading the prompt  %3.0f %%", 100 * p->share);
+    else if (p->phase == IMGEN_ENCODING)
+        progress_say(&job->progress, "encoding the picture  %3.0f %%", 100 * p->share);
+    else if (p->phase == IMGEN_DECODING)
+        progress_say(&job->progress, "picture %" PRId64 "/%" PRId64 "   decoding  %3.0f %%", last,
+                     p->n, 100 * p->share);
+    else
+        progress_say(&job->progress,
+                     "picture %" PRId64 "/%" PRId64 "   step %d%s  %3.0f %%   ETA %s", last, p->n,
+                     p->step, steps, 100 * p->done,
+                     units_seconds(left, took / p->done * (1 - p->done)));
+}
+
 static int on_progress(const struct imgen_progress *p, void *user)
 {
     struct job *job = user;
-    double took = seconds_now() - job->progress.began;
-    char left[UNITS_ROOM], steps[24] = "";
 
+    if (!(p->done > 0))
+        job->stepping = seconds_now();
     if (p->preview)
         write_preview(job, p);
-    if (p->decoded > 0) {
-        if (progress_due(&job->progress, p->decoded >= 1))
-            progress_say(&job->progress, "picture %" PRId64 "/%" PRId64 "   decoding %3.0f %%",
-                         p->first + p->count, p->n, 100 * p->decoded);
-        return !interrupt_asked();
-    }
-    if (p->steps)
-        snprintf(steps, sizeof steps, "/%d", p->steps);
-    if (progress_due(&job->progress, p->done >= 1))
-        progress_say(&job->progress,
-                     "picture %" PRId64 "/%" PRId64 "   step %d%s  %3.0f %%   ETA %s",
-                     p->first + p->count, p->n, p->step, steps, 100 * p->done,
-                     units_seconds(left, took / p->done * (1 - p->done)));
+    if (progress_due(&job->progress, p->done >= 1 && p->share >= 1))
+        say_phase(job, p);
     return !interrupt_asked();
 }
 

@@ -63,7 +63,8 @@ static int on_progress(const struct imgen_progress *p, void *user)
     struct film *f = user;
     int64_t n = SAMPLES * f->length;
 
-    keep(f->state, column_of(p->t), p->state, n);
+    if (p->state)
+        keep(f->state, column_of(p->t), p->state, n);
     if (p->preview)
         keep(f->guess, column_of(f->times[p->step - 1]), p->preview, n);
     if (progress_due(&f->demo->progress, false))

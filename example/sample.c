@@ -12,7 +12,7 @@
 static int on_progress(const struct imgen_progress *p, void *user)
 {
     fprintf(user, "\r%3.0f %%%s", 100 * p->done, p->done < 1 ? "" : "\n");
-    return 1; /* 0 would stop */
+    return 1; /* 0 would stop, also inside of a step */
 }
 
 static int make(struct imgen_model *model, char **argv, struct imgen_error *err)

@@ -204,21 +204,35 @@ struct imgen_item {
     uint64_t seed;    /* of the noise it starts from                                     */
 };
 
-/* What a callback sees, after each step of each batch. */
+/* What a request is busy with; those that it has no need of are left out. */
+enum imgen_phase {
+    IMGEN_READING,  /* text encoders read the prompts                            */
+    IMGEN_ENCODING, /* the picture to make others of is encoded                  */
+    IMGEN_STEP,     /* the solver is inside of step `step`                       */
+    IMGEN_STEPPED,  /* step `step` is done: state, and preview if asked, are there */
+    IMGEN_DECODING, /* latents are decoded                                       */
+};
+
+/* What a callback sees: when a phase or a step begins, when a step is done, and ten times a second
+ * besides, between two operations of a network. */
 struct imgen_progress {
+    enum imgen_phase phase;
+    double share;         /* of the phase, of a step of that step, in [0, 1]      */
     int64_t first, count; /* the items of this batch                              */
     int64_t n;            /* items in all                                         */
-    int step, steps;      /* of this batch; steps 0 when the solver chooses        */
-    double t, done;       /* time reached; share of all the work, in (0, 1]        */
+    int step, steps;      /* of this batch, from 1; steps 0 when the solver chooses */
+    double t, done;       /* time reached; share of all the steps, in [0, 1]       */
     int height, width, channels;
-    const double *state;   /* [count, height, width, channels] at t: pixels, or latents; NULL while
-                              latents are decoded                                           */
+    const double *state;   /* [count, height, width, channels] at t: pixels, or latents; only of
+                              IMGEN_STEPPED, else NULL                                      */
     const double *preview; /* [count, preview_height, preview_width, preview_channels]: the pictures
                               as they would end from here; or NULL                         */
     int preview_height, preview_width, preview_channels;
-    double decoded; /* share of the batch whose latents are pictures; 0 while it is solved */
 };
-/* Return 0 to stop: the call then fails with IMGEN_E_CANCELLED. */
+/* Return 0 to stop: the call then fails with IMGEN_E_CANCELLED, before the next operation of a
+ * network begins, a fraction of a step of a large one; the model may be used again.  It is called
+ * from the thread that called imgen_sample; to stop from another one, let it look at an atomic
+ * flag. */
 typedef int imgen_progress_callback(const struct imgen_progress *p, void *user);
 
 /* Texts and arrays belong to the caller. */
@@ -545,8 +559,8 @@ struct imgen_codec_info {
 };
 IMGEN_API void imgen_codec_info(const struct imgen_codec *codec, struct imgen_codec_info *out);
 
-/* Runs of the network that are done, of n; return 0 to stop: the call then fails with
- * IMGEN_E_CANCELLED. */
+/* Runs of the network that are done, of n: after each, and ten times a second during one.  Return 0
+ * to stop: the call then fails with IMGEN_E_CANCELLED, before the next operation begins. */
 typedef int imgen_coding_callback(int64_t done, int64_t n, void *user);
 
 /* How to work.  Uncut, results are functions of the picture alone, bit for bit.  A picture that

@@ -18,6 +18,9 @@ struct api_lora {
     double weight;
 };
 
+/* Seconds between two calls of a callback while a network runs. */
+#define API_CALLBACK_SECONDS 0.1
+
 struct imgen_model {
     struct model *model;
     struct api_lora lora[IMGEN_LORAS];

@@ -89,6 +89,7 @@ static struct codec_limits limits_of(const struct imgen_coding *how)
                                  .seed = how->seed,
                                  .first = how->first,
                                  .progress = how->progress ? relay : NULL,
+                                 .every = API_CALLBACK_SECONDS,
                                  .user = (void *)(uintptr_t)how};
 }
 

@@ -342,10 +342,16 @@ static enum status check_found(const struct imgen_model *m, struct error *err)
                 m->missing.text);
 }
 
+_Static_assert((int)IMGEN_READING == (int)PHASE_READING && (int)IMGEN_STEP == (int)PHASE_STEP &&
+                   (int)IMGEN_DECODING == (int)PHASE_DECODING,
+               "phases have the same numbers");
+
 static bool relay(const struct generate_progress *p, void *user)
 {
     const struct relay *to = user;
     struct imgen_progress out = {
+        .phase = (enum imgen_phase)p->phase,
+        .share = p->share,
         .first = p->first,
         .count = p->count,
         .n = p->n,
@@ -361,7 +367,6 @@ static bool relay(const struct generate_progress *p, void *user)
         .preview_height = (int)p->shape.height,
         .preview_width = (int)p->shape.width,
         .preview_channels = (int)p->shape.channels,
-        .decoded = p->decoded,
     };
 
     return to->r->progress(&out, to->r->user) != 0;
@@ -467,6 +472,7 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
         .preview_autoencoder = r->preview_autoencoder,
         .progress = r->progress ? relay : NULL,
         .user = &to,
+        .every = API_CALLBACK_SECONDS,
     };
     enum status st;
 

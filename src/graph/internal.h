@@ -48,6 +48,8 @@ struct graph {
     void *probe_user;
     graph_prepared *prepared;
     void *prepared_user;
+    graph_watch *watch;
+    void *watch_user;
 };
 
 /* What is decided once for all tapes that are equal. */
@@ -85,6 +87,8 @@ enum status place_all(const struct graph *g, struct plan *p, struct error *err);
 /* run.c */
 void run_pending(struct graph *g); /* eager: run what was recorded since */
 void run_release(struct graph *g); /* eager: free the values             */
+/* Ask the watch; E_CANCELLED where it says no.  done: share of the run. */
+enum status run_goes_on(const struct graph *g, double done, struct error *err);
 
 /* segment.c: append a copy of the segment's nodes; copy[i - first] is node i's, or node i itself
  * for leaves. */

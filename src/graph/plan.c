@@ -138,7 +138,8 @@ static enum status plan_make(struct graph *g, struct plan *p, struct error *err)
         return st;
     memcpy(p->signature, g->words, n * NODE_WORDS * sizeof *p->signature);
     for (int32_t i = 0; i < g->n && !st; i++)
-        st = prepare(g, p, i, err);
+        if (!(st = run_goes_on(g, 0, err)))
+            st = prepare(g, p, i, err);
     return st;
 }
 

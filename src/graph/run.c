@@ -5,6 +5,10 @@
  * An eager run does the same for one node at a time, as soon as the next one is recorded, with
  * memory of its own for each value: every intermediate can be looked at, and a wrong plan cannot
  * hide.  Both call the same kernels on the same inputs, hence the same bits.
+ *
+ * A run of a large network takes many seconds, and whoever waits may lose patience: so between two
+ * kernels somebody may be asked whether to go on.  A run that is given up leaves nothing to undo.
+ * Values are written anew by the next one, and plans are kept whole or not at all.
  */
 #include "graph/internal.h"
 
@@ -22,6 +26,13 @@ static void execute(struct graph *g, struct tensor *t)
     t->op->cpu(t);
     if (g->probe)
         g->probe(t, clock_seconds() - start, g->probe_user);
+}
+
+enum status run_goes_on(const struct graph *g, double done, struct error *err)
+{
+    if (!g->watch || g->watch(done, g->watch_user))
+        return OK;
+    return fail(err, E_CANCELLED, "stopped after %.0f %% of a run of the network", 100 * done);
 }
 
 /* --- planned ------------------------------------------------------------------------------------
@@ -59,6 +70,29 @@ static void place(struct graph *g, const struct plan *p)
     }
 }
 
+static bool is_computed(const struct graph *g, const struct plan *p, int32_t i)
+{
+    return (p->offset[i] >= 0 || p->offset[i] == PLACE_BOUND) && g->node[i].op != &op_side;
+}
+
+static enum status execute_all(struct graph *g, const struct plan *p, struct error *err)
+{
+    double flops = 0;
+    enum status st;
+
+    for (int32_t i = 0; i < g->n; i++) {
+        const struct op *op = g->node[i].op;
+
+        if (!is_computed(g, p, i))
+            continue;
+        if ((st = run_goes_on(g, p->flops > 0 ? flops / p->flops : (double)i / g->n, err)))
+            return st;
+        execute(g, &g->node[i]);
+        flops += g->watch && op->flops ? op->flops(&g->node[i]) : 0;
+    }
+    return OK;
+}
+
 static enum status run_planned(struct graph *g, struct error *err)
 {
     struct plan *p;
@@ -69,10 +103,7 @@ static enum status run_planned(struct graph *g, struct error *err)
         (st = grow(&g->scratch, &g->scratch_bytes, p->scratch_bytes, "scratch of a step", err)))
         return st;
     place(g, p);
-    for (int32_t i = 0; i < g->n; i++)
-        if ((p->offset[i] >= 0 || p->offset[i] == PLACE_BOUND) && g->node[i].op != &op_side)
-            execute(g, &g->node[i]);
-    return OK;
+    return execute_all(g, p, err);
 }
 
 /* --- eager --------------------------------------------------------------------------------------
@@ -113,7 +144,9 @@ void run_pending(struct graph *g)
     for (; g->ran < g->n; g->ran++) {
         struct tensor *t = &g->node[g->ran];
 
-        if (!g->failed && !tape_is_leaf(t) && t->op != &op_side)
+        if (g->failed || tape_is_leaf(t) || t->op == &op_side)
+            continue;
+        if (!(g->failed = run_goes_on(g, 0, &g->failure)))
             g->failed = run_one(g, t, &g->failure);
     }
     omp_set_num_threads(before);

@@ -257,6 +257,12 @@ bool graph_is_frozen(const struct graph *g)
     return g->flags & GRAPH_FROZEN;
 }
 
+void graph_set_watch(struct graph *g, graph_watch *watch, void *user)
+{
+    g->watch = watch;
+    g->watch_user = user;
+}
+
 void graph_set_probe(struct graph *g, graph_probe *probe, void *user)
 {
     g->probe = probe;

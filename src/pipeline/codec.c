@@ -22,6 +22,7 @@
  */
 #include "pipeline/codec.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/whole.h"
@@ -370,13 +371,17 @@ static struct strips_task strips_of(struct codec *c, const struct question *q)
 /* A picture that does not fit in one piece.  In strips, if those fit; *in_tiles: how the search for
  * tiles ended, which stands where they do not. */
 static enum status find_strips(struct codec_plan *p, struct codec *c, const struct question *q,
-                               enum status in_tiles)
+                               enum status in_tiles, struct error *err)
 {
     const struct strips_task t = strips_of(c, q);
     struct codec_plan strips = {.batch = 1};
+    enum status st;
 
     c->planned = (struct recording){0};
-    if (strips_fit(&strips.strips, &t, q->memory, NULL))
+    st = strips_fit(&strips.strips, &t, q->memory, NULL); /* what err says of tiles stands */
+    if (st == E_CANCELLED)
+        return fail(err, st, "stopped while strips were planned");
+    if (st)
         return in_tiles;
     strips.bytes = strips.strips.bytes;
     strips.runs = q->n * strips.strips.runs;
@@ -395,7 +400,7 @@ static enum status find_plan(struct codec_plan *out, struct codec *c, const stru
 
     st = find_tiles(out, &s, q->height, q->width, l, err);
     if (!l->tile && (st == E_MEMORY || (!st && tiling_count(&out->tiling) > 1)))
-        st = find_strips(out, c, q, st);
+        st = find_strips(out, c, q, st, err);
     if (st || out->strips.n)
         return st;
     if (q->n > 1 && is_whole(&out->tiling) && (st = find_batch(out, &s, q->n, l, err)))
@@ -463,6 +468,7 @@ struct work {
     struct codec_plan plan;
     struct recording recording;
     int64_t done; /* runs */
+    double told;  /* when progress was called last */
 };
 
 static bool count_run(void *user)
@@ -471,7 +477,32 @@ static bool count_run(void *user)
     const struct codec_limits *l = w->limits;
 
     w->done++;
+    w->told = l->every > 0 ? clock_seconds() : 0;
     return !l->progress || l->progress(w->done, w->plan.runs, l->user);
+}
+
+/* While it is planned, nobody knows yet how many runs there will be. */
+static bool within_run(double done, void *user)
+{
+    struct work *w = user;
+    const struct codec_limits *l = w->limits;
+    int64_t runs = whole_max(w->plan.runs, 1);
+
+    if (l->watch && !l->watch(((double)w->done + done) / (double)runs, l->watch_user))
+        return false;
+    if (!l->progress || !(l->every > 0) || clock_seconds() - w->told < l->every)
+        return true;
+    w->told = clock_seconds();
+    return l->progress(w->done, runs, l->user);
+}
+
+static void watch(struct work *w)
+{
+    const struct codec_limits *l = w->limits;
+
+    w->told = l->every > 0 ? clock_seconds() : 0;
+    if (l->watch || (l->progress && l->every > 0))
+        graph_set_watch(w->codec->graph, within_run, w);
 }
 
 static enum status tell(struct work *w, struct error *err)
@@ -620,11 +651,13 @@ enum status codec_encode(struct codec *c, float *latents, const float *pictures,
 
     w.recording.half = HALVES_ENCODER;
     w.recording.code = wants_code(c, HALVES_ENCODER, w.limits);
-    if ((st = make_plan(&w.plan, c, HALVES_ENCODER, w.recording.code, n, height, width, w.limits,
-                        err)))
-        return st;
-    return w.recording.code ? sample(&w, latents, pictures, n, err)
-                            : work_on(&w, latents, pictures, n, err);
+    watch(&w);
+    if (!(st = make_plan(&w.plan, c, HALVES_ENCODER, w.recording.code, n, height, width, w.limits,
+                         err)))
+        st = w.recording.code ? sample(&w, latents, pictures, n, err)
+                              : work_on(&w, latents, pictures, n, err);
+    graph_set_watch(c->graph, NULL, NULL);
+    return st;
 }
 
 enum status codec_decode(struct codec *c, float *pictures, const float *latents, int64_t n,
@@ -635,7 +668,9 @@ enum status codec_decode(struct codec *c, float *pictures, const float *latents,
     enum status st;
 
     w.recording.half = HALVES_DECODER;
-    if ((st = make_plan(&w.plan, c, HALVES_DECODER, false, n, height, width, w.limits, err)))
-        return st;
-    return work_on(&w, pictures, latents, n, err);
+    watch(&w);
+    if (!(st = make_plan(&w.plan, c, HALVES_DECODER, false, n, height, width, w.limits, err)))
+        st = work_on(&w, pictures, latents, n, err);
+    graph_set_watch(c->graph, NULL, NULL);
+    return st;
 }

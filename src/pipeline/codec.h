@@ -9,6 +9,7 @@
 #ifndef IMGEN_PIPELINE_CODEC_H
 #define IMGEN_PIPELINE_CODEC_H
 
+#include "graph/graph.h"
 #include "model/autoencoder.h"
 #include "pipeline/strips.h"
 #include "pipeline/tiling.h"
@@ -49,6 +50,9 @@ struct codec_limits {
     uint64_t seed, first; /* picture i of a call draws by (seed, first + i), wherever it stands */
     bool (*progress)(int64_t done, int64_t n, void *user); /* runs of the network; false stops */
     void *user;
+    double every; /* seconds after which it is called during a run too; 0: not               */
+    graph_watch *watch; /* asked between the operations of each run: share of all runs; or NULL  */
+    void *watch_user;
 };
 
 /* A limit for who sets none: three quarters of what the machine has free; 0 where it does not say.

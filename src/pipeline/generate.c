@@ -37,6 +37,7 @@ struct run {
     int64_t length, first, count, evaluations;
     struct viewer viewer;
     struct repaint repaint;
+    struct teller teller;
 };
 
 static enum status check_latents(const struct generate_request *r, struct error *err)
@@ -196,11 +197,13 @@ static enum status check_items(struct run *run, struct error *err)
 }
 
 /* Of a model whose texts are encoded by others. */
-static enum status encode_texts(struct prompts *p, const struct run *run, const struct model *m,
+static enum status encode_texts(struct prompts *p, struct run *run, const struct model *m,
                                 struct error *err)
 {
     const struct generate_request *r = run->r;
-    const struct encoding_how how = {.threads = r->threads};
+    const struct encoding_how how = {.threads = r->threads,
+                                     .watch = r->progress ? teller_watch : NULL,
+                                     .user = &run->teller};
     const char *negative = run->settings.negative;
     const char **all = NULL;
     int64_t n = r->n_texts + (*negative != 0);
@@ -212,13 +215,14 @@ static enum status encode_texts(struct prompts *p, const struct run *run, const 
         all[i] = r->texts[i];
     if (*negative)
         all[r->n_texts] = negative;
+    teller_begin(&run->teller, PHASE_READING, 0);
     st = prompts_encode(p, m->encoders, &m->network->io, all, n, &how, err);
     free((void *)all);
     return st;
 }
 
 /* The request's texts, and behind them the one to guide away from. */
-static enum status read_texts(struct prompts *p, const struct run *run, const struct model *m,
+static enum status read_texts(struct prompts *p, struct run *run, const struct model *m,
                               struct error *err)
 {
     const struct generate_request *r = run->r;
@@ -347,42 +351,53 @@ static bool report(void *self, const struct sampling_progress *p)
     struct run *run = self;
     const struct generate_request *r = run->r;
     bool due = p->data && p->step % r->preview_every == 0;
-    struct generate_progress out = {
-        .first = run->first,
-        .count = run->count,
-        .n = r->n,
-        .step = p->step,
-        .steps = p->steps,
-        .done = ((double)run->first + p->done * (double)run->count) / (double)r->n,
-        .t = p->t,
-        .x = p->x,
-        .data = p->data,
-        .preview = due ? viewer_preview(&run->viewer, p->data, run->count) : NULL,
-        .shape = run->viewer.previews,
-    };
+    struct generate_progress *now = &run->teller.now;
 
-    return r->progress(&out, r->user);
+    now->step = p->step;
+    now->t = p->t;
+    now->x = p->x;
+    now->data = p->data;
+    now->preview = due ? viewer_preview(&run->viewer, p->data, run->count) : NULL;
+    if (!p->steps)
+        now->done = ((double)run->first + p->done * (double)run->count) / (double)r->n;
+    return teller_stepped(&run->teller);
 }
 
-/* While the batch is decoded: its solver is done. */
-static bool report_decoding(int64_t done, int64_t n, void *self)
+/* Of a batch whose solver is about to begin. */
+static void begin_batch(struct run *run)
 {
-    const struct run *run = self;
-    const struct generate_request *r = run->r;
-    bool adaptive = run->sampling.sampler->adaptive;
-    const struct generate_progress out = {
-        .first = run->first,
-        .count = run->count,
-        .n = r->n,
-        .step = adaptive ? 0 : run->sampling.steps,
-        .steps = adaptive ? 0 : run->sampling.steps,
-        .done = (double)(run->first + run->count) / (double)r->n,
-        .t = run->times[run->sampling.steps],
-        .shape = run->viewer.previews,
-        .decoded = (double)done / (double)n,
-    };
+    struct generate_progress *now = &run->teller.now;
 
-    return !r->progress || r->progress(&out, r->user);
+    now->first = run->first;
+    now->count = run->count;
+    now->steps = run->sampling.sampler->adaptive ? 0 : run->sampling.steps;
+    now->t = run->times[0];
+    now->done = (double)run->first / (double)run->r->n;
+    now->shape = run->viewer.previews;
+    teller_begin(&run->teller, PHASE_STEP, 1);
+}
+
+/* x, what its solver left, to pictures. */
+static enum status show_batch(struct run *run, float *out, const double *x, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    struct teller *t = &run->teller;
+    bool decodes = r->model->space && !r->rough;
+    enum status st;
+
+    t->now.done = (double)(run->first + run->count) / (double)r->n;
+    t->now.step = t->now.steps;
+    if (decodes)
+        teller_begin(t, PHASE_DECODING, 0);
+    st = viewer_pictures(&run->viewer, out, x, run->count, r->progress ? teller_watch : NULL, t,
+                         err);
+    if (st == E_CANCELLED)
+        fail_under(err, "decoding");
+    if (!st && decodes && !teller_end(t))
+        st = fail(err, E_CANCELLED, "stopped after decoding");
+    if (!st && r->repaint && !r->rough)
+        repaint_restore(&run->repaint, out, run->count);
+    return st;
 }
 
 /* w counts only where there is something to guide.  An unguided picture of the label that is guided
@@ -526,12 +541,11 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     run->sampling.diffusion = run->settings.diffusion;
     run->sampling.draw = draw_noise;
     run->sampling.draw_self = run;
+    begin_batch(run);
     if (run->sampling.steps && (st = sampling_run(x, &run->sampling, &count, err)))
         goto out;
     run->evaluations += (asked.net.evaluations + asked.pair.net.evaluations) * run->count;
-    st = viewer_pictures(&run->viewer, out, x, run->count, report_decoding, run, err);
-    if (!st && run->r->repaint && !run->r->rough)
-        repaint_restore(&run->repaint, out, run->count);
+    st = show_batch(run, out, x, err);
 out:
     asked_release(&asked);
     free(x);
@@ -573,6 +587,19 @@ int64_t generate_batch(const struct generate_request *r)
     return n < BATCH_MAX ? n : BATCH_MAX;
 }
 
+static enum status read_picture(struct run *run, int64_t batch, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    enum status st;
+
+    teller_begin(&run->teller, PHASE_ENCODING, 0);
+    st = repaint_init(&run->repaint, r->model, r->repaint, batch, r->threads,
+                      r->progress ? teller_watch : NULL, &run->teller, err);
+    if (st == E_CANCELLED)
+        fail_under(err, "encoding the picture");
+    return st;
+}
+
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err)
 {
@@ -584,6 +611,8 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     if ((st = check_model(r, err)) || (st = mem_new((void **)&run, 1, sizeof *run, "a run", err)))
         return st;
     run->r = r;
+    run->teller = (struct teller){
+        .tell = r->progress, .user = r->user, .every = r->every, .now = {.n = r->n}};
     run->length = io->height * io->width * io->in_channels;
     if ((st = read_settings(run, err)) || (st = check_items(run, err)) ||
         (st = read_texts(&run->prompts, run, r->model, err)) ||
@@ -600,13 +629,15 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     if ((st = make_times(run, err)) || (st = cut_times(run, err)) ||
         (st = viewer_init(&run->viewer, r->model, r->preview_autoencoder, r->rough,
                           r->preview_every && r->progress ? batch : 0, r->threads, err)) ||
-        (r->repaint &&
-         (st = repaint_init(&run->repaint, r->model, r->repaint, batch, r->threads, err))) ||
+        (r->repaint && (st = read_picture(run, batch, err))) ||
         (!r->graph && (st = graph_of(&run->own, r, r->model, r->precision, err))) ||
         (r->guide && (st = graph_of(&run->of_guide, r, r->guide, r->precision, err))) ||
         (r->classifier && (st = graph_new(&run->of_classifier, GRAPH_FROZEN, r->threads, err))))
         goto out;
     run->graph = r->graph ? r->graph : run->own;
+    teller_attach(&run->teller, run->graph);
+    teller_attach(&run->teller, run->of_guide);
+    teller_attach(&run->teller, run->of_classifier);
     for (; run->first < r->n && !st; run->first += batch) {
         run->count = r->n - run->first < batch ? r->n - run->first : batch;
         st = run_batch(run, out + run->first * view_length(&run->viewer.shape), err);
@@ -614,6 +645,8 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     if (evaluations)
         *evaluations = run->evaluations;
 out:
+    if (r->graph) /* which stays */
+        graph_set_watch(r->graph, NULL, NULL);
     graph_free(run->own);
     graph_free(run->of_guide);
     graph_free(run->of_classifier);

@@ -8,7 +8,7 @@
 #include "pipeline/pair.h"
 #include "pipeline/repaint.h"
 #include "pipeline/settings.h"
-#include "pipeline/viewer.h"
+#include "pipeline/teller.h"
 #include "sampler/start.h"
 
 /* One picture.  It is a function of these three, the model and the settings alone: not of its place
@@ -19,22 +19,6 @@ struct generate_item {
     double w;      /* guidance scale                           */
     uint64_t seed; /* of X_0                                   */
 };
-
-/* Called after each step of each batch; false stops with E_CANCELLED. */
-struct generate_progress {
-    int64_t first, count; /* the items of this batch                     */
-    int64_t n;            /* items in all                                */
-    int step, steps;      /* of this batch; steps 0: adaptive solver     */
-    double done;          /* share of everything, in (0, 1]              */
-    double t;
-    const double *x;       /* [count, H, W, C]: the state at t            */
-    const double *data;    /* the same: what its end would be by now; NULL unless asked */
-    const double *preview; /* [count] of that as pictures of `shape`: data itself, or what latents
-                             look like; NULL unless asked, and where there is no telling */
-    struct view_shape shape;
-    double decoded; /* share of the batch whose latents are pictures; 0 while the solver runs */
-};
-typedef bool generate_callback(const struct generate_progress *p, void *user);
 
 struct generate_request {
     const struct model *model;
@@ -67,8 +51,9 @@ struct generate_request {
     int preview_every;   /* steps between previews; 0: none                                  */
     const char *preview_autoencoder; /* of latents: a tiny one for previews; NULL: linear ones */
     bool rough; /* of latents: pictures are linear previews, and nothing is decoded          */
-    generate_callback *progress; /* may be NULL */
+    generate_callback *progress; /* may be NULL                                              */
     void *user;
+    double every; /* seconds between two calls of it inside a phase; 0: at every operation    */
 };
 
 /* out: [n] pictures of view_shape, -1 black to 1 white, not clamped.  E_ARG for a model that

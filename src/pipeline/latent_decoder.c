@@ -260,15 +260,15 @@ static struct codec_limits limits_of(const struct latent_space *s)
 }
 
 enum status latent_decode(struct latent_decoder *d, float *pictures, const double *x, int64_t n,
-                          latent_progress *progress, void *user, struct error *err)
+                          graph_watch *watch, void *user, struct error *err)
 {
     struct codec_limits limits = limits_of(d->space);
     int64_t factor = d->space->factor;
     float *z;
     enum status st;
 
-    limits.progress = progress;
-    limits.user = user;
+    limits.watch = watch;
+    limits.watch_user = user;
     if ((st = undo(d, &z, x, n, err)))
         return st;
     st =
@@ -293,15 +293,18 @@ enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64
 }
 
 enum status latent_encode(const struct latent_space *s, double *x, const float *picture,
-                          int64_t height, int64_t width, int threads, struct error *err)
+                          int64_t height, int64_t width, int threads, graph_watch *watch,
+                          void *user, struct error *err)
 {
-    const struct codec_limits limits = limits_of(s);
+    struct codec_limits limits = limits_of(s);
     int64_t cells = height / s->factor * (width / s->factor);
     struct codec *c = NULL;
     float *z = NULL;
     enum status st;
 
     MUST(s->found, "an autoencoder that was not found is opened");
+    limits.watch = watch;
+    limits.watch_user = user;
     if (!(st = mem_new((void **)&z, (uint64_t)(cells * s->channels), sizeof *z, "latents", err)) &&
         !(st = open_half(&c, s, HALVES_ENCODER, threads, err)) &&
         !(st = codec_encode(c, z, picture, 1, height, width, &limits, err)))

@@ -35,20 +35,20 @@ void latent_decoder_close(struct latent_decoder *d); /* NULL is fine */
 
 /* x, n latents as the model's solver left them, to pictures [n, factor height, factor width,
  * picture_channels], not clamped.  A picture's bits are a function of its own latent, the space and
- * the autoencoder.  progress: told now and then that `done` of `n` parts are decoded; false stops
- * with E_CANCELLED. */
-typedef bool latent_progress(int64_t done, int64_t n, void *user);
+ * the autoencoder.  watch: asked between the operations of the network, with the share of all
+ * that is done; false stops with E_CANCELLED; may be NULL. */
 enum status latent_decode(struct latent_decoder *d, float *pictures, const double *x, int64_t n,
-                          latent_progress *progress, void *user, struct error *err);
+                          graph_watch *watch, void *user, struct error *err);
 /* What that takes besides x and pictures, in bytes. */
 enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64_t n,
                                  struct error *err);
 
 /* The other way: x [height / factor, width / factor, channels] = the latent of one picture of -1 to
  * 1, as the model's solver knows it, by the posterior's mean.  s was found, and its autoencoder has
- * an encoder: else what codec_open says. */
+ * an encoder: else what codec_open says.  watch: as above. */
 enum status latent_encode(const struct latent_space *s, double *x, const float *picture,
-                          int64_t height, int64_t width, int threads, struct error *err);
+                          int64_t height, int64_t width, int threads, graph_watch *watch,
+                          void *user, struct error *err);
 
 /* Rough pictures: by the tiny autoencoder, or by the large one's linear numbers, a pixel a latent.
  * The side of such a picture over the latent's; 0: there are no numbers, and no previews. */

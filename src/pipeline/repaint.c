@@ -62,7 +62,8 @@ static void shrink_mask(struct repaint *p)
 }
 
 enum status repaint_init(struct repaint *p, const struct model *m, const struct repaint_request *of,
-                         int64_t rows, int threads, struct error *err)
+                         int64_t rows, int threads, graph_watch *watch, void *user,
+                         struct error *err)
 {
     const struct network_io *io = &m->network->io;
     uint64_t cells = (uint64_t)(io->height * io->width), n = cells * (uint64_t)io->in_channels;
@@ -83,7 +84,7 @@ enum status repaint_init(struct repaint *p, const struct model *m, const struct 
         shrink_mask(p);
     if (m->space && !of->latent)
         return latent_encode(m->space, p->z, of->picture, p->shape.height, p->shape.width, threads,
-                             err);
+                             watch, user, err);
     for (int64_t i = 0; i < p->length; i++)
         p->z[i] = (double)(of->latent ? of->latent : of->picture)[i];
     return OK;

@@ -69,6 +69,7 @@ struct encoding {
     struct prompt *prompt; /* [n + 1]                        */
     int64_t n, clip_rows;  /* n: with the empty one          */
     struct said clip_l, clip_g, t5;
+    double done, part; /* share of the encoders that were asked; what the present run adds */
 };
 
 /* --- what is read -------------------------------------------------------------------------------
@@ -284,7 +285,7 @@ out:
 }
 
 /* A prompt a run: the states of one are large enough. */
-static enum status ask_t5(struct said *s, const struct encoding *c, struct encoder *o,
+static enum status ask_t5(struct said *s, struct encoding *c, struct encoder *o,
                           const struct reading *r, struct error *err)
 {
     const struct t5_config *config = o->net->config;
@@ -304,6 +305,7 @@ static enum status ask_t5(struct said *s, const struct encoding *c, struct encod
         if ((st = graph_run(o->graph, err)))
             return st;
         graph_read(o->graph, states, s->states + i * L * D);
+        c->done += c->part;
     }
     return OK;
 }
@@ -319,19 +321,39 @@ static void weigh(struct said *s, const struct encoding *c, const struct reading
                            s == &c->t5 ? s->tokens : row, r->weight + i * r->each);
 }
 
-static enum status ask(struct said *s, const struct encoding *c, enum which which, const char *path,
+static int encoders_asked(const struct text_encoders *e)
+{
+    return (e->clip_l != NULL) + (e->clip_g != NULL) + (e->t5 && e->t5_tokens);
+}
+
+static bool within_run(double done, void *user)
+{
+    const struct encoding *c = user;
+
+    return c->how->watch(c->done + done * c->part, c->how->user);
+}
+
+static enum status ask(struct said *s, struct encoding *c, enum which which, const char *path,
                        const struct reading *r, struct error *err)
 {
+    double share = 1.0 / encoders_asked(c->e), before = c->done;
     struct encoder o;
     enum status st;
 
-    if (c->how->go_on && !c->how->go_on(c->how->user))
+    c->part = which == ASK_T5 ? share / (double)c->n : share;
+    if (c->how->watch && !within_run(0, c))
         return fail(err, E_CANCELLED, "stopped before the prompt was encoded");
-    if (!(st = encoder_open(&o, which, path, c->how->threads, err)))
+    if (!(st = encoder_open(&o, which, path, c->how->threads, err))) {
+        if (c->how->watch)
+            graph_set_watch(o.graph, within_run, c);
         st = which == ASK_T5 ? ask_t5(s, c, &o, r, err) : ask_clip(s, c, &o, r, err);
+    }
     encoder_close(&o);
+    if (st == E_CANCELLED)
+        fail_under(err, "reading the prompt");
     if (!st)
         weigh(s, c, r);
+    c->done = before + share;
     return st;
 }
 

@@ -29,14 +29,14 @@ void text_encoders_release(struct text_encoders *e); /* zeroes it; fine on a zer
  * stand for what a missing encoder would say; at least one is needed.
  *
  * E_ARG, naming the numbers, for encoders that do not fit the network and prompts that are too
- * long; E_IO for a vocabulary that is not there; what the readers say; E_CANCELLED where `go_on`,
- * asked between encoders, is false.  Release also after a failure. */
+ * long; E_IO for a vocabulary that is not there; what the readers say; E_CANCELLED where the watch,
+ * asked between encoders and between their operations, is false.  Release also after a failure. */
 struct encoding_how {
     int threads;
     bool plain;        /* parentheses are letters and weigh nothing                            */
     int64_t clip_rows; /* of 77 tokens, for every prompt, and longer ones are cut; 0: as many as
                           the longest needs                                                     */
-    bool (*go_on)(void *user); /* or NULL */
+    graph_watch *watch; /* or NULL; done: share of all encoders */
     void *user;
 };
 enum status prompts_encode(struct prompts *out, const struct text_encoders *e,

@@ -79,14 +79,14 @@ void viewer_release(struct viewer *v)
 }
 
 enum status viewer_pictures(struct viewer *v, float *pictures, const double *x, int64_t n,
-                            latent_progress *progress, void *user, struct error *err)
+                            graph_watch *watch, void *user, struct error *err)
 {
     int64_t all = n * view_length(&v->shape);
 
     if (v->rough)
         return latent_preview(v->decoder, pictures, x, n, err);
     if (v->decoder)
-        return latent_decode(v->decoder, pictures, x, n, progress, user, err);
+        return latent_decode(v->decoder, pictures, x, n, watch, user, err);
     for (int64_t i = 0; i < all; i++)
         pictures[i] = (float)x[i];
     return OK;

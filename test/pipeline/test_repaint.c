@@ -389,7 +389,7 @@ static void cells_with_anything_anew_are_anew(void **state)
 
     (void)state;
     through(back, x, m);
-    assert_int_equal(repaint_init(&p, m, &masked, 1, 1, NULL), OK);
+    assert_int_equal(repaint_init(&p, m, &masked, 1, 1, NULL, NULL, NULL), OK);
     sampling_start(noise, &m->path, 7, 0, VALUES);
     memcpy(at, noise, sizeof at);
     repaint_start(&p, at, 0, 0.25);

@@ -269,10 +269,8 @@ static bool keep_preview(const struct generate_progress *p, void *user)
 {
     struct previews *k = user;
 
-    if (p->decoded > 0) {
-        assert_true(!p->preview && !p->x && p->decoded <= 1);
-        k->decoded++;
-    }
+    assert_true((p->phase == PHASE_STEPPED) == (p->x != NULL));
+    k->decoded += p->phase == PHASE_DECODING;
     if (!p->preview)
         return true;
     assert_true(p->shape.height == k->side && p->shape.width == k->side);
@@ -518,8 +516,9 @@ static int no_state_while_decoding(const struct imgen_progress *p, void *user)
 
     assert_true(p->height == CELLS && p->channels == CHANNELS);
     assert_true(p->preview_height == CELLS && p->preview_channels == 3);
-    assert_true(!p->state == (p->decoded > 0));
-    calls[p->decoded > 0]++;
+    assert_true((p->state != NULL) == (p->phase == IMGEN_STEPPED));
+    calls[0] += p->phase == IMGEN_STEPPED;
+    calls[1] += p->phase == IMGEN_DECODING;
     calls[2] += p->preview != NULL;
     return calls[1] < 1;
 }
