@@ -47,14 +47,15 @@ bool teller_watch(double done, void *teller)
 {
     struct teller *t = teller;
     struct generate_progress *p = &t->now;
-    double whole;
+    double whole, share;
 
     t->runs += done < t->last;
     t->last = done;
     if (t->every > 0 && clock_seconds() - t->told < t->every)
         return true;
     whole = t->usual > t->runs ? t->usual : t->runs + 1;
-    p->share = p->phase == PHASE_STEP ? (t->runs + done) / whole : done;
+    share = p->phase == PHASE_STEP ? (t->runs + done) / whole : done;
+    p->share = fmax(p->share, fmin(share, 1)); /* the first step promises too much */
     if (p->phase == PHASE_STEP && p->steps)
         p->done = share_of_all(p, (p->step - 1 + p->share) / p->steps);
     return teller_tell(t);

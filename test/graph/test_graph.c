@@ -346,6 +346,58 @@ static void test_many_shapes(void **state)
     free(x);
 }
 
+struct patience {
+    int left;
+    double done;
+};
+
+static bool wait_so_long(double done, void *user)
+{
+    struct patience *p = user;
+
+    assert_true(done >= 0 && done <= 1);
+    p->done = done;
+    return p->left-- > 0;
+}
+
+/* A run given up at any operation, while it is planned or computed, leaves nothing behind. */
+static void test_given_up(void **state)
+{
+    static struct result want, got;
+
+    (void)state;
+    run_with(0, RECOMPUTE_NOTHING, 2, &want);
+    for (unsigned eager = 0; eager < 2; eager++) {
+        struct net *n = net_new();
+        struct graph *g;
+        int tries = 0;
+
+        assert_int_equal(graph_new(&g, eager ? GRAPH_EAGER : 0, 2, NULL), OK);
+        for (;; tries++) {
+            struct patience p = {.left = tries};
+            struct error err = {0};
+            struct tensor *x, *loss;
+            enum status st;
+
+            graph_set_watch(g, wait_so_long, &p);
+            graph_reset(g);
+            loss = record_net(g, n, &x);
+            graph_backward(g, loss);
+            graph_keep(g, loss);
+            if (!(st = graph_run(g, &err)))
+                break;
+            assert_int_equal(st, E_CANCELLED);
+            assert_non_null(strstr(err.text, "stopped after"));
+        }
+        assert_true(tries > 10 * DEPTH);
+        graph_set_watch(g, NULL, NULL);
+        run_net(g, n, &got);
+        assert_memory_equal(&want, &got, sizeof want);
+        graph_free(g);
+        free(n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,7 +406,7 @@ int main(void)
         cmocka_unit_test(test_no_page_faults),   cmocka_unit_test(test_recomputing_saves_memory),
         cmocka_unit_test(test_places_are_tight), cmocka_unit_test(test_kept_values),
         cmocka_unit_test(test_dead_code),        cmocka_unit_test(test_many_shapes),
-        cmocka_unit_test(test_held_bytes),
+        cmocka_unit_test(test_held_bytes),       cmocka_unit_test(test_given_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
