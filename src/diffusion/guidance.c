@@ -11,9 +11,9 @@
  * the same bits alone, where one branch is evaluated, and beside pictures that need both.
  *
  * A third branch may stand beside the two: the same network with the maps of some attention layers
- * replaced by the identity.  It has lost what those layers know of structure, and the prediction is
- * led away from it, g + s (guided - perturbed): Ahn et al. 2024, equation 18.  The weights still
- * sum to one, so all that is said above holds of the three.
+ * replaced by the identity, or with some blocks left out.  It has lost what those layers know of
+ * structure, and the prediction is led away from it, g + s (guided - perturbed): Ahn et al. 2024,
+ * equation 18.  The weights still sum to one, so all that is said above holds of the three.
  */
 #include "diffusion/guidance.h"
 
@@ -93,7 +93,8 @@ enum status guidance_kind_find(const struct guidance_kind **out, const char *nam
 
 struct guidance_how guidance_plain(void)
 {
-    return (struct guidance_how){.kind = &guidance_cfg, .from = -1, .to = 1};
+    return (struct guidance_how){
+        .kind = &guidance_cfg, .from = -1, .to = 1, .perturbed_from = -1, .perturbed_to = 1};
 }
 
 /* ---- Setting up ---- */
@@ -104,7 +105,7 @@ static enum status how_check(const struct guidance_how *how, struct error *err)
         return fail(err, E_ARG, "guidance from t = %g to %g: the first must be the smaller",
                     how->from, how->to);
     if (!isfinite(how->perturbed) || how->perturbed < 0)
-        return fail(err, E_ARG, "perturbed attention with a scale of %g; it must be 0 or more",
+        return fail(err, E_ARG, "a perturbed branch with a scale of %g; it must be 0 or more",
                     how->perturbed);
     if (!(how->rescale >= 0 && how->rescale <= 1))
         return fail(err, E_ARG, "guidance is rescaled by %g; it must lie in 0 .. 1", how->rescale);
@@ -259,12 +260,18 @@ static void combine_row(struct guidance *g, int64_t row, double *out, const stru
         rescale(out, pair.guided, g->how.rescale, n);
 }
 
+static bool is_perturbed(const struct guidance *g, double t)
+{
+    return g->how.perturbed > 0 && is_inside(g, t) && t >= g->how.perturbed_from &&
+           t <= g->how.perturbed_to;
+}
+
 /* The branches that any row needs at t. */
 static unsigned branches_at(const struct guidance *g, double t)
 {
     unsigned branches = 0;
 
-    if (is_inside(g, t))
+    if (is_perturbed(g, t))
         return g->branches;
     if (g->how.kind->renoises)
         return g->branches & ~(unsigned)BRANCH_PERTURBED;

@@ -48,6 +48,7 @@ struct guidance_how {
     double values[CHOICE_VALUES];
     double from, to;  /* guided where from < t <= to, as trained elsewhere                       */
     double perturbed; /* s of s (guided - perturbed), which is added; 0: no such branch is asked */
+    double perturbed_from, perturbed_to; /* ... where from <= t <= to; nowhere: from > to        */
     double rescale;   /* share in [0, 1] of the result that gets the guided branch's deviation   */
     double threshold; /* quantile in (0, 1] of |E[z | x]| beyond which it is clipped; 0: nothing */
     double clip;      /* |E[z | x]| is held to this before; 0: to nothing                        */

@@ -43,6 +43,11 @@ static const struct choice ways[] = {
      .claim =
          "ADM on ImageNet 256, FID: without labels 26.2 to 16.2, with labels 10.9 to 6.3, at a "
          "scale of about 1; needs no training, no labels, and adds to plain guidance"},
+    {.name = "skip",
+     .summary = "guidance.skip: away from the prediction of the network without some of its blocks",
+     .paper = "the released code of Stable Diffusion 3.5",
+     .claim = "anatomy and composition of Stable Diffusion 3.5 medium, with blocks 7, 8 and 9 at a "
+              "scale of 2.5 in the first fifth of the steps and a guidance scale of 4"},
     {.name = "classifier",
      .summary = "a classifier of noisy pictures pulls the prediction by its gradient",
      .paper = "Dhariwal and Nichol 2021",

@@ -11,7 +11,7 @@ enum {
     BRANCH_UNGUIDED = 1, /* f(x, t | none)                                                 */
     BRANCH_GUIDED = 2,   /* f(x, t | y)                                                    */
     BRANCH_BOTH = 3,
-    BRANCH_PERTURBED = 4, /* f(x, t | y) of a network some of whose attention is perturbed */
+    BRANCH_PERTURBED = 4, /* f(x, t | y) of a network that lacks some layers, or their attention */
     BRANCH_ALL = 7,
 };
 

@@ -134,10 +134,10 @@ void graph_keep(struct graph *g, struct tensor *t);
  * not fit, E_CANCELLED where the watch says so, or what an op's plan says. */
 enum status graph_run(struct graph *g, struct error *err);
 
-/* Asked before each op of a run is prepared or computed, with the share of the run's arithmetic that
- * is done, in [0, 1]; false ends the run with E_CANCELLED.  The graph then runs again as if nothing
- * had been: what was planned to the end is kept.  Must be quick: it stands between ops.  NULL: not
- * asked. */
+/* Asked before each op of a run is prepared or computed, with the share of the run's arithmetic
+ * that is done, in [0, 1]; false ends the run with E_CANCELLED.  The graph then runs again as if
+ * nothing had been: what was planned to the end is kept.  Must be quick: it stands between ops.
+ * NULL: not asked. */
 typedef bool graph_watch(double done, void *user);
 void graph_set_watch(struct graph *g, graph_watch *watch, void *user);
 

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "pipeline/guide.h"
 #include "pipeline/predictor.h"
+#include "pipeline/resolve.h"
 #include "pipeline/viewer.h"
 
 #include <inttypes.h>
@@ -26,185 +27,25 @@ enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
 
 struct run {
     const struct generate_request *r;
-    struct settings settings;
-    int32_t away; /* the label to guide away from: none, or the negative one            */
+    struct resolved is;
     struct prompts prompts, of_guides; /* texts as the model reads them, and as its guide does */
-    bool *identity; /* [io.n_attention]: layers whose attention is perturbed, or NULL     */
     struct graph *graph, *own;
     struct graph *of_classifier, *of_guide; /* or NULL */
     struct sampling_request sampling;
-    double times[STEPS_MAX + 1];
     int64_t length, first, count, evaluations;
     struct viewer viewer;
     struct repaint repaint;
     struct teller teller;
 };
 
-static enum status check_latents(const struct generate_request *r, struct error *err)
-{
-    const struct latent_space *s = r->model->space;
-
-    if (!s)
-        return OK;
-    if (!s->found)
-        return fail(err, E_ARG,
-                    "the model makes latents of the autoencoder with sha256 %s, which was not "
-                    "found: there is nothing to decode them with",
-                    s->hash);
-    if (r->settings.clip == CLIP_ON)
-        return fail(err, E_ARG,
-                    "clip: the model works on latents, which have no range to be kept in");
-    return OK;
-}
-
-static enum status check_model(const struct generate_request *r, struct error *err)
-{
-    const struct network *net = r->model->network;
-    enum status st;
-
-    if (net->io.classifies)
-        return fail(err, E_ARG,
-                    "a '%s' tells labels from pictures and makes none; it can guide a model that "
-                    "does",
-                    net->kind->name);
-    if (net->io.factor)
-        return fail(err, E_ARG,
-                    "a '%s' turns pictures into latents and latents into pictures, and makes none "
-                    "of noise",
-                    net->kind->name);
-    if (net->io.context_width && !r->model->encoders)
-        return fail(err, E_UNSUPPORTED,
-                    "a '%s' reads an encoded text, and the model has no encoders to make one",
-                    net->kind->name);
-    if (r->settings.heads == HEADS_SECOND && !r->model->options.second)
-        return fail(err, E_ARG, "heads: the model makes one prediction, there is no second");
-    if ((st = check_latents(r, err)))
-        return st;
-    if ((st = sampler_check(sampler_at(r->settings.sampler), &r->model->path,
-                            model_has_variance(r->model), err)))
-        return st;
-    return r->classifier ? classifier_check(r->classifier, r->model, err) : OK;
-}
-
-static enum status check_item(const struct generate_request *r, const struct generate_item *item,
-                              int64_t i, bool negative, struct error *err)
-{
-    const struct network_io *io = &r->model->network->io;
-    int64_t told = r->classifier ? r->classifier->network->io.n_classes : 0;
-
-    if (!(item->w >= 0) || isinf(item->w))
-        return fail(err, E_ARG, "picture %" PRId64 ": a guidance scale of %g is not 0 or more", i,
-                    item->w);
-    if (!io->n_classes && told && item->label >= told)
-        return fail(err, E_ARG, "picture %" PRId64 ": label %d is not in 0..%" PRId64, i,
-                    item->label, told - 1);
-    if ((io->text_length || io->context_width) && (item->label < -1 || item->label >= r->n_texts))
-        return fail(err, E_ARG, "picture %" PRId64 ": text %d is not in 0..%" PRId64, i,
-                    item->label, r->n_texts - 1);
-    if (!io->n_classes)
-        return OK;
-    if (item->label < 0 || item->label >= io->n_labels)
-        return fail(err, E_ARG, "picture %" PRId64 ": label %d is not in 0..%" PRId64, i,
-                    item->label, io->n_labels - 1);
-    if (io->null_label < 0 && !negative && !r->guide && item->w != 1)
-        return fail(err, E_ARG,
-                    "picture %" PRId64 ": a guidance scale of %g needs a model trained "
-                    "with label dropping; this one has no null label",
-                    i, item->w);
-    return OK;
-}
-
-static bool has_number(const struct choice *c, const char *name)
-{
-    for (const struct option *o = c->options; o && o->name; o++)
-        if (!strcmp(o->name, name))
-            return true;
-    return false;
-}
-
-static enum status read_settings(struct run *run, struct error *err)
-{
-    const struct generate_request *r = run->r;
-    struct settings *s = &run->settings;
-    enum status st;
-
-    settings_init(s, sampler_at(r->settings.sampler), grid_kind_at(r->settings.schedule),
-                  &r->model->path);
-    if (has_number(&s->grid.kind->is, "shift") &&
-        (st = grid_set(&s->grid, "shift", r->settings.shift, err)))
-        return st;
-    if (r->model->space && r->model->space->published && has_number(&s->sampler->is, "on_sigma") &&
-        (st = choice_set(s->sampler_values, &s->sampler->is, "on_sigma", 1, err)))
-        return st;
-    if ((st = settings_assign(s, NULL, r->numbers, r->n_numbers, err)))
-        return st;
-    if (r->model->space && s->guidance.threshold > 0)
-        return fail(err, E_ARG,
-                    "guidance.threshold: the model works on latents, which have no range to be "
-                    "brought back to");
-    return OK;
-}
-
-/* Of perturbed attention: the layers that were named, or those in the middle. */
-static enum status choose_layers(struct run *run, struct error *err)
-{
-    const struct network *net = run->r->model->network;
-    const struct settings *s = &run->settings;
-    int n = net->io.n_attention;
-    enum status st;
-
-    if (!(s->guidance.perturbed > 0))
-        return OK;
-    if (!n)
-        return fail(err, E_ARG, "guidance.perturbed: a '%s' has no self-attention to perturb",
-                    net->kind->name);
-    if ((st = mem_new((void **)&run->identity, (uint64_t)n, sizeof *run->identity, "layers", err)))
-        return st;
-    for (int i = 0; i < s->n_layers; i++) {
-        if (s->layers[i] >= n)
-            return fail(err, E_ARG,
-                        "guidance.layers: the %d self-attention layers of this '%s' are 0 to %d, "
-                        "and %" PRId64 " is none of them",
-                        n, net->kind->name, n - 1, s->layers[i]);
-        run->identity[s->layers[i]] = true;
-    }
-    for (int i = 0; i < net->io.n_middle && !s->n_layers; i++)
-        run->identity[net->io.middle + i] = true;
-    return OK;
-}
-
-/* All items, and the label to guide away from. */
-static enum status check_items(struct run *run, struct error *err)
-{
-    const struct generate_request *r = run->r;
-    const char *negative = run->settings.negative;
-    enum status st;
-
-    run->away = r->model->network->io.null_label;
-    if (*negative && !network_asks(&r->model->network->io))
-        return fail(err, E_ARG, "the model has no labels, so none to guide away from: '%.40s'",
-                    negative);
-    if (*negative && !r->model->network->io.n_labels)
-        run->away = (int32_t)r->n_texts;
-    else if (*negative && (st = model_find_label(r->model, negative, &run->away, err)))
-        return st;
-    if (r->guide && (st = pair_check(r->guide, r->model, r->guide_label, *negative, err)))
-        return st;
-    for (int64_t i = 0; i < r->n; i++)
-        if ((st = check_item(r, &r->items[i], i, *negative, err)))
-            return st;
-    return OK;
-}
-
 /* Of a model whose texts are encoded by others. */
 static enum status encode_texts(struct prompts *p, struct run *run, const struct model *m,
                                 struct error *err)
 {
     const struct generate_request *r = run->r;
-    const struct encoding_how how = {.threads = r->threads,
-                                     .watch = r->progress ? teller_watch : NULL,
-                                     .user = &run->teller};
-    const char *negative = run->settings.negative;
+    const struct encoding_how how = {
+        .threads = r->threads, .watch = r->progress ? teller_watch : NULL, .user = &run->teller};
+    const char *negative = run->is.settings.negative;
     const char **all = NULL;
     int64_t n = r->n_texts + (*negative != 0);
     enum status st = mem_new((void **)&all, (uint64_t)n + 1, sizeof *all, "prompts", err);
@@ -226,7 +67,7 @@ static enum status read_texts(struct prompts *p, struct run *run, const struct m
                               struct error *err)
 {
     const struct generate_request *r = run->r;
-    const char *negative = run->settings.negative;
+    const char *negative = run->is.settings.negative;
     enum status st;
 
     if (m && m->network->io.context_width && r->encoded) {
@@ -245,87 +86,15 @@ static enum status read_texts(struct prompts *p, struct run *run, const struct m
     return *negative ? prompts_set_whole(p, r->n_texts, negative, err) : OK;
 }
 
-/* Of a network with two predictions, those that are asked. */
-static void choose_heads(struct field *f, const struct model *m, enum use_heads heads)
-{
-    *f = (struct field){.path = m->path, .predicts = (enum prediction)m->options.prediction};
-    if (!m->options.second)
-        return;
-    f->second_predicts = (enum prediction)(m->options.second - 1);
-    if (heads == HEADS_SECOND)
-        f->predicts = f->second_predicts;
-}
-
 /* As asked, and kept in range: pictures are -1 to 1, and latents anything. */
 static struct guidance_how guided_how(const struct run *run, enum prediction predicts)
 {
-    struct guidance_how how = run->settings.guidance;
+    struct guidance_how how = run->is.settings.guidance;
     bool amplified = predicts == PREDICT_NOISE || predicts == PREDICT_SCORE;
     int when = run->r->settings.clip;
 
     how.clip = when == CLIP_ON || (when == CLIP_AUTO && amplified && !run->r->model->space) ? 1 : 0;
     return how;
-}
-
-/* Where alpha = 0, noise and score tell nothing about the picture, and in single precision not
- * before PREDICTION_ALPHA (theory.md 2.4). */
-static double first_time(const struct generate_request *r)
-{
-    enum prediction wants =
-        sampler_at(r->settings.sampler)->on_data ? PREDICT_DATA : PREDICT_VELOCITY;
-    double lo = 0, hi = 1;
-    struct field f;
-
-    choose_heads(&f, r->model, (enum use_heads)r->settings.heads);
-    if (field_has(&f, wants, 0))
-        return 0;
-    for (int i = 0; i < 40; i++) {
-        double mid = 0.5 * (lo + hi);
-
-        if (path_at(&f.path, mid).alpha < PREDICTION_ALPHA)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return hi;
-}
-
-static enum status make_times(struct run *run, struct error *err)
-{
-    const struct generate_request *r = run->r;
-    const struct sample_defaults *s = &r->settings;
-
-    if (r->times) {
-        if (r->n_times < 2 || r->n_times > STEPS_MAX + 1)
-            return fail(err, E_ARG, "%d times are not 2 to %d", r->n_times, STEPS_MAX + 1);
-        for (int i = 0; i < r->n_times; i++)
-            run->times[i] = r->times[i];
-        run->sampling.steps = r->n_times - 1;
-        return grid_check(run->times, run->sampling.steps, err);
-    }
-    if (s->steps < 1 || s->steps > STEPS_MAX)
-        return fail(err, E_ARG, "%" PRId64 " steps are not 1 to %d", s->steps, STEPS_MAX);
-    run->sampling.steps = (int)s->steps;
-    return grid_fill(run->times, &run->settings.grid, (int)s->steps, first_time(r), 1, err);
-}
-
-/* Of a picture made of another the first steps are left out. */
-static enum status cut_times(struct run *run, struct error *err)
-{
-    const struct generate_request *r = run->r;
-    int first;
-
-    if (!r->repaint)
-        return OK;
-    if (!(r->strength >= 0 && r->strength <= 1))
-        return fail(err, E_ARG, "strength: %g is outside 0 .. 1", r->strength);
-    if (run->sampling.sampler->adaptive)
-        return fail(err, E_ARG, "strength: %s chooses its own steps: none can be left out",
-                    run->sampling.sampler->is.name);
-    first = grid_start(run->sampling.steps, r->strength, START_REFERENCE);
-    run->sampling.steps -= first;
-    memmove(run->times, run->times + first, (size_t)(run->sampling.steps + 1) * sizeof *run->times);
-    return OK;
 }
 
 /* x: the noise of the batch.  Without a step left there is the picture alone, also on paths that
@@ -334,7 +103,7 @@ static void start_on_picture(struct run *run, double *x)
 {
     for (int64_t i = 0; i < run->count; i++)
         if (run->sampling.steps)
-            repaint_start(&run->repaint, x + i * run->length, i, run->times[0]);
+            repaint_start(&run->repaint, x + i * run->length, i, run->is.times[0]);
         else
             repaint_copy(&run->repaint, x + i * run->length);
 }
@@ -371,7 +140,7 @@ static void begin_batch(struct run *run)
     now->first = run->first;
     now->count = run->count;
     now->steps = run->sampling.sampler->adaptive ? 0 : run->sampling.steps;
-    now->t = run->times[0];
+    now->t = run->is.times[0];
     now->done = (double)run->first / (double)run->r->n;
     now->shape = run->viewer.previews;
     teller_begin(&run->teller, PHASE_STEP, 1);
@@ -401,7 +170,7 @@ static enum status show_batch(struct run *run, float *out, const double *x, stru
 }
 
 /* w counts only where there is something to guide.  An unguided picture of the label that is guided
- * away from is the guided one of that label: perturbed attention then needs no third branch. */
+ * away from is the guided one of that label: a perturbed branch then needs no third one. */
 static void split_items(const struct run *run, int32_t *label, double *w)
 {
     const struct generate_request *r = run->r;
@@ -410,7 +179,8 @@ static void split_items(const struct run *run, int32_t *label, double *w)
     for (int64_t i = 0; i < run->count; i++) {
         label[i] = r->items[run->first + i].label;
         w[i] = guided ? r->items[run->first + i].w : 1;
-        if (run->identity && !r->guide && w[i] == 0 && label[i] == run->away)
+        if ((run->is.identity || run->is.skip) && !r->guide && w[i] == 0 &&
+            label[i] == run->is.away)
             w[i] = 1;
     }
 }
@@ -481,17 +251,18 @@ static enum status asked_init(struct asked *a, const struct run *run, struct err
     double w[BATCH_MAX];
     enum status st;
 
-    negative = run->away != r->model->network->io.null_label;
+    negative = run->is.away != r->model->network->io.null_label;
     split_items(run, label, w);
-    choose_heads(&a->field, r->model, heads);
+    resolve_heads(&a->field, r->model, heads);
     if ((st = network_predictor_init(net, r->model, run->graph, label,
                                      r->encoded ? r->encoded : &run->prompts, run->count, err)) ||
-        (run->identity && (st = network_predictor_perturb(net, run->identity, err))) ||
+        ((run->is.identity || run->is.skip) &&
+         (st = network_predictor_perturb(net, run->is.identity, run->is.skip, err))) ||
         (r->guide &&
          (st = pair_init(&a->pair, r->guide, run->of_guide, r->guide_label, label, &run->of_guides,
-                         negative ? run->away : -1, run->count, both ? 2 : 1, err))))
+                         negative ? run->is.away : -1, run->count, both ? 2 : 1, err))))
         return st;
-    net->away = run->away;
+    net->away = run->is.away;
     if ((st =
              head_init(a, 0, run,
                        heads == HEADS_SECOND ? predictor_of_second(net) : predictor_of_network(net),
@@ -538,9 +309,6 @@ static enum status run_batch(struct run *run, float *out, struct error *err)
     if (run->r->repaint)
         start_on_picture(run, x);
     run->sampling.field = &asked.field;
-    run->sampling.diffusion = run->settings.diffusion;
-    run->sampling.draw = draw_noise;
-    run->sampling.draw_self = run;
     begin_batch(run);
     if (run->sampling.steps && (st = sampling_run(x, &run->sampling, &count, err)))
         goto out;
@@ -600,6 +368,49 @@ static enum status read_picture(struct run *run, int64_t batch, struct error *er
     return st;
 }
 
+/* What is there before the first step.  The decoder is opened first: that it is not to be had is
+ * known at once, and a prompt takes seconds. */
+static enum status prepare(struct run *run, int64_t batch, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    enum status st;
+
+    if ((st = viewer_init(&run->viewer, r->model, r->preview_autoencoder, r->rough,
+                          r->preview_every && r->progress ? batch : 0, r->threads, err)) ||
+        (st = read_texts(&run->prompts, run, r->model, err)) ||
+        (st = read_texts(&run->of_guides, run, r->guide, err)) ||
+        (r->repaint && (st = read_picture(run, batch, err))) ||
+        (!r->graph && (st = graph_of(&run->own, r, r->model, r->precision, err))) ||
+        (r->guide && (st = graph_of(&run->of_guide, r, r->guide, r->precision, err))) ||
+        (r->classifier && (st = graph_new(&run->of_classifier, GRAPH_FROZEN, r->threads, err))))
+        return st;
+    run->graph = r->graph ? r->graph : run->own;
+    teller_attach(&run->teller, run->graph);
+    teller_attach(&run->teller, run->of_guide);
+    teller_attach(&run->teller, run->of_classifier);
+    return OK;
+}
+
+/* What holds for all batches. */
+static struct sampling_request sampling_of(struct run *run)
+{
+    const struct generate_request *r = run->r;
+    struct sampling_request s = {.sampler = run->is.settings.sampler,
+                                 .times = run->is.times,
+                                 .steps = run->is.steps,
+                                 .diffusion = run->is.settings.diffusion,
+                                 .draw = draw_noise,
+                                 .draw_self = run,
+                                 .wants_preview = r->preview_every > 0,
+                                 .hold = r->repaint && r->repaint->mask ? hold : NULL,
+                                 .hold_self = run,
+                                 .progress = r->progress ? report : NULL,
+                                 .self = run};
+
+    memcpy(s.values, run->is.settings.sampler_values, sizeof s.values);
+    return s;
+}
+
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err)
 {
@@ -608,36 +419,15 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     int64_t batch = generate_batch(r);
     enum status st;
 
-    if ((st = check_model(r, err)) || (st = mem_new((void **)&run, 1, sizeof *run, "a run", err)))
+    if ((st = mem_new((void **)&run, 1, sizeof *run, "a run", err)))
         return st;
     run->r = r;
     run->teller = (struct teller){
         .tell = r->progress, .user = r->user, .every = r->every, .now = {.n = r->n}};
     run->length = io->height * io->width * io->in_channels;
-    if ((st = read_settings(run, err)) || (st = check_items(run, err)) ||
-        (st = read_texts(&run->prompts, run, r->model, err)) ||
-        (st = read_texts(&run->of_guides, run, r->guide, err)) || (st = choose_layers(run, err)))
+    if ((st = resolve(&run->is, r, err)) || (st = prepare(run, batch, err)))
         goto out;
-    run->sampling.sampler = run->settings.sampler;
-    memcpy(run->sampling.values, run->settings.sampler_values, sizeof run->sampling.values);
-    run->sampling.times = run->times;
-    run->sampling.wants_preview = r->preview_every > 0;
-    run->sampling.hold = r->repaint && r->repaint->mask ? hold : NULL;
-    run->sampling.hold_self = run;
-    run->sampling.progress = r->progress ? report : NULL;
-    run->sampling.self = run;
-    if ((st = make_times(run, err)) || (st = cut_times(run, err)) ||
-        (st = viewer_init(&run->viewer, r->model, r->preview_autoencoder, r->rough,
-                          r->preview_every && r->progress ? batch : 0, r->threads, err)) ||
-        (r->repaint && (st = read_picture(run, batch, err))) ||
-        (!r->graph && (st = graph_of(&run->own, r, r->model, r->precision, err))) ||
-        (r->guide && (st = graph_of(&run->of_guide, r, r->guide, r->precision, err))) ||
-        (r->classifier && (st = graph_new(&run->of_classifier, GRAPH_FROZEN, r->threads, err))))
-        goto out;
-    run->graph = r->graph ? r->graph : run->own;
-    teller_attach(&run->teller, run->graph);
-    teller_attach(&run->teller, run->of_guide);
-    teller_attach(&run->teller, run->of_classifier);
+    run->sampling = sampling_of(run);
     for (; run->first < r->n && !st; run->first += batch) {
         run->count = r->n - run->first < batch ? r->n - run->first : batch;
         st = run_batch(run, out + run->first * view_length(&run->viewer.shape), err);
@@ -654,7 +444,7 @@ out:
     repaint_release(&run->repaint);
     prompts_release(&run->prompts);
     prompts_release(&run->of_guides);
-    free(run->identity);
+    resolved_release(&run->is);
     free(run);
     return st;
 }
@@ -679,7 +469,7 @@ enum status generate_measure(struct graph_stats *most, struct generate_beside *b
     const struct network_io *io = &r->model->network->io;
     int64_t batch = generate_batch(r), first = r->n < batch ? r->n : batch;
     int64_t counts[2] = {first, r->n % batch}, length = io->height * io->width * io->in_channels;
-    enum status st = check_model(r, err);
+    enum status st = resolve_model(r, err);
 
     memset(most, 0, sizeof *most);
     for (int k = 0; k < 2 && !st; k++) {

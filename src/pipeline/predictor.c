@@ -74,7 +74,7 @@ enum status network_predictor_remember(struct network_predictor *p, struct error
 }
 
 enum status network_predictor_perturb(struct network_predictor *p, const bool *identity,
-                                      struct error *err)
+                                      const bool *skip, struct error *err)
 {
     const struct network_io *io = &p->model->network->io;
     uint64_t length = (uint64_t)(io->height * io->width * io->out_channels);
@@ -87,6 +87,7 @@ enum status network_predictor_perturb(struct network_predictor *p, const bool *i
     free(p->y);
     p->y = y;
     p->identity = identity;
+    p->skip = skip;
     return OK;
 }
 
@@ -132,11 +133,12 @@ static void feed(struct network_predictor *p, int64_t at, const double *x, const
         prompts_gather(p->prompts, p->text + at * p->prompts->length, p->fed + at, p->rows);
 }
 
-static struct tensor *record_rows(struct network_predictor *p, int64_t rows, const bool *identity)
+static struct tensor *record_rows(struct network_predictor *p, int64_t rows, bool perturbed)
 {
     const struct network_io *io = &p->model->network->io;
     struct graph *g = p->graph;
-    struct network_input in = {.identity = identity};
+    struct network_input in = {.identity = perturbed ? p->identity : NULL,
+                               .skip = perturbed ? p->skip : NULL};
     struct tensor *y;
 
     graph_reset(g);
@@ -151,7 +153,7 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows, con
 }
 
 /* The network on the rows that were fed; what it says becomes y's rows from `to` on. */
-static enum status run(struct network_predictor *p, int64_t rows, int64_t to, const bool *identity,
+static enum status run(struct network_predictor *p, int64_t rows, int64_t to, bool perturbed,
                        struct error *err)
 {
     const struct network_io *io = &p->model->network->io;
@@ -160,7 +162,7 @@ static enum status run(struct network_predictor *p, int64_t rows, int64_t to, co
 
     if (!rows)
         return OK;
-    y = record_rows(p, rows, identity);
+    y = record_rows(p, rows, perturbed);
     if ((st = graph_run(p->graph, err)))
         return st;
     graph_read(p->graph, y, p->y + to * io->height * io->width * io->out_channels);
@@ -171,7 +173,7 @@ static enum status run(struct network_predictor *p, int64_t rows, int64_t to, co
 enum status network_predictor_measure(struct network_predictor *p, int64_t rows,
                                       struct graph_stats *out, struct error *err)
 {
-    record_rows(p, rows, NULL);
+    record_rows(p, rows, false);
     return graph_measure(p->graph, out, err);
 }
 
@@ -212,12 +214,13 @@ static enum status ask(struct network_predictor *p, unsigned *held, const double
             feed(p, rows, x, r, b == BRANCH_GUIDED ? p->label : NULL);
             rows += p->rows;
         }
-    if ((st = run(p, rows, 0, NULL, err)))
+    if ((st = run(p, rows, 0, false, err)))
         return st;
     if (branches & BRANCH_PERTURBED) {
-        MUST(p->identity, "a network that is not perturbed is asked for its perturbed branch");
+        MUST(p->identity || p->skip,
+             "a network that is not perturbed is asked for its perturbed branch");
         feed(p, 0, x, r, p->label);
-        if ((st = run(p, p->rows, rows, p->identity, err)))
+        if ((st = run(p, p->rows, rows, true, err)))
             return st;
     }
     if (!p->asked)

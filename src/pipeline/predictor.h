@@ -20,11 +20,11 @@ struct network_predictor {
     const struct model *model;
     struct graph *graph; /* the caller's */
     int64_t rows, length;
-    int32_t *label;       /* [rows]                                     */
-    int32_t away;         /* the label of the unguided branch: the null label unless set */
-    float *x, *t, *y;     /* [2 rows, length], [2 rows], as x; y [3 rows, length] once perturbed */
-    const bool *identity; /* of the perturbed branch: network_input; NULL: there is none */
-    int32_t *fed;         /* [2 rows]: the labels of a batch            */
+    int32_t *label;   /* [rows]                                     */
+    int32_t away;     /* the label of the unguided branch: the null label unless set */
+    float *x, *t, *y; /* [2 rows, length], [2 rows], as x; y [3 rows, length] once perturbed */
+    const bool *identity, *skip;   /* of the perturbed branch: network_input; NULL: there is none */
+    int32_t *fed;                  /* [2 rows]: the labels of a batch            */
     const struct prompts *prompts; /* what labels stand for, of a network that reads texts */
     int32_t *text;                 /* [2 rows, text_length]: the texts of a batch, or NULL */
     float *context, *pooled;       /* [2 rows, ...]: the same of encoded ones, or NULL     */
@@ -43,9 +43,10 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
                                    const struct prompts *prompts, int64_t rows, struct error *err);
 void network_predictor_release(struct network_predictor *p);
 
-/* From now on it has a perturbed branch: identity [io.n_attention], kept by the caller. */
+/* From now on it has a perturbed branch: identity [io.n_attention], skip [io.n_skippable], one of
+ * them NULL, kept by the caller. */
 enum status network_predictor_perturb(struct network_predictor *p, const bool *identity,
-                                      struct error *err);
+                                      const bool *skip, struct error *err);
 /* From now on what was asked last is remembered, and asked again runs nothing; one of a network
  * with two predictions, or with a variance, does so from the start. */
 enum status network_predictor_remember(struct network_predictor *p, struct error *err);

@@ -29,7 +29,8 @@ struct repaint {
  * that are not finite or a mask outside 0 .. 1; what codec_open says.  Release also after a
  * failure.  With a latent there is nothing to restore pixels from.  watch: latent_encode's. */
 enum status repaint_init(struct repaint *p, const struct model *m, const struct repaint_request *of,
-                         int64_t rows, int threads, graph_watch *watch, void *user, struct error *err);
+                         int64_t rows, int threads, graph_watch *watch, void *user,
+                         struct error *err);
 void repaint_release(struct repaint *p);
 
 /* x [length], picture `row` of the batch, holds X_0 and becomes alpha(t) z + beta(t) eps: where a

@@ -13,9 +13,9 @@
 
 struct guidance_options {
     int kind;
-    double from, to, rescale, threshold, perturbed;
+    double from, to, rescale, threshold, perturbed, skip, skip_start, skip_stop;
     char *negative;
-    struct int_list layers;
+    struct int_list layers, skip_layers;
 };
 
 struct sde_options {
@@ -56,6 +56,15 @@ static const struct option guidance_rows[] = {
     {"layers", "perturbed: which self-attention, from the input on, 0 first; none: the middle",
      OPTION_INTS, offsetof(struct guidance_options, layers), .lo = 0, .hi = 100000,
      .value = "N,N,..."},
+    {"skip", "away from itself with blocks left out, so far; 0: not", OPTION_REAL,
+     offsetof(struct guidance_options, skip), "0", .lo = 0, .hi = 1000},
+    {"skip_layers", "skip: which blocks, 0 first; never the last", OPTION_INTS,
+     offsetof(struct guidance_options, skip_layers), "7,8,9", .lo = 0, .hi = 100000,
+     .value = "N,N,..."},
+    {"skip_start", "skip: after this share of the steps ...", OPTION_REAL,
+     offsetof(struct guidance_options, skip_start), "0.01", .lo = 0, .hi = 1},
+    {"skip_stop", "skip: ... and before this one", OPTION_REAL,
+     offsetof(struct guidance_options, skip_stop), "0.2", .lo = 0, .hi = 1},
     {0},
 };
 
@@ -105,6 +114,18 @@ static enum status assign_kinds(struct settings *s, struct guidance_options *gui
     return OK;
 }
 
+static enum status take_layers(int64_t *to, int *n, const struct int_list *from, const char *name,
+                               struct error *err)
+{
+    if (from->n > SETTINGS_LAYERS)
+        return fail(err, E_ARG, "guidance.%s: %d layers are more than %d", name, from->n,
+                    SETTINGS_LAYERS);
+    *n = from->n;
+    for (int i = 0; i < from->n; i++)
+        to[i] = from->at[i];
+    return OK;
+}
+
 static enum status assign_numbers(struct settings *s, struct guidance_options *guidance,
                                   const struct option_group *more, const char *const *assignments,
                                   int n, struct error *err)
@@ -130,12 +151,14 @@ static enum status assign_numbers(struct settings *s, struct guidance_options *g
         return fail(err, E_ARG, "guidance.negative: %zu letters are more than %d: '%.40s...'",
                     strlen(negative), SETTINGS_LABEL - 1, negative);
     memcpy(s->negative, negative, strlen(negative) + 1);
-    if (guidance->layers.n > SETTINGS_LAYERS)
-        return fail(err, E_ARG, "guidance.layers: %d layers are more than %d", guidance->layers.n,
-                    SETTINGS_LAYERS);
-    s->n_layers = guidance->layers.n;
-    for (int i = 0; i < s->n_layers; i++)
-        s->layers[i] = guidance->layers.at[i];
+    if ((st = take_layers(s->layers, &s->n_layers, &guidance->layers, "layers", err)) ||
+        (st = take_layers(s->skip.block, &s->skip.n, &guidance->skip_layers, "skip_layers", err)))
+        return st;
+    s->skip.scale = guidance->skip;
+    s->skip.start = guidance->skip_start;
+    s->skip.stop = guidance->skip_stop;
+    s->guidance.perturbed_from = -1;
+    s->guidance.perturbed_to = 1;
     s->guidance.perturbed = guidance->perturbed;
     s->guidance.from = guidance->from;
     s->guidance.to = guidance->to;

@@ -7,6 +7,8 @@
  *     guidance.rescale, .threshold        of the result; see diffusion/guidance.h
  *     guidance.negative                   a label or text to guide away from, in the place of none
  *     guidance.perturbed, .layers         scale and layers of perturbed-attention guidance
+ *     guidance.skip, .skip_layers,        skip-layer guidance: its scale, the blocks left out,
+ *     .skip_start, .skip_stop             and the share of the steps, from and to, that have it
  *     guidance.NUMBER                     of the kind
  *     sde.kind, .scale, .last             how strongly an SDE stirs; how it ends
  */
@@ -25,6 +27,11 @@ struct settings {
     char negative[SETTINGS_LABEL];   /* name or number of a label, or a text; "": none */
     int64_t layers[SETTINGS_LAYERS]; /* [n_layers] whose attention is perturbed; none: the middle */
     int n_layers;
+    struct skip_layers {
+        double scale, start, stop; /* step i of n, from 0, where start n < i < stop n; 0: not */
+        int64_t block[SETTINGS_LAYERS];
+        int n;
+    } skip;
     struct diffusion diffusion;
 };
 

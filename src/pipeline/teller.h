@@ -22,12 +22,12 @@ enum generate_phase {
 /* False stops the request with E_CANCELLED, inside a run of a network as anywhere. */
 struct generate_progress {
     enum generate_phase phase;
-    double share;         /* of the phase, of PHASE_STEP and _STEPPED of that step, in [0, 1] */
-    int64_t first, count; /* the items of this batch                                          */
-    int64_t n;            /* items in all                                                     */
-    int step, steps;      /* of this batch, from 1; steps 0: adaptive solver                  */
-    double done;          /* share of everything, in [0, 1]; 0 before the first step          */
-    double t;             /* reached */
+    double share;          /* of the phase, of PHASE_STEP and _STEPPED of that step, in [0, 1] */
+    int64_t first, count;  /* the items of this batch                                          */
+    int64_t n;             /* items in all                                                     */
+    int step, steps;       /* of this batch, from 1; steps 0: adaptive solver                  */
+    double done;           /* share of everything, in [0, 1]; 0 before the first step          */
+    double t;              /* reached */
     const double *x;       /* PHASE_STEPPED: [count, H, W, C]: the state at t; else NULL   */
     const double *data;    /* the same: what its end would be by now; NULL unless asked    */
     const double *preview; /* [count] of that as pictures of `shape`: data itself, or what latents

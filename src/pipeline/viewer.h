@@ -33,7 +33,7 @@ enum status viewer_init(struct viewer *v, const struct model *m, const char *tin
                         int64_t at_once, int threads, struct error *err);
 void viewer_release(struct viewer *v);
 
-/* x, n of what the solver left, to n pictures of v->shape: -1 black to 1 white, not clamped.  watch:
+/* x, n of what the solver left, to n pictures of v->shape: -1 black to 1 white, not clamped. watch:
  * latent_decode's. */
 enum status viewer_pictures(struct viewer *v, float *pictures, const double *x, int64_t n,
                             graph_watch *watch, void *user, struct error *err);

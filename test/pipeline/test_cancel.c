@@ -151,9 +151,9 @@ static void check_half(struct codec *c, bool decodes, struct codec_limits l, boo
     for (int i = 0; i < HEIGHT * WIDTH * 3; i++)
         in[i] = (float)sin(0.03 * i);
     assert_int_equal(code(c, decodes, want, in, &l), OK);
-    assert_int_equal(codec_plan(&plan, c, decodes ? HALVES_DECODER : HALVES_ENCODER, 1, HEIGHT,
-                                WIDTH, &l, NULL),
-                     OK);
+    assert_int_equal(
+        codec_plan(&plan, c, decodes ? HALVES_DECODER : HALVES_ENCODER, 1, HEIGHT, WIDTH, &l, NULL),
+        OK);
     assert_int_equal(plan.strips.n > 0, in_strips);
     l.watch = stop_watch;
     l.watch_user = &s;

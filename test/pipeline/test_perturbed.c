@@ -115,7 +115,7 @@ static void test_branches(void **state)
     }
     assert_int_equal(graph_new(&g, GRAPH_FROZEN, 2, NULL), OK);
     assert_int_equal(network_predictor_init(&net, m, g, label, NULL, ROWS, NULL), OK);
-    assert_int_equal(network_predictor_perturb(&net, identity, NULL), OK);
+    assert_int_equal(network_predictor_perturb(&net, identity, NULL, NULL), OK);
     of = predictor_of_network(&net);
     assert_int_equal(of.predict(of.self, all, x, 0.4, BRANCH_ALL, NULL), OK);
     assert_int_equal(net.evaluations, 3);
