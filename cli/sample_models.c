@@ -1,0 +1,96 @@
+/*
+ * sample_models.c - the files that have a part in the pictures of `imgen sample`
+ *
+ * What is typed comes first; with --from, what is not typed is what the recipe says, looked for
+ * beside the picture and held against the content that made it.
+ */
+#include "sample.h"
+
+/* As typed, or, where the model can, as the recipe says. */
+static int choose_size(struct sample_job *job)
+{
+    struct imgen_model_info *m = &job->models.info;
+    int64_t width = job->options->width, height = job->options->height;
+    bool asked = width || height;
+    struct imgen_error err;
+
+    if (!asked) {
+        width = job->from.recipe.width;
+        height = job->from.recipe.height;
+    }
+    width = width ? width : m->width;
+    height = height ? height : m->height;
+    if (width == m->width && height == m->height)
+        return EXIT_DONE;
+    if (imgen_model_resize(job->models.model, (int)width, (int)height, &err))
+        return asked ? sample_failed(&err) : EXIT_DONE;
+    imgen_model_info(job->models.model, m);
+    return EXIT_DONE;
+}
+
+/* The files as the user typed them. */
+static struct model_files typed_files(const struct sample_job *job, const char *word)
+{
+    const struct sample_options *o = job->options;
+
+    return (struct model_files){.model = word,
+                                .classifier = o->solver.classifier,
+                                .guide = o->solver.guide.model,
+                                .autoencoder = o->solver.autoencoder,
+                                .parts = {.clip_l = o->clip_l,
+                                          .clip_g = o->clip_g,
+                                          .t5xxl = o->t5xxl,
+                                          .merges = o->merges,
+                                          .spiece = o->spiece,
+                                          .no_t5 = o->no_t5},
+                                .init = o->init,
+                                .mask = o->mask,
+                                .lora = o->lora};
+}
+
+static int check_init(const struct sample_job *job)
+{
+    if (job->files.init)
+        return EXIT_DONE;
+    if (job->files.mask)
+        return command_misused(&command_sample,
+                               "--mask: of which picture? Name it with --init-img");
+    if (sample_typed(job, "strength"))
+        return command_misused(&command_sample,
+                               "--strength: of which picture? Name it with --init-img");
+    return EXIT_DONE;
+}
+
+int sample_open(struct sample_job *job, const char *word)
+{
+    const struct sample_options *o = job->options;
+    struct imgen_error err;
+    int code;
+
+    job->files = typed_files(job, word);
+    if (o->from && imgen_recipe_read(&job->from.recipe, o->from, &err))
+        return sample_failed(&err);
+    if (job->from.recipe.foreign && !word)
+        return command_misused(&command_sample,
+                               "another program made %s: with which model shall it be tried?",
+                               o->from);
+    if ((o->from && (code = recipe_models_find(&job->files, &job->room, &command_sample, o->from,
+                                               &job->from.recipe))) ||
+        (code = check_init(job)) ||
+        (code = solver_flags_check_guides(&command_sample, job->given, job->files.classifier,
+                                          job->files.guide)))
+        return code;
+    if ((code = request_models_open(&job->models, &command_sample, &job->files)))
+        return code;
+    return choose_size(job);
+}
+
+/* The same pictures can be made by the same models only. */
+int sample_check(struct sample_job *job, const char *word)
+{
+    const struct model_files named = typed_files(job, word);
+
+    request_recipe_note(&job->from, job->options->from, &job->models, &job->progress);
+    return recipe_models_check(&job->models, &command_sample, job->options->from, &job->from.recipe,
+                               &job->request, &named, &job->progress);
+}
