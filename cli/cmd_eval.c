@@ -111,6 +111,7 @@ struct job {
     struct imgen_features *features, *judge;
     struct imgen_features_info features_info, judge_info;
     struct picture_source pictures, reference;
+    struct skip_numbers numbers; /* of the request that a model is asked */
     struct imgen_measured measured;
     struct imgen_neighbour *nearest;
     struct figure figure[ROWS_MAX];
@@ -142,9 +143,9 @@ static int open_network(struct job *job, const char *path, const struct imgen_fe
 
 static int apply_solver(struct imgen_request *r, void *user)
 {
-    const struct job *job = user;
+    struct job *job = user;
 
-    return solver_flags_apply(&command_eval, job->given, &job->options->solver, r);
+    return solver_flags_apply(&command_eval, job->given, &job->options->solver, &job->numbers, r);
 }
 
 static double choose_scale(const struct request_models *models, int label, void *user)

@@ -182,6 +182,8 @@ const struct command command_sample = {
         "    imgen sample model.safetensors --classifier judge.safetensors --label 3 -o three.png\n"
         "    imgen sample model.safetensors --guide weak.safetensors --guide-label same --label 3\n"
         "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png\n"
+        "    imgen sample sd3.5_medium.safetensors -p \"a hand\" --cfg-scale 4 --skip-layers "
+        "7,8,9\n"
         "    imgen sample model.safetensors -i photo.png --strength 0.6 -p \"in snow\" -o "
         "snow.png\n"
         "    imgen sample model.safetensors -i photo.png --mask sky.png -p \"at dusk\" -o "

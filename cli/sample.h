@@ -42,6 +42,7 @@ struct sample_job {
     struct model_room room;
     struct request_recipe from;
     struct imgen_request request;
+    struct skip_numbers numbers;
     struct prompt_list prompts;
     struct imgen_item *items; /* [n_items], label by label */
     int label[SAMPLE_LABELS], n_labels;

@@ -160,7 +160,8 @@ static int choose_solver(struct sample_job *job)
         request_recipe_take(&job->from, &job->request);
     if (sample_typed(job, "strength"))
         job->request.strength = o->strength;
-    return solver_flags_apply(&command_sample, job->given, &o->solver, &job->request);
+    return solver_flags_apply(&command_sample, job->given, &o->solver, &job->numbers,
+                              &job->request);
 }
 
 static int fill_items(struct sample_job *job)

@@ -66,7 +66,7 @@ int solver_flags_check_guides(const struct command *c, const bool *given, bool c
 }
 
 int solver_flags_apply(const struct command *c, const bool *given, const struct solver_flags *f,
-                       struct imgen_request *r)
+                       struct skip_numbers *room, struct imgen_request *r)
 {
     bool times = command_given(c, given, "times"), steps = command_given(c, given, "steps");
     bool schedule = command_given(c, given, "schedule");
@@ -103,7 +103,7 @@ int solver_flags_apply(const struct command *c, const bool *given, const struct 
         r->times = f->times.at;
         r->n_times = f->times.n;
     }
-    return EXIT_DONE;
+    return skip_flags_apply(c, given, &f->skip, room, r);
 }
 
 double solver_flags_scale(const struct imgen_model_info *model, bool guide, int label)

@@ -5,6 +5,7 @@
 #define CLI_SOLVER_FLAGS_H
 
 #include "cli.h"
+#include "skip_flags.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@ struct solver_flags {
     int sampler, schedule, precision, rng, heads, clip;
     struct imgen_real_list times;
     struct imgen_text_list numbers;
+    struct skip_flags skip;
 };
 
 const char *solver_flags_sampler(int i);
@@ -82,14 +84,16 @@ const char *solver_flags_guide_label(int i);
      IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, heads),                         \
      .choice = solver_flags_heads},                                                            \
     NUMBER_ROW((at) + offsetof(struct solver_flags, numbers)),                                 \
+    SKIP_ROWS((at) + offsetof(struct solver_flags, skip)),                                     \
     {"clip", "keep predicted pictures in range on the way; default: the model's",              \
      IMGEN_OPTION_CHOICE, (at) + offsetof(struct solver_flags, clip),                          \
      .choice = solver_flags_clip}
 /* clang-format on */
 
-/* What was typed, over what the request says already; returns an exit code. */
+/* What was typed, over what the request says already; room: what it points to afterwards.  An exit
+ * code. */
 int solver_flags_apply(const struct command *c, const bool *given, const struct solver_flags *f,
-                       struct imgen_request *r);
+                       struct skip_numbers *room, struct imgen_request *r);
 
 /* Complain about a flag of a classifier or a guide that is not there. */
 int solver_flags_check_guides(const struct command *c, const bool *given, bool classifier,

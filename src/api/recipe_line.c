@@ -134,6 +134,44 @@ static void add_init(struct text *t, const struct imgen_recipe *r)
         parameters_add(t, "Mask blur", "0");
 }
 
+/* Skip-layer guidance as stable-diffusion.cpp writes it; what a request does not say is as usual.
+ */
+static const struct skip_key {
+    const char *ours, *theirs, *usual;
+} skip_keys[] = {
+    {"guidance.skip=", "SLG scale", "0"},
+    {"guidance.skip_layers=", "Skip layers", "7,8,9"},
+    {"guidance.skip_start=", "Skip layer start", "0.01"},
+    {"guidance.skip_stop=", "Skip layer end", "0.2"},
+};
+enum { SKIP_KEYS = sizeof skip_keys / sizeof *skip_keys, SKIP_SCALE = 0, SKIP_LAYERS = 1 };
+
+static const char *number_of(const struct imgen_recipe *r, const struct skip_key *k)
+{
+    const char *value = k->usual;
+
+    for (int i = 0; i < r->n_numbers; i++)
+        if (!strncmp(r->numbers[i], k->ours, strlen(k->ours)))
+            value = r->numbers[i] + strlen(k->ours);
+    return value;
+}
+
+static void add_skip(struct text *t, const struct imgen_recipe *r)
+{
+    double scale;
+
+    if (!text_to_real(number_of(r, &skip_keys[SKIP_SCALE]), &scale) || !(scale > 0))
+        return;
+    for (int i = 0; i < SKIP_KEYS; i++) {
+        const char *value = number_of(r, &skip_keys[i]);
+        char list[sizeof r->numbers[0] + 2];
+
+        if (i == SKIP_LAYERS)
+            snprintf(list, sizeof list, "[%s]", value);
+        parameters_add(t, skip_keys[i].theirs, i == SKIP_LAYERS ? list : value);
+    }
+}
+
 void recipe_line_write(struct text *t, const struct imgen_recipe *r, int64_t width, int64_t height)
 {
     char number[TEXT_REAL], size[48], hash[11];
@@ -157,6 +195,7 @@ void recipe_line_write(struct text *t, const struct imgen_recipe *r, int64_t wid
     if (!recipe_own_rng(r))
         parameters_add(t, "RNG", "CPU");
     add_guides(t, r);
+    add_skip(t, r);
     add_loras(t, r);
     parameters_add(t, "Version", "imgen " IMGEN_VERSION);
 }
@@ -234,6 +273,46 @@ static enum status read_numbers(struct imgen_recipe *out, const struct parameter
     return size ? read_size(out, size, err) : OK;
 }
 
+/* The numbers of "[7, 8, 9, ]", without the rest. */
+static void copy_list(char *to, size_t room, const char *from)
+{
+    struct text t;
+
+    text_init(&t, to, room);
+    while (*from) {
+        size_t n = strspn(from, "0123456789");
+
+        if (n)
+            text_add(&t, "%s%.*s", t.used ? "," : "", (int)n, from);
+        from += n ? n : 1;
+    }
+}
+
+static enum status read_skip(struct imgen_recipe *out, const struct parameters *p,
+                             struct error *err)
+{
+    const char *scale = parameters_find(p, skip_keys[SKIP_SCALE].theirs);
+
+    for (int i = 0; scale && i < SKIP_KEYS; i++) {
+        const struct skip_key *k = &skip_keys[i];
+        const char *text = parameters_find(p, k->theirs);
+        char list[sizeof out->numbers[0]] = "";
+        double value;
+
+        if (!text)
+            continue;
+        if (i != SKIP_LAYERS && !text_to_real(text, &value))
+            return no_number(k->theirs, text, err);
+        if (i == SKIP_LAYERS)
+            copy_list(list, sizeof list, text);
+        text = i == SKIP_LAYERS ? list : text;
+        if (strlen(k->ours) + strlen(text) >= sizeof out->numbers[0])
+            return no_number(k->theirs, text, err);
+        snprintf(out->numbers[out->n_numbers++], sizeof out->numbers[0], "%s%s", k->ours, text);
+    }
+    return OK;
+}
+
 enum status recipe_line_read(struct imgen_recipe *out, const char *text, size_t n,
                              struct error *err)
 {
@@ -252,7 +331,8 @@ enum status recipe_line_read(struct imgen_recipe *out, const char *text, size_t 
         (st =
              recipe_put(out->negative, sizeof out->negative, "negative prompt", p.negative, err)) ||
         (st = recipe_put(out->model, sizeof out->model, "Model", model ? model : "", err)) ||
-        (st = read_names(out, &p, err)) || (st = read_numbers(out, &p, err)))
+        (st = read_names(out, &p, err)) || (st = read_numbers(out, &p, err)) ||
+        (st = read_skip(out, &p, err)))
         goto out;
     if (rng && same_name(rng, strlen(rng), "CPU"))
         st = recipe_put(out->rng, sizeof out->rng, "RNG", start_rng_at(START_TORCH_CPU)->name, err);

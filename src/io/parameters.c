@@ -13,7 +13,7 @@
  * Prompts are free text and may hold anything that looks like a setting, so the line of settings is
  * the last one that begins with "Steps:", which every writer puts first; what add-ons append below
  * is not ours to read.  Unquoted values with commas in them exist: what then is no "key: value" is
- * passed over.
+ * passed over, but for lists in brackets.
  */
 #include "io/parameters.h"
 
@@ -144,6 +144,14 @@ static bool take_key(struct part *key, struct part *line)
     return at < line->end && *at == ':' && key->at < key->end;
 }
 
+/* The comma behind an unquoted value, or the end; a list in brackets has commas of its own. */
+static const char *end_of_value(struct part line)
+{
+    const char *closed = begins(line, "[") ? find(line, ']') : line.at;
+
+    return find(closed < line.end ? (struct part){closed, line.end} : line, ',');
+}
+
 static enum status read_settings(struct parameters *p, struct part line, struct error *err)
 {
     enum status st = OK;
@@ -159,7 +167,7 @@ static enum status read_settings(struct parameters *p, struct part line, struct 
             line.at++;
         if (line.at < line.end && *line.at == '"' && (st = read_quoted(&value, &line, err)))
             return st;
-        comma = find(line, ',');
+        comma = end_of_value(line);
         if (value || !(st = copy(&value, trim((struct part){line.at, comma}), err)))
             st = add(p, key, value, err);
         line.at = comma < line.end ? comma + 1 : comma;

@@ -313,6 +313,34 @@ static void parameters_of_others_are_read(void **state)
     assert_string_equal(r.precision, "");
 }
 
+/* As stable-diffusion.cpp has it: a list with commas that nobody quoted; and as it is written here.
+ */
+static void layers_left_out_are_named(void **state)
+{
+    static const char *const numbers[] = {"guidance.skip=2.5", "guidance.skip_layers=1,2"};
+    struct imgen_request r = request_of(NULL, NULL);
+    struct imgen_recipe made, read;
+
+    (void)state;
+    r.numbers = numbers;
+    r.n_numbers = 2;
+    assert_int_equal(imgen_recipe_make(&made, model, &r, 1, NULL), IMGEN_OK);
+    write_picture(&made);
+    line_says(", SLG scale: 2.5, Skip layers: \"[1,2]\", Skip layer start: 0.01, Skip layer end: "
+              "0.2, Version");
+    assert_int_equal(
+        read_foreign(&read,
+                     "a cat\nSteps: 28, Seed: 3, SLG scale: 2.5, Skip layers: [7, 8, 10, ], Skip "
+                     "layer start: 0.05, Skip layer end: 0.25, Size: 512x768",
+                     NULL),
+        IMGEN_OK);
+    assert_true(read.n_numbers == 4 && read.width == 512);
+    assert_string_equal(read.numbers[0], "guidance.skip=2.5");
+    assert_string_equal(read.numbers[1], "guidance.skip_layers=7,8,10");
+    assert_string_equal(read.numbers[2], "guidance.skip_start=0.05");
+    assert_string_equal(read.numbers[3], "guidance.skip_stop=0.25");
+}
+
 static void names_of_samplers_mean_ours(void **state)
 {
     static const struct {
@@ -393,6 +421,7 @@ static void what_says_too_little_is_refused(void **state)
         {"Steps: 2, Seed: 1, CFG scale: x", "CFG scale: x"},
         {"Steps: 2, Seed: 1, CFG scale: -1", "CFG scale: -1"},
         {"Steps: 2, Seed: 1, Size: 512", "Size: 512"},
+        {"Steps: 2, Seed: 1, SLG scale: much", "SLG scale: much"},
         {"Steps: 2, Seed: 1, Size: 0x512", "Size: 0x512"},
         {"Steps: 2, Seed: 1, Size: 512x99999999999", "Size: 512x"},
         {"Steps: 2, Seed: 1, Denoising strength: 2", "Denoising strength: 2"},
@@ -448,6 +477,7 @@ int main(void)
         cmocka_unit_test(a_negative_prompt_has_its_own_place),
         cmocka_unit_test(older_recipes_are_read),
         cmocka_unit_test(parameters_of_others_are_read),
+        cmocka_unit_test(layers_left_out_are_named),
         cmocka_unit_test(names_of_samplers_mean_ours),
         cmocka_unit_test(names_come_back),
         cmocka_unit_test(what_says_too_little_is_refused),
