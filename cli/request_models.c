@@ -36,7 +36,8 @@ int request_models_open(struct request_models *m, const struct command *c,
                         const struct model_files *files)
 {
     const struct imgen_parts *p = &files->parts;
-    bool named = p->clip_l || p->clip_g || p->t5xxl || p->merges || p->spiece || p->no_t5;
+    bool named = p->clip_l || p->clip_g || p->t5xxl || p->merges || p->spiece || p->no_t5 ||
+                 files->autoencoder;
     struct imgen_parts parts = files->parts;
     struct imgen_error err;
     int code;
@@ -101,6 +102,7 @@ int recipe_models_find(struct model_files *files, struct model_room *room, const
         {&files->mask, recipe->mask, recipe->mask_hash, "made under the mask",
          "name its file with --mask"},
     };
+    int code;
 
     for (int i = 0; i < 5; i++) {
         if (*all[i].file || (all[i].hash && !all[i].hash[0]))
@@ -111,6 +113,9 @@ int recipe_models_find(struct model_files *files, struct model_room *room, const
                                   all[i].name, all[i].do_this);
         *all[i].file = room->name[i];
     }
+    if ((code = recipe_parts_find(&files->parts, &files->autoencoder, &room->parts, c, files->model,
+                                  from, recipe)))
+        return code;
     return loras_find(&files->lora, &room->loras, c, from, recipe);
 }
 
@@ -157,6 +162,9 @@ int recipe_models_check(const struct request_models *m, const struct command *c,
         return command_failed(c, &err);
     for (int i = 0; i < 5 && !code; i++)
         code = check_content(&all[i], c, from, progress);
+    if (!code)
+        code =
+            recipe_parts_check(&now, c, from, recipe, &named->parts, named->autoencoder, progress);
     for (int i = 0; i < recipe->n_loras && i < now.n_loras && !code; i++)
         code = check_content(&(struct content){"adapter", now.lora[i].file, now.lora[i].hash,
                                                recipe->lora[i].hash,

@@ -9,6 +9,7 @@
 #include "loras.h"
 #include "picture_names.h"
 #include "progress.h"
+#include "request_parts.h"
 
 struct request_models {
     struct imgen_model *model, *classifier, *guide; /* the last two: or NULL */
@@ -46,6 +47,7 @@ const struct imgen_model *request_models_labelled(const struct request_models *m
 struct model_room {
     char name[5][PICTURE_NAME];
     struct lora_room loras;
+    struct part_room parts;
 };
 int recipe_models_find(struct model_files *files, struct model_room *room, const struct command *c,
                        const char *from, const struct imgen_recipe *recipe);

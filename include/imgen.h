@@ -117,7 +117,8 @@ IMGEN_API void imgen_model_close(struct imgen_model *model); /* NULL is fine */
  * named.  Its pictures are as large as imgen_model_info says, until imgen_model_resize.  Of a model
  * trained here with such encoders, the parts are other places for those that its file names. */
 struct imgen_parts {
-    const char *clip_l, *clip_g, *t5xxl, *autoencoder; /* files or folders                      */
+    const char *clip_l, *clip_g, *t5xxl, *autoencoder; /* files or folders; an encoder "": do
+                                                          without it, whether it is there or not */
     const char *merges, *spiece;                       /* vocabularies: merges.txt, spiece.model */
     int no_t5; /* 1: do without T5, whether it is there or not                                  */
 };
@@ -179,6 +180,16 @@ struct imgen_model_info {
     const double *latent_scale, *latent_shift, *latent_preview;
 };
 IMGEN_API void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *out);
+
+/* Part i of a model in several files, beside its network, with the roles of struct
+ * imgen_recipe_part; path NULL: there is none.  A text encoder may be done without as long as there
+ * is one; zeros stand for it.  A vocabulary that an encoder needs may not.  Texts belong to the
+ * model.  0 past the last. */
+struct imgen_model_part {
+    const char *role, *path;
+};
+IMGEN_API int imgen_model_part(const struct imgen_model *model, int i,
+                               struct imgen_model_part *out);
 
 /* The name of label i, or NULL when labels have no names. */
 IMGEN_API const char *imgen_model_label(const struct imgen_model *model, int i);
@@ -352,6 +363,8 @@ IMGEN_API enum imgen_status imgen_sheet_draw(struct imgen_image *out, const floa
 /* Room for a prompt in a recipe, with its end; longer ones have none. */
 #define IMGEN_PROMPT 8192
 
+#define IMGEN_PARTS 6
+
 /* How a picture was made: written into its PNG as text ("parameters" for people and other programs,
  * "imgen" as JSON).  Read from a picture of another program it holds what that program's
  * "parameters" say: texts are "", numbers 0 and item.cfg_scale -1 where they say nothing, and names
@@ -359,7 +372,7 @@ IMGEN_API enum imgen_status imgen_sheet_draw(struct imgen_image *out, const floa
 struct imgen_recipe {
     int foreign;                 /* 1: of another program               */
     char model[256];             /* name of the file                    */
-    char hash[65];               /* SHA-256 of the file                 */
+    char hash[65];               /* SHA-256 of the file; of a folder, of what its network is */
     char label[IMGEN_PROMPT];    /* name or number, or the prompt; "none" */
     char negative[IMGEN_PROMPT]; /* guidance.negative, which is none of the numbers below; or "" */
     struct imgen_item item;
@@ -371,6 +384,15 @@ struct imgen_recipe {
     char sampler[48], schedule[48], precision[16], heads[16], clip[16], rng[16];
     char classifier[256], classifier_hash[65]; /* "": guided by none */
     double classifier_scale;
+    /* Of a model in several files the parts beside its network: how the model's folder calls each,
+     * or, where that is elsewhere, its last word; "" done without.  hash: of its size and of pieces
+     * of it, not of all it holds; several parts may lie in one file, as in the model's own. */
+    struct imgen_recipe_part {
+        char role[16]; /* "autoencoder", "clip_l", "clip_g", "t5xxl", "merges", "spiece"; "no_t5":
+                          as with imgen_parts.no_t5 */
+        char file[256], hash[65];
+    } part[IMGEN_PARTS];
+    int n_parts;
     struct imgen_recipe_lora {
         char file[256], hash[65];
         double weight;

@@ -8,6 +8,7 @@
 #include "imgen.h"
 #include "io/image.h"
 #include "pipeline/model.h"
+#include "pipeline/parts.h"
 #include "pipeline/repaint.h"
 #include "train/experiment.h"
 
@@ -25,6 +26,7 @@ struct imgen_model {
     struct model *model;
     struct api_lora lora[IMGEN_LORAS];
     int n_loras;
+    struct model_parts parts; /* found when it is opened, hashed when that is asked for */
     char *path;
     char hash[65];        /* empty until asked for                          */
     struct error missing; /* of latents: why their autoencoder was not found */

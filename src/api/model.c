@@ -77,8 +77,10 @@ static enum status choose_encoders(struct model *m, const struct imgen_parts *p,
         char *path;
         enum status st;
 
-        if (!given[i].path)
+        if (!given[i].path || (!*given[i].path && !*given[i].to))
             continue;
+        if (!*given[i].path)
+            return fail(err, E_ARG, "the model was trained with its encoders: all are needed");
         if ((st = mem_text(&path, given[i].path, err)))
             return st;
         free(*given[i].to);
@@ -94,21 +96,29 @@ static enum status open_model(struct imgen_model *m, const char *path,
     const struct imgen_parts none = {0}, *p = parts ? parts : &none;
     const struct sd3_parts where = {p->clip_l, p->clip_g, p->t5xxl,     p->autoencoder,
                                     p->merges, p->spiece, p->no_t5 != 0};
+    bool encoders =
+        p->clip_l || p->clip_g || p->t5xxl || p->merges || p->spiece || p->no_t5 != 0;
     enum status st;
 
     if ((st = mem_text(&m->path, path, err)))
         return st;
-    if (sd3_is(path) || (parts && model_load(&m->model, path, NULL)))
+    for (size_t n = strlen(m->path); n > 1 && m->path[n - 1] == '/'; n--)
+        m->path[n - 1] = 0; /* a folder's name ends in a word */
+    if (sd3_is(path) || (encoders && model_load(&m->model, path, NULL)))
         return sd3_open(&m->model, path, &where, err);
     if (!m->model && (st = model_load(&m->model, path, err)))
         return st;
-    if (parts && !m->model->encoders)
+    if (encoders && !m->model->encoders)
         return fail(err, E_ARG, "%s: reads no encoded texts, and needs no encoder", path);
-    if (parts && (st = choose_encoders(m->model, p, err)))
+    if (encoders && (st = choose_encoders(m->model, p, err)))
         return st;
-    if (parts && p->autoencoder)
-        return m->model->space ? find_autoencoder(m, p->autoencoder, err) : OK;
-    return look_for_autoencoder(m, err);
+    if (!p->autoencoder)
+        return look_for_autoencoder(m, err);
+    if (!m->model->space)
+        return fail(err, E_ARG, "%s: makes pixels, and needs no autoencoder", path);
+    if ((st = find_autoencoder(m, p->autoencoder, err)))
+        fail_under(err, "%s", path);
+    return st;
 }
 
 static enum imgen_status open_any(struct imgen_model **out, const char *path,
@@ -120,7 +130,8 @@ static enum imgen_status open_any(struct imgen_model **out, const char *path,
 
     *out = NULL;
     if ((st = mem_new((void **)&m, 1, sizeof *m, "a model", &e)) ||
-        (st = open_model(m, path, parts, &e)))
+        (st = open_model(m, path, parts, &e)) ||
+        (st = model_parts_find(&m->parts, m->model, &e)))
         imgen_model_close(m);
     else
         *out = m;
@@ -189,6 +200,7 @@ void imgen_model_close(struct imgen_model *model)
     if (!model)
         return;
     model_free(model->model);
+    model_parts_release(&model->parts);
     for (int i = 0; i < model->n_loras; i++)
         free(model->lora[i].path);
     free(model->path);
@@ -266,6 +278,16 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
     out->latent_scale = io->scale->at;
     out->latent_shift = io->shift->at;
     out->latent_preview = io->preview->at;
+}
+
+int imgen_model_part(const struct imgen_model *model, int i, struct imgen_model_part *out)
+{
+    const struct model_parts *p = &model->parts;
+
+    if (i < 0 || i >= p->n)
+        return 0;
+    *out = (struct imgen_model_part){p->at[i].role, p->at[i].path};
+    return 1;
 }
 
 const char *imgen_model_label(const struct imgen_model *model, int i)

@@ -25,8 +25,6 @@
 
 _Static_assert((int)IMGEN_PROMPT == (int)SETTINGS_LABEL, "prompts have one length");
 
-enum { PATH_ROOM = 4096 };
-
 static const char negative_key[] = "guidance.negative";
 
 bool recipe_own_rng(const struct imgen_recipe *r)
@@ -85,28 +83,14 @@ static enum status put_label(struct imgen_recipe *out, const struct imgen_model 
     return OK;
 }
 
-/* The file that says which model it is: of a folder that with its network's weights, or their
- * index. */
-static void file_of(char out[PATH_ROOM], const struct imgen_model *model)
-{
-    static const char *const inside[] = {
-        "/transformer/diffusion_pytorch_model.safetensors",
-        "/transformer/diffusion_pytorch_model.fp16.safetensors",
-        "/transformer/diffusion_pytorch_model.safetensors.index.json"};
-
-    snprintf(out, PATH_ROOM, "%s", model->path);
-    for (size_t i = 0; i < sizeof inside / sizeof *inside && !path_is_file(out); i++)
-        snprintf(out, PATH_ROOM, "%s%s", model->path, inside[i]);
-}
-
+/* Of a file its SHA-256, which other programs print too; of a folder that of its network. */
 static enum status hash_of(char *out, size_t room, struct imgen_model *model, struct error *err)
 {
-    char path[PATH_ROOM];
     enum status st = OK;
 
-    file_of(path, model);
     if (!model->hash[0])
-        st = hash_file(model->hash, path, err);
+        st = path_is_folder(model->path) ? folder_fingerprint(model->hash, model->path, err)
+                                         : hash_file(model->hash, model->path, err);
     if (!st)
         put(out, room, model->hash);
     return st;
@@ -215,7 +199,8 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
         st = add_number(out, r->numbers[k], &e);
     if (st || (st = put_label(out, model, r, r->items[i].label, &e)) ||
         (st = hash_of(out->hash, sizeof out->hash, model, &e)) ||
-        (st = put_classifier(out, r, &e)) || (st = put_guide(out, r, &e)))
+        (st = recipe_put_parts(out, model, &e)) || (st = put_classifier(out, r, &e)) ||
+        (st = put_guide(out, r, &e)))
         return api_status(err, &e, st);
     put_init(out, r);
     put_loras(out, model);
@@ -347,6 +332,7 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
          json_object_set_new(root, "classifier_scale", json_real(r->classifier_scale))) ||
         (r->init_hash[0] && json_object_set_new(root, "strength", json_real(r->strength))) ||
         (r->n_loras && json_object_set_new(root, "loras", loras_json(r))) ||
+        (r->n_parts && json_object_set_new(root, "parts", recipe_parts_json(r))) ||
         (r->n_numbers && json_object_set_new(root, "numbers", numbers_json(r)))) {
         json_decref(root);
         return fail(err, E_MEMORY, "no memory to describe a picture");
@@ -453,7 +439,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_double(&out->item.cfg_scale, root, "cfg_scale", 1, 0, 1e9, err)) ||
         (st = config_double(&out->classifier_scale, root, "classifier_scale", 0, 0, 1e9, err)) ||
         (st = read_times(out, root, err)) || (st = read_numbers(out, root, err)) ||
-        (st = read_loras(out, root, err)))
+        (st = read_loras(out, root, err)) || (st = recipe_read_parts(out, root, err)))
         return st;
     if (!text_to_seed(seed, &out->item.seed))
         return fail(err, E_FORMAT, "the seed '%.40s' is no number", seed);

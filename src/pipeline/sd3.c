@@ -132,7 +132,7 @@ static enum status find_part(char **out, const char *given, const struct weights
 {
     *out = NULL;
     if (given)
-        return mem_text(out, given, err);
+        return *given ? mem_text(out, given, err) : OK;
     if (f && holds_part(f, part))
         return mem_text(out, path, err);
     return look_for(out, folder, names, err);

@@ -6,8 +6,8 @@
 
 #include "pipeline/model.h"
 
-/* Where parts lie that are not found by themselves; NULL: looked for.  Paths as weights_open takes
- * them, but merges and spiece, which are vocabularies. */
+/* Where parts lie that are not found by themselves; NULL: looked for, "": done without.  Paths as
+ * weights_open takes them, but merges and spiece, which are vocabularies. */
 struct sd3_parts {
     const char *clip_l, *clip_g, *t5, *autoencoder, *merges, *spiece;
     bool no_t5; /* leave T5 out, whether it is there or not: zeros stand for it */
