@@ -47,8 +47,89 @@ static void print_latents(const struct imgen_model_info *m)
            m->latent_height, m->latent_channels);
     printf("                 ");
     info_plain(m->autoencoder ? m->autoencoder : "without a name");
-    printf("%s\n                 sha256 %s\n", m->height ? "" : ", which was not found",
-           m->autoencoder_hash);
+    printf("%s\n", m->height ? "" : ", which was not found");
+    if (strspn(m->autoencoder_hash, "0") < strlen(m->autoencoder_hash)) /* known by its hash */
+        printf("                 sha256 %s\n", m->autoencoder_hash);
+}
+
+/* Parts that people know by other names than recipes do. */
+static const struct part_name {
+    const char *role, *shown, *stands_in;
+} part_names[] = {
+    {"clip_l", "CLIP-L", "zeros stand for it"}, {"clip_g", "CLIP bigG", "zeros stand for it"},
+    {"t5xxl", "T5-XXL", "zeros stand for it"},  {"no_t5", "T5-XXL", "left out"},
+    {"merges", "CLIP's words", NULL},           {"spiece", "T5's words", NULL},
+};
+enum { PART_NAMES = sizeof part_names / sizeof *part_names, ENCODERS = 4 };
+
+static const struct part_name *name_of(const char *role, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(part_names[i].role, role))
+            return &part_names[i];
+    return NULL;
+}
+
+static bool published(const struct imgen_model *model)
+{
+    struct imgen_model_part part;
+
+    return imgen_model_part(model, 0, &part) && !strcmp(part.role, "autoencoder");
+}
+
+/* What has to be found before there is a picture: any encoder, and the words of those there are. */
+static void print_missing(const struct imgen_model *model)
+{
+    struct imgen_model_part part;
+    bool reads = false, any = false;
+
+    for (int i = 0; imgen_model_part(model, i, &part); i++) {
+        any |= name_of(part.role, PART_NAMES) != NULL;
+        reads |= name_of(part.role, ENCODERS) && part.path;
+    }
+    if (any && !reads)
+        printf("  missing        a text encoder: imgen sample --clip-l, --clip-g, --t5xxl name "
+               "them\n");
+    for (int i = 0; imgen_model_part(model, i, &part); i++)
+        if (!part.path && !strcmp(part.role, "merges"))
+            printf("  missing        the vocabulary of CLIP, merges.txt: imgen sample --merges\n");
+        else if (!part.path && !strcmp(part.role, "spiece"))
+            printf("  missing        the vocabulary of T5, spiece.model: imgen sample --spiece\n");
+}
+
+static void print_reading(const struct imgen_model *model, int bytes)
+{
+    struct imgen_model_part part;
+    bool any = false;
+
+    printf("  reads          prompts of up to %d bytes", bytes);
+    for (int i = 0; imgen_model_part(model, i, &part); i++) {
+        const struct part_name *name = name_of(part.role, PART_NAMES);
+
+        if (!name || (!part.path && !name->stands_in))
+            continue;
+        printf("%s\n                 %-13s ", any ? "" : ", by", name->shown);
+        info_plain(part.path ? part.path : "none, ");
+        printf("%s", part.path ? "" : name->stands_in);
+        any = true;
+    }
+    printf("\n");
+    print_missing(model);
+}
+
+static void parts_json(struct json_out *j, const struct imgen_model *model, int bytes)
+{
+    struct imgen_model_part part;
+
+    json_out_int(j, "text_bytes", bytes);
+    json_out_open(j, "parts", '[');
+    for (int i = 0; imgen_model_part(model, i, &part); i++) {
+        json_out_open(j, NULL, '{');
+        json_out_text(j, "part", part.role);
+        json_out_text(j, "path", part.path);
+        json_out_close(j);
+    }
+    json_out_close(j);
 }
 
 void info_model(const struct imgen_model *model)
@@ -57,8 +138,10 @@ void info_model(const struct imgen_model *model)
     char weights[UNITS_ROOM];
 
     imgen_model_info(model, &m);
-    printf("  network        %s, %s weights, %" PRId64 " steps of training\n", m.network,
-           units_si(weights, (double)m.weights, ""), m.step);
+    printf("  network        %s, %s weights", m.network, units_si(weights, (double)m.weights, ""));
+    if (m.step || !published(model))
+        printf(", %" PRId64 " steps of training", m.step);
+    printf("\n");
     if (m.height)
         printf("  pictures       %d x %d, %d channel%s\n", m.width, m.height, m.channels,
                m.channels == 1 ? "" : "s");
@@ -88,6 +171,13 @@ void info_model(const struct imgen_model *model)
     if (!m.classifies && m.n_attention)
         printf("  attention      layers 0 to %d, in the middle %d%s\n", m.n_attention - 1, m.middle,
                m.n_middle > 1 ? " and the next" : "");
+    if (m.n_skippable)
+        printf("  blocks         0 to %d can be left out, by imgen sample --skip-layers\n",
+               m.n_skippable - 1);
+    if (m.text_bytes) {
+        print_reading(model, m.text_bytes);
+        return;
+    }
     printf("  labels         %d", m.n_labels);
     for (int i = 0; i < m.n_labels && imgen_model_label(model, i); i++) {
         printf("%s", i == 0 ? ": " : i % 6 == 0 ? ",\n                 " : ", ");
@@ -136,6 +226,7 @@ void info_model_json(struct json_out *j, const struct imgen_model *model)
     json_out_int(j, "steps", m.steps);
     json_out_bool(j, "guided", m.guided);
     json_out_real(j, "cfg_scale", m.cfg_scale);
+    json_out_int(j, "n_skippable", m.n_skippable);
     if (m.factor) {
         json_out_int(j, "factor", m.factor);
         json_out_int(j, "latent_channels", m.code_channels);
@@ -143,6 +234,7 @@ void info_model_json(struct json_out *j, const struct imgen_model *model)
         numbers_json(j, "latent_shift", m.latent_shift, m.n_latent_shift);
         numbers_json(j, "latent_preview", m.latent_preview, m.n_latent_preview);
     }
+    parts_json(j, model, m.text_bytes);
     json_out_int(j, "n_labels", m.n_labels);
     json_out_open(j, "labels", '[');
     for (int i = 0; i < m.n_labels && imgen_model_label(model, i); i++)

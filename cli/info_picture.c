@@ -35,6 +35,13 @@ static void print_init(const struct imgen_recipe *r)
         printf("  strength         %g\n", r->strength);
 }
 
+static void print_part(const struct imgen_recipe_part *p)
+{
+    print_field(p->role, p->file[0] ? p->file : "none");
+    if (p->hash[0])
+        printf("                   %.12s... of pieces\n", p->hash);
+}
+
 static void print_recipe(const char *path, const struct imgen_recipe *r)
 {
     printf("%s: a picture with its recipe%s\n", path, r->foreign ? ", by another program" : "");
@@ -48,6 +55,8 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
     if (r->width)
         printf("  size             %d x %d\n", r->width, r->height);
     print_init(r);
+    for (int i = 0; i < r->n_parts; i++)
+        print_part(&r->part[i]);
     if (r->classifier[0]) {
         print_field("classifier", r->classifier);
         print_field("its sha256", r->classifier_hash);
@@ -120,6 +129,15 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
         json_out_text(&j, "guide_hash", r->guide_hash);
         json_out_text(&j, "guide_label", r->guide_label);
     }
+    json_out_open(&j, "parts", '[');
+    for (int i = 0; i < r->n_parts; i++) {
+        json_out_open(&j, NULL, '{');
+        json_out_text(&j, "part", r->part[i].role);
+        json_out_text(&j, "file", r->part[i].file);
+        json_out_text(&j, "hash", r->part[i].hash);
+        json_out_close(&j);
+    }
+    json_out_close(&j);
     json_out_text(&j, "sampling_method", r->sampler);
     json_out_text(&j, "schedule", r->schedule);
     json_out_text(&j, "precision", r->precision);

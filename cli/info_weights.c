@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The text of a configuration, an object's members each on a line, lists on one.  It is only looked
  * at letter by letter: whatever it holds is printed, well formed or not. */
@@ -123,8 +124,40 @@ static void print_totals(const struct imgen_file *file)
         print_groups("parts", sum.part);
 }
 
+/* What the numbers of each part are, where it has a file or folder of its own. */
+static void show_part(const char *role, const char *path)
+{
+    struct imgen_file *file = NULL;
+    char numbers[UNITS_ROOM], bytes[UNITS_ROOM];
+    struct totals sum;
+
+    if (imgen_file_open(&file, path, NULL))
+        return;
+    count(&sum, file);
+    printf("  %-14s %s, %" PRId64 " tensors, %s numbers, %s", role, imgen_file_format(file),
+           sum.all.tensors, units_si(numbers, sum.all.numbers, ""),
+           units_bytes(bytes, sum.all.bytes));
+    for (const struct group *t = sum.type; t->tensors; t++)
+        printf("%s%s", t == sum.type ? ": " : ", ", t->name);
+    printf("\n");
+    imgen_file_close(file);
+}
+
+static void show_parts(const char *path, const struct imgen_model *model)
+{
+    struct imgen_model_part part;
+    char network[4096];
+
+    snprintf(network, sizeof network, "%s/transformer", path);
+    show_part("network", network);
+    for (int i = 0; imgen_model_part(model, i, &part); i++)
+        if (part.path && strcmp(part.role, "merges") != 0 && strcmp(part.role, "spiece") != 0)
+            show_part(part.role, part.path);
+}
+
 static void print_file(const char *path, const struct imgen_file *file,
-                       const struct imgen_model *model, const struct info_options *o)
+                       const struct imgen_model *model, const char *incomplete,
+                       const struct info_options *o)
 {
     struct imgen_file_tensor t;
     const char *key, *value;
@@ -132,6 +165,8 @@ static void print_file(const char *path, const struct imgen_file *file,
     printf("%s: %s\n", path, model ? "a model" : "a file of tensors");
     if (model)
         info_model(model);
+    if (incomplete)
+        printf("  no pictures    %s\n", incomplete);
     print_totals(file);
     for (int64_t i = 0; imgen_file_metadata(file, i, &key, &value); i++) {
         printf("\n");
@@ -220,23 +255,83 @@ static bool claims_model(const struct imgen_file *file)
     return false;
 }
 
+/* Whether it holds the network of Stable Diffusion 3, under any of its names. */
+static bool holds_published(const struct imgen_file *file)
+{
+    static const char *const endings[] = {"joint_blocks.0.x_block.attn.qkv.weight",
+                                          "transformer_blocks.0.attn.add_q_proj.weight"};
+    struct imgen_file_tensor t;
+
+    for (int64_t i = 0; imgen_file_tensor(file, i, &t); i++)
+        for (int k = 0; k < 2; k++) {
+            size_t n = strlen(t.name), m = strlen(endings[k]);
+
+            if (n >= m && !strcmp(t.name + n - m, endings[k]))
+                return true;
+        }
+    return false;
+}
+
+/* A folder with a published model: nothing in it is the file that was meant. */
+static bool is_published_folder(const char *path)
+{
+    char name[4096];
+
+    snprintf(name, sizeof name, "%s/model_index.json", path);
+    return !access(name, R_OK);
+}
+
+static int show_folder(const char *path, const struct info_options *o)
+{
+    struct imgen_model *model = NULL;
+    struct imgen_error err;
+    struct json_out j;
+
+    if (o->verify || o->tensors)
+        return command_misused(&command_info,
+                               "--%s: %s is a folder of several parts: name one of them, as "
+                               "%s/transformer",
+                               o->verify ? "verify" : "tensors", path, path);
+    if (imgen_model_open(&model, path, &err))
+        return command_failed(&command_info, &err);
+    if (o->json) {
+        json_out_begin(&j, stdout);
+        json_out_open(&j, NULL, '{');
+        json_out_text(&j, "path", path);
+        json_out_text(&j, "kind", "model");
+        info_model_json(&j, model);
+        json_out_close(&j);
+    } else {
+        printf("%s: a published model, in a folder\n", path);
+        info_model(model);
+        show_parts(path, model);
+    }
+    imgen_model_close(model);
+    return EXIT_DONE;
+}
+
 int info_weights(const char *path, const struct info_options *o)
 {
     struct imgen_file *file = NULL;
     struct imgen_model *model = NULL;
-    struct imgen_error err;
+    struct imgen_error err, why;
+    const char *incomplete = NULL; /* why there are no pictures of it yet */
     int code = EXIT_DONE;
 
+    if (is_published_folder(path))
+        return show_folder(path, o);
     if (imgen_file_open(&file, path, &err))
         return command_failed(&command_info, &err);
     if (claims_model(file) && imgen_model_open(&model, path, &err))
         code = command_failed(&command_info, &err);
+    else if (!model && holds_published(file) && imgen_model_open(&model, path, &why))
+        incomplete = why.text;
     if (o->verify && imgen_file_verify(file, &err))
         code = command_failed(&command_info, &err);
     if (o->json)
         print_file_json(path, file, model, o->verify && !code);
     else
-        print_file(path, file, model, o);
+        print_file(path, file, model, incomplete, o);
     if (o->verify && !o->json && !code)
         printf("\nverified: every number was read and is finite\n");
     imgen_model_close(model);

@@ -171,6 +171,7 @@ struct imgen_model_info {
     /* Layers of self-attention, counted from the input, of which guidance.perturbed takes
      * n_middle from `middle` on unless guidance.layers says otherwise; 0: there are none. */
     int n_attention, middle, n_middle;
+    int n_skippable; /* blocks that guidance.skip_layers can name, counted likewise; 0: none */
     /* Of an autoencoder: the side of a picture over that of its latent, 0 of all others; channels
      * of the latent z; a generator sees (z - shift) scale, one number for all channels or one each;
      * and the weights of each such channel in each picture channel, with offsets last, that show it

@@ -267,6 +267,7 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .n_attention = io->n_attention,
         .middle = io->middle,
         .n_middle = io->n_middle,
+        .n_skippable = io->n_skippable,
     };
     if (!io->factor)
         return;

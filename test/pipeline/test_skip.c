@@ -152,6 +152,8 @@ static void refusals(void **state)
     static const char *const last[] = {"guidance.skip=2.5", "guidance.skip_layers=1,3", NULL};
     static const char *const first[] = {"guidance.skip=2.5", "guidance.skip_layers=0", NULL};
     static const char *const negative[] = {"guidance.skip=1", "guidance.skip_layers=-1", NULL};
+    static const char *const both[] = {"guidance.skip=1", "guidance.skip_layers=0",
+                                       "guidance.perturbed=1", NULL};
     struct model *m = model_random(MMDIT, 1), *dit = model_random(DIT, 1);
 
     (void)state;
@@ -161,6 +163,7 @@ static void refusals(void **state)
            "2, and 7 is none");
     refuse(m, "euler", last, "and 3 is none of them");
     refuse(m, "euler", negative, "-1");
+    refuse(m, "euler", both, "exclude each other");
     refuse(m, "dopri5", first, "dopri5 chooses its own steps");
     model_free(dit);
     model_free(m);
