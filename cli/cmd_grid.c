@@ -13,14 +13,11 @@
  *
  * Cells that differ in their items only (guidance, label, seed) are made in one call.
  */
-#include "canvas.h"
-#include "cli.h"
-#include "grid_axis.h"
+#include "grid.h"
+
 #include "interrupt.h"
 #include "json_out.h"
 #include "picture_names.h"
-#include "progress.h"
-#include "solver_flags.h"
 #include "units.h"
 
 #include <inttypes.h>
@@ -29,28 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MARGIN = 20,
-    GAP = 2,
-    CELL_GAP = 12,
-    TEXT = 2,
-    TEXT_HEIGHT = 7 * TEXT,
-    INK = 40,
-    PICTURE_WIDTH = 64, /* about so wide is a picture drawn ... */
-    SHEET_WIDTH = 1600, /* ... unless the sheet gets wider      */
-    FOOT_LINES = 8,
-    FOOT_LINE = 512,
-    PICTURES_MAX = 100000,
-};
-
-struct grid_options {
-    bool help;
-    char *x, *y, *label, *seed, *cfg_scale, *steps, *sampling_method, *output, *autoencoder;
-    struct guide_flags guide;
-    struct imgen_text_list numbers;
-    int64_t count, zoom, threads;
-    bool json, quiet;
-};
+enum { PICTURES_MAX = 100000 };
 
 static const struct imgen_option rows[] = {
     ROW_HELP,
@@ -60,6 +36,18 @@ static const struct imgen_option rows[] = {
      .letter = 'y', .value = "AXIS=V,V,..."},
     {"label", "what to show; default: the model's first label", IMGEN_OPTION_TEXT,
      offsetof(struct grid_options, label), .letter = 'l', .value = "NAME"},
+    {"prompt", "what to show, of a model that reads texts", IMGEN_OPTION_TEXT,
+     offsetof(struct grid_options, prompt), .letter = 'p', .value = "TEXT"},
+    {"init_img", "a picture to make others of, of any size", IMGEN_OPTION_TEXT,
+     offsetof(struct grid_options, init), .letter = 'i', .value = "PICTURE"},
+    {"mask", "where it is made anew: white; black keeps it; as large as that picture",
+     IMGEN_OPTION_TEXT, offsetof(struct grid_options, mask), .value = "PICTURE"},
+    {"strength", "how far from it, 0 to 1; default: 0.75", IMGEN_OPTION_TEXT,
+     offsetof(struct grid_options, strength), .value = "D"},
+    {"width", "of the pictures, where the model makes several sizes", IMGEN_OPTION_INT,
+     offsetof(struct grid_options, width), "0", .lo = 0, .hi = 16384, .letter = 'W'},
+    {"height", "the same", IMGEN_OPTION_INT, offsetof(struct grid_options, height), "0", .lo = 0,
+     .hi = 16384, .letter = 'H'},
     {"seed", "of the noise, which all cells share; default: 42", IMGEN_OPTION_TEXT,
      offsetof(struct grid_options, seed), .letter = 's', .value = "N"},
     {"cfg_scale", "guidance scale; default: the model's", IMGEN_OPTION_TEXT,
@@ -70,6 +58,7 @@ static const struct imgen_option rows[] = {
      offsetof(struct grid_options, sampling_method), .value = "NAME"},
     GUIDE_ROWS(offsetof(struct grid_options, guide)),
     AUTOENCODER_ROW(offsetof(struct grid_options, autoencoder)),
+    PART_ROWS(offsetof(struct grid_options, parts)),
     NUMBER_ROW(offsetof(struct grid_options, numbers)),
     {"count", "pictures in each cell, of seed, seed + 1, ...", IMGEN_OPTION_INT,
      offsetof(struct grid_options, count), "1", .lo = 1, .hi = 64, .letter = 'n'},
@@ -86,29 +75,24 @@ static const struct imgen_option rows[] = {
     {0},
 };
 
-struct grid {
-    const struct grid_options *options;
-    struct grid_models models;
-    struct grid_axis x, y;
-    struct grid_cell plain;  /* what holds where no axis says otherwise */
-    struct grid_cell *cells; /* [y.n, x.n]                              */
-    int64_t n_cells, count, length;
-    float *pixels; /* [n_cells, count, length] */
-    int64_t done;  /* pictures finished        */
-    struct progress progress;
-};
-
 /* ---- What is asked ---- */
 
 /* The flag that fixes what an axis may vary. */
 static const char *flag_of(const struct grid_options *o, const char *name)
 {
-    const char *const names[] = {"label", "seed", "cfg_scale", "steps", "sampling_method"};
-    const char *const values[] = {o->label, o->seed, o->cfg_scale, o->steps, o->sampling_method};
+    const struct {
+        const char *name, *value;
+    } all[] = {{"label", o->label},
+               {"prompt", o->prompt},
+               {"strength", o->strength},
+               {"seed", o->seed},
+               {"steps", o->steps},
+               {"cfg_scale", o->cfg_scale},
+               {"sampling_method", o->sampling_method}};
 
-    for (int i = 0; name && i < 5; i++)
-        if (!strcmp(names[i], name))
-            return values[i];
+    for (size_t i = 0; name && i < sizeof all / sizeof *all; i++)
+        if (!strcmp(all[i].name, name))
+            return all[i].value;
     return NULL;
 }
 
@@ -136,6 +120,20 @@ static int open_guide(struct grid *g)
     return f->model ? grid_models_open_guide(&g->models, f->model) : EXIT_DONE;
 }
 
+static int open_pictures(struct grid *g)
+{
+    const struct grid_options *o = g->options;
+    struct imgen_error err;
+
+    if (o->mask && !o->init)
+        return command_misused(&command_grid, "--mask: of which picture? Name it with --init-img");
+    if ((o->init && imgen_image_read(&g->init, o->init, &err)) ||
+        (o->mask && imgen_image_read(&g->mask, o->mask, &err)))
+        return command_failed(&command_grid, &err);
+    g->models.has_init = o->init != NULL;
+    return EXIT_DONE;
+}
+
 static int read_plain(struct grid *g)
 {
     const struct imgen_model_info *info = &g->models.info;
@@ -147,6 +145,7 @@ static int read_plain(struct grid *g)
         .steps = info->steps,
         .label = info->n_labels ? 0 : -1,
         .guidance = info->guided || g->models.guide ? info->cfg_scale : 1,
+        .strength = 0.75,
         .seed = 42,
     };
     for (int i = 0; (kind = grid_axis_kind_at(i)); i++) {
@@ -231,7 +230,8 @@ static int on_progress(const struct imgen_progress *p, void *user)
 
 static bool one_call(const struct grid_cell *a, const struct grid_cell *b)
 {
-    return a->model == b->model && a->steps == b->steps && a->sampler == b->sampler;
+    return a->model == b->model && a->steps == b->steps && a->sampler == b->sampler &&
+           a->strength == b->strength;
 }
 
 /* The cells that go with cell `first`, their items in order; returns how many cells. */
@@ -268,6 +268,11 @@ static int sample_cells(struct grid *g, int64_t first, struct imgen_item *items,
     r.steps = c->steps;
     r.guide = g->models.guide;
     r.guide_label = solver_flags_guide_label(g->options->guide.label);
+    r.prompts = g->models.prompt;
+    r.n_prompts = g->models.n_prompts;
+    r.init = g->init.pixels ? &g->init : NULL;
+    r.mask = g->mask.pixels ? &g->mask : NULL;
+    r.strength = c->strength;
     r.numbers = (const char *const *)g->options->numbers.at;
     r.n_numbers = g->options->numbers.n;
     r.threads = (int)g->options->threads;
@@ -311,164 +316,6 @@ static int sample_all(struct grid *g)
     return code;
 }
 
-/* ---- Drawing ---- */
-
-struct layout {
-    int64_t zoom, width, height; /* of a picture as drawn       */
-    int64_t cell, pitch;         /* width of a cell; of a column */
-    int64_t left, top;           /* of the first cell            */
-    int64_t sheet_width, sheet_height;
-    char foot[FOOT_LINES][FOOT_LINE];
-    int n_foot;
-};
-
-static const struct grid_cell *cell_at(const struct grid *g, int column, int row)
-{
-    return &g->cells[row * g->x.n + column];
-}
-
-static int64_t widest(const struct grid *g, const struct grid_axis *a, bool across)
-{
-    char text[GRID_CAPTION];
-    int64_t most = 0, w;
-
-    for (int i = 0; a->kind && i < a->n; i++) {
-        a->kind->caption(text, cell_at(g, across ? i : 0, across ? 0 : i), &g->models);
-        w = canvas_text_width(text, TEXT);
-        most = w > most ? w : most;
-    }
-    return most;
-}
-
-static int64_t choose_zoom(const struct grid *g)
-{
-    int64_t width = g->models.info.width, zoom = (PICTURE_WIDTH + width / 2) / width;
-
-    if (g->options->zoom)
-        return g->options->zoom;
-    while (zoom > 1 && zoom * width * g->count * g->x.n > SHEET_WIDTH)
-        zoom--;
-    return zoom > 1 ? zoom : 1;
-}
-
-/* Parts follow each other on a line while they fit into the width. */
-static void add_foot(struct layout *l, const char *part)
-{
-    char joined[FOOT_LINE], *line = l->foot[l->n_foot ? l->n_foot - 1 : 0];
-
-    snprintf(joined, sizeof joined, "%.400s%s%.80s", line, *line ? ", " : "", part);
-    if (!l->n_foot ||
-        (canvas_text_width(joined, TEXT) > l->sheet_width - 2 * MARGIN && l->n_foot < FOOT_LINES))
-        snprintf(l->foot[l->n_foot++], FOOT_LINE, "%s", part);
-    else
-        memcpy(line, joined, sizeof joined);
-}
-
-/* What holds everywhere, model first. */
-static void fill_foot(struct layout *l, const struct grid *g)
-{
-    const struct grid_axis_kind *kind;
-    char text[GRID_CAPTION];
-
-    add_foot(l, g->models.name[0]);
-    for (int i = 0; (kind = grid_axis_kind_at(i)); i++) {
-        if (kind == g->x.kind || kind == g->y.kind || !kind->other)
-            continue;
-        if (!strcmp(kind->name, "label") && !g->models.info.n_labels)
-            continue;
-        if (!strcmp(kind->name, "seed") && g->count > 1)
-            snprintf(text, sizeof text, "seeds %" PRIu64 " to %" PRIu64, g->plain.seed,
-                     g->plain.seed + (uint64_t)g->count - 1);
-        else
-            kind->caption(text, &g->plain, &g->models);
-        add_foot(l, text);
-    }
-    if (g->models.guide) {
-        snprintf(text, sizeof text, "guide %.40s, %s label", g->models.guide_name,
-                 g->options->guide.label ? "same" : "no");
-        add_foot(l, text);
-    }
-    for (int i = 0; i < g->options->numbers.n; i++)
-        add_foot(l, g->options->numbers.at[i]);
-}
-
-static struct layout layout_of(const struct grid *g)
-{
-    const struct imgen_model_info *info = &g->models.info;
-    int64_t captions = widest(g, &g->x, true), rows_wide = widest(g, &g->y, false);
-    struct layout l = {.zoom = choose_zoom(g)};
-
-    l.width = l.zoom * info->width;
-    l.height = l.zoom * info->height;
-    l.cell = g->count * (l.width + GAP) - GAP;
-    l.pitch = (captions > l.cell ? captions : l.cell) + CELL_GAP;
-    l.left = MARGIN + (rows_wide ? rows_wide + CELL_GAP : 0);
-    l.top = MARGIN + (captions ? 2 * TEXT_HEIGHT : 0);
-    l.sheet_width = l.left + g->x.n * l.pitch - CELL_GAP + MARGIN;
-    fill_foot(&l, g);
-    for (int i = 0; i < l.n_foot; i++)
-        if (canvas_text_width(l.foot[i], TEXT) > l.sheet_width - 2 * MARGIN)
-            l.sheet_width = canvas_text_width(l.foot[i], TEXT) + 2 * MARGIN;
-    l.sheet_height = l.top + g->y.n * (l.height + CELL_GAP) + TEXT_HEIGHT +
-                     l.n_foot * (3 * TEXT_HEIGHT / 2) + MARGIN - TEXT_HEIGHT / 2;
-    return l;
-}
-
-static void draw_cell(struct canvas *c, const struct layout *l, const struct grid *g, int column,
-                      int row)
-{
-    const struct imgen_model_info *info = &g->models.info;
-    const float *x = g->pixels + (row * (int64_t)g->x.n + column) * g->count * g->length;
-    int64_t left = l->left + column * l->pitch + (l->pitch - CELL_GAP - l->cell) / 2;
-
-    for (int64_t i = 0; i < g->count; i++)
-        canvas_picture(c, left + i * (l->width + GAP), l->top + row * (l->height + CELL_GAP),
-                       x + i * g->length, info->height, info->width, info->channels, l->zoom);
-}
-
-static void draw(struct canvas *c, const struct layout *l, const struct grid *g)
-{
-    char text[GRID_CAPTION];
-
-    for (int i = 0; g->x.kind && i < g->x.n; i++) {
-        int64_t centre = l->left + i * l->pitch + (l->pitch - CELL_GAP) / 2;
-
-        g->x.kind->caption(text, cell_at(g, i, 0), &g->models);
-        canvas_text(c, centre - canvas_text_width(text, TEXT) / 2, MARGIN, TEXT, INK, text);
-    }
-    for (int j = 0; g->y.kind && j < g->y.n; j++) {
-        g->y.kind->caption(text, cell_at(g, 0, j), &g->models);
-        canvas_text(c, MARGIN, l->top + j * (l->height + CELL_GAP) + (l->height - TEXT_HEIGHT) / 2,
-                    TEXT, INK, text);
-    }
-    for (int j = 0; j < g->y.n; j++)
-        for (int i = 0; i < g->x.n; i++)
-            draw_cell(c, l, g, i, j);
-    for (int i = 0; i < l->n_foot; i++)
-        canvas_text(c, MARGIN,
-                    l->top + g->y.n * (l->height + CELL_GAP) + TEXT_HEIGHT +
-                        i * (3 * TEXT_HEIGHT / 2),
-                    TEXT, 2 * INK, l->foot[i]);
-}
-
-static int write_sheet(const struct grid *g)
-{
-    struct layout l = layout_of(g);
-    struct imgen_image image;
-    struct imgen_error err;
-    struct canvas canvas;
-    int code = EXIT_DONE;
-
-    if (!canvas_init(&canvas, l.sheet_width, l.sheet_height))
-        return command_broken(&command_grid, "no memory for %s", g->options->output);
-    draw(&canvas, &l, g);
-    image = (struct imgen_image){canvas.height, canvas.width, 3, canvas.pixels};
-    if (imgen_image_write(g->options->output, &image, &err))
-        code = command_failed(&command_grid, &err);
-    canvas_release(&canvas);
-    return code;
-}
-
 /* ---- The result ---- */
 
 static void print_axis(struct json_out *j, const char *key, const struct grid_axis *a)
@@ -503,8 +350,14 @@ static void print_result(const struct grid *g)
     json_out_text(&j, "path", g->options->output);
     print_axis(&j, "x", &g->x);
     print_axis(&j, "y", &g->y);
-    if (!varies(g, "label"))
+    if (!varies(g, "label") && !g->models.info.text_bytes)
         json_out_int(&j, "label", g->plain.label);
+    if (!varies(g, "prompt") && g->models.info.text_bytes)
+        json_out_text(&j, "prompt", g->plain.label < 0 ? "" : g->models.prompt[g->plain.label]);
+    json_out_text(&j, "init", g->options->init);
+    json_out_text(&j, "mask", g->options->mask);
+    if (g->models.has_init && !varies(g, "strength"))
+        json_out_real(&j, "strength", g->plain.strength);
     if (!varies(g, "guidance"))
         json_out_real(&j, "cfg_scale", g->plain.guidance);
     if (!varies(g, "seed"))
@@ -537,14 +390,16 @@ static int run(struct grid *g, int n_words, char **words)
     if (!picture_name_ends(g->options->output))
         return command_misused(&command_grid, "--output: '%s' does not end in .png",
                                g->options->output);
-    g->models.autoencoder = g->options->autoencoder;
-    if ((code = read_axes(g)) || (code = grid_models_open(&g->models, words[0])) ||
-        (code = open_guide(g)) || (code = read_plain(g)) || (code = make_room(g)) ||
-        (code = fill_cells(g)))
+    g->models.parts = part_flags_parts(&g->options->parts, g->options->autoencoder);
+    g->models.width = g->options->width;
+    g->models.height = g->options->height;
+    if ((code = read_axes(g)) || (code = open_pictures(g)) ||
+        (code = grid_models_open(&g->models, words[0])) || (code = open_guide(g)) ||
+        (code = read_plain(g)) || (code = make_room(g)) || (code = fill_cells(g)))
         return code;
     progress_start(&g->progress, g->options->quiet);
     interrupt_watch("\nstopping; Ctrl-C again quits at once\n");
-    if ((code = sample_all(g)) || (code = write_sheet(g)))
+    if ((code = sample_all(g)) || (code = grid_write_sheet(g)))
         return code;
     print_result(g);
     return EXIT_DONE;
@@ -562,6 +417,8 @@ static int cmd_grid(int argc, char **argv)
     if (command_read(&command_grid, &o, NULL, argc, argv, &n_words, &code))
         code = run(g, n_words, argv + 1);
     grid_models_release(&g->models);
+    imgen_image_release(&g->init);
+    imgen_image_release(&g->mask);
     free(g->cells);
     free(g->pixels);
     free(g);
@@ -580,9 +437,12 @@ const struct command command_grid = {
         "    guidance    scales, 0 or more        seed        of the noise\n"
         "    steps       of the solver            label       names or numbers, none\n"
         "    sampler     see imgen list           checkpoint  steps of MODEL's run, or files\n"
+        "    prompt      texts without commas     strength    of --init-img, 0 to 1\n"
         "\n"
         "    imgen grid demo/model.safetensors --x guidance=0,1,2,4,8 --y \"label=red star,blue "
         "ring\"\n"
-        "    imgen grid demo/run --x checkpoint=2000,4000 --y seed=1,2,3 --label \"red star\"",
+        "    imgen grid demo/run --x checkpoint=2000,4000 --y seed=1,2,3 --label \"red star\"\n"
+        "    imgen grid sd3_medium.safetensors --x strength=0.4,0.6,0.8 --y prompt=snow,rain -i "
+        "photo.png",
     .run = cmd_grid,
 };

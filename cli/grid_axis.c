@@ -1,15 +1,16 @@
 /*
  * grid_axis.c - what may vary along an axis of `imgen grid`
  *
- * Six things decide about a picture beside the noise: the table below has a row for each, with how
- * a value is read and what is written beside its pictures.  A row more is an axis more.  The same
- * rows read the flags that hold for the whole grid, so a value is right or wrong in one place.
+ * Eight things decide about a picture beside the noise: the table below has a row for each, with
+ * how a value is read and what is written beside its pictures.  A row more is an axis more.  The
+ * same rows read the flags that hold for the whole grid, so a value is right or wrong in one place.
  *
  * Checkpoints are files; a whole number is a step of the run that the model on the command line
  * belongs to.
  */
 #include "grid_axis.h"
 
+#include "part_flags.h"
 #include "request_models.h"
 
 #include <errno.h>
@@ -45,7 +46,7 @@ static int check_alike(const struct grid_models *m, const struct imgen_model_inf
 
     if (other->height == first->height && other->width == first->width &&
         other->channels == first->channels && other->n_labels == first->n_labels &&
-        other->guided == first->guided)
+        other->guided == first->guided && !other->text_bytes == !first->text_bytes)
         return EXIT_DONE;
     return command_misused(&command_grid,
                            "%s makes pictures of %d x %d x %d in %d labels, %s of %d x %d x %d in "
@@ -61,11 +62,17 @@ static int add_model(struct grid_models *m, const char *path)
     struct imgen_error err;
     int code;
 
-    if (imgen_model_open(&m->at[m->n], path, &err))
+    if (parts_named(&m->parts) ? imgen_model_open_parts(&m->at[m->n], path, &m->parts, &err)
+                               : imgen_model_open(&m->at[m->n], path, &err))
         return command_failed(&command_grid, &err);
     m->n++;
-    if ((code = request_autoencoder(m->at[m->n - 1], &info, &command_grid, m->autoencoder)))
+    if ((code = request_autoencoder(m->at[m->n - 1], &info, &command_grid, NULL)))
         return code;
+    if ((m->width || m->height) &&
+        imgen_model_resize(m->at[m->n - 1], (int)(m->width ? m->width : info.width),
+                           (int)(m->height ? m->height : info.height), &err))
+        return command_failed(&command_grid, &err);
+    imgen_model_info(m->at[m->n - 1], &info);
     snprintf(m->name[m->n - 1], GRID_CAPTION, "%s", last_part(path));
     if (m->n > 1)
         return check_alike(m, &info, path);
@@ -91,12 +98,21 @@ static void model_of_run(char out[GRID_PATH], const char *folder)
     snprintf(out, GRID_PATH, "%s/%s", folder, *name ? name : "model.safetensors");
 }
 
+/* A folder with a published model is one, and no run's. */
+static bool is_published(const char *folder)
+{
+    char path[GRID_PATH];
+
+    snprintf(path, sizeof path, "%s/model_index.json", folder);
+    return !access(path, F_OK);
+}
+
 int grid_models_open(struct grid_models *m, const char *word)
 {
     char path[GRID_PATH];
 
     m->given = word;
-    if (is_folder(word))
+    if (is_folder(word) && !is_published(word))
         model_of_run(path, word);
     else
         snprintf(path, sizeof path, "%s", word);
@@ -236,6 +252,47 @@ static void caption_label(char out[GRID_CAPTION], const struct grid_cell *cell,
         snprintf(out, GRID_CAPTION, "label %d", cell->label);
 }
 
+static int read_prompt(struct grid_cell *cell, struct grid_models *m, const char *value)
+{
+    int i = 0;
+
+    if (!m->info.text_bytes)
+        return command_misused(&command_grid, "prompt: %s reads no texts", m->name[0]);
+    while (i < m->n_prompts && strcmp(m->prompt[i], value) != 0)
+        i++;
+    if (i == m->n_prompts) /* each is read by an axis or a flag, and stays where it stands */
+        m->prompt[m->n_prompts++] = value;
+    cell->label = i;
+    return EXIT_DONE;
+}
+
+static void caption_prompt(char out[GRID_CAPTION], const struct grid_cell *cell,
+                           const struct grid_models *m)
+{
+    snprintf(out, GRID_CAPTION, "%.60s", cell->label < 0 ? "no prompt" : m->prompt[cell->label]);
+}
+
+static int read_strength(struct grid_cell *cell, struct grid_models *m, const char *value)
+{
+    char *end;
+    double d = strtod(value, &end);
+
+    if (!*value || *end || !(d >= 0 && d <= 1))
+        return wrong("strength", value, "a number from 0 to 1");
+    if (!m->has_init)
+        return command_misused(&command_grid,
+                               "strength: of which picture? Name it with --init-img");
+    cell->strength = d;
+    return EXIT_DONE;
+}
+
+static void caption_strength(char out[GRID_CAPTION], const struct grid_cell *cell,
+                             const struct grid_models *m)
+{
+    (void)m;
+    snprintf(out, GRID_CAPTION, "strength %g", cell->strength);
+}
+
 /* The run's folder: what was given, or where it stands. */
 static void step_path(char out[GRID_PATH], const char *given, const char *step)
 {
@@ -278,6 +335,8 @@ static const struct grid_axis_kind kinds[] = {
     {"sampler", "sampling_method", read_sampler, caption_sampler},
     {"seed", "seed", read_seed, caption_seed},
     {"label", "label", read_label, caption_label},
+    {"prompt", "prompt", read_prompt, caption_prompt},
+    {"strength", "strength", read_strength, caption_strength},
     {"checkpoint", NULL, read_checkpoint, caption_checkpoint},
 };
 

@@ -16,14 +16,18 @@ struct grid_cell {
     const char *sampler;
     int steps;
     int label;
-    double guidance;
+    double guidance, strength;
     uint64_t seed;
 };
 
 /* The models that the cells name.  The first is the one on the command line. */
 struct grid_models {
-    const char *given;       /* a model's file or a run's folder           */
-    const char *autoencoder; /* of models of latents: struct model_files   */
+    const char *given;        /* a model's file or a run's folder           */
+    struct imgen_parts parts; /* of published ones, and the autoencoder of models of latents */
+    int64_t width, height;    /* of the pictures; 0: as the model has it                      */
+    bool has_init;            /* they are made of a picture                                   */
+    const char *prompt[2 * GRID_VALUES + 1]; /* [n_prompts], of models that read texts        */
+    int n_prompts;
     struct imgen_model *at[GRID_MODELS + 1];
     struct imgen_model_info info;             /* of the first */
     struct imgen_model *guide;                /* of all, or NULL */

@@ -11,6 +11,8 @@
  */
 #include "request_models.h"
 
+#include "part_flags.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,14 +37,13 @@ int request_autoencoder(struct imgen_model *model, struct imgen_model_info *info
 int request_models_open(struct request_models *m, const struct command *c,
                         const struct model_files *files)
 {
-    const struct imgen_parts *p = &files->parts;
-    bool named = p->clip_l || p->clip_g || p->t5xxl || p->merges || p->spiece || p->no_t5 ||
-                 files->autoencoder;
     struct imgen_parts parts = files->parts;
     struct imgen_error err;
+    bool named;
     int code;
 
     parts.autoencoder = files->autoencoder;
+    named = parts_named(&parts);
     if ((named ? imgen_model_open_parts(&m->model, files->model, &parts, &err)
                : imgen_model_open(&m->model, files->model, &err)) ||
         (files->classifier && imgen_model_open(&m->classifier, files->classifier, &err)) ||

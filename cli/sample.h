@@ -5,6 +5,7 @@
 #define CLI_SAMPLE_H
 
 #include "cli.h"
+#include "part_flags.h"
 #include "picture_names.h"
 #include "progress.h"
 #include "prompt_list.h"
@@ -20,9 +21,8 @@ struct sample_options {
     char *init, *mask;
     double strength;
     struct imgen_text_list prompt, lora;
-    char *clip_l, *clip_g, *t5xxl, *merges, *spiece;
+    struct part_flags parts;
     int64_t width, height;
-    bool no_t5;
     int64_t batch_count, threads, preview, zoom;
     struct solver_flags solver;
     char *memory_limit;

@@ -37,12 +37,7 @@ static struct model_files typed_files(const struct sample_job *job, const char *
                                 .classifier = o->solver.classifier,
                                 .guide = o->solver.guide.model,
                                 .autoencoder = o->solver.autoencoder,
-                                .parts = {.clip_l = o->clip_l,
-                                          .clip_g = o->clip_g,
-                                          .t5xxl = o->t5xxl,
-                                          .merges = o->merges,
-                                          .spiece = o->spiece,
-                                          .no_t5 = o->no_t5},
+                                .parts = part_flags_parts(&o->parts, NULL),
                                 .init = o->init,
                                 .mask = o->mask,
                                 .lora = o->lora};
