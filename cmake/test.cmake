@@ -48,8 +48,11 @@ if(IMGEN_TESTS)
         set_tests_properties(install PROPERTIES TIMEOUT 600)
         add_test(NAME foreign_model COMMAND ${PROJECT_SOURCE_DIR}/test/install/foreign
             ${PROJECT_SOURCE_DIR} $<TARGET_FILE:imgen> ${PROJECT_SOURCE_DIR}/../shared/data/ddpm-tiny)
-        set_tests_properties(foreign_model PROPERTIES SKIP_RETURN_CODE 77
-            ENVIRONMENT "OMP_WAIT_POLICY=passive")
+        add_test(NAME text_to_picture COMMAND ${PROJECT_SOURCE_DIR}/test/install/text_to_picture
+            ${PROJECT_SOURCE_DIR} $<TARGET_FILE:imgen> $<TARGET_FILE:imgen_cli>
+            ${PROJECT_SOURCE_DIR}/../shared)
+        set_tests_properties(foreign_model text_to_picture PROPERTIES SKIP_RETURN_CODE 77
+            TIMEOUT 300 ENVIRONMENT "OMP_WAIT_POLICY=passive")
     endif()
     if(TARGET imgen_cli)
         file(GLOB CLI_TESTS CONFIGURE_DEPENDS test/cli/test_*)
