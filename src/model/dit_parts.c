@@ -74,8 +74,8 @@ void dit_embedders_declare(struct dit_embedders *e, const struct dit_geometry *d
     e->base = d->size / d->patch;
     e->side = d->positions ? d->positions : e->base;
     e->positions =
-        params_add(s, "pos_embed", SHAPE(1, e->side * e->side, d->width),
-                   (struct init){.kind = INIT_TABLE, .table = position_table, .config = e});
+        params_add_matrix(s, "pos_embed", SHAPE(1, e->side * e->side, d->width),
+                          (struct init){.kind = INIT_TABLE, .table = position_table, .config = e});
     e->patches.weight = params_add_patch(patches, "weight", d->width, d->channels, d->patch,
                                          (struct init){.kind = INIT_XAVIER});
     e->patches.bias =
@@ -92,7 +92,7 @@ struct tensor *dit_tokens(struct graph *g, const struct network *net, const stru
 
     x = nn_linear(g, &e->patches, op_patchify(g, x, e->patch));
     network_show(net, x, "x_embedder");
-    if (height != e->side || width != e->side) {
+    if (height != e->side || width != e->side || positions->dtype == DTYPE_STORED) {
         positions = op_window(g, positions,
                               (struct grid_window){e->side, (e->side - height) / 2,
                                                    (e->side - width) / 2, height, width});

@@ -55,7 +55,7 @@ struct param {
                                 0 2 3 1 makes [O, H, W, I], or [O, H W I], of [O, I, H, W] */
     struct init init;
     bool trained;
-    bool matrix;    /* op_linear and op_embedding alone read it: it may stay in its file */
+    bool matrix;    /* ops that read stored ones alone read it: it may stay in its file  */
     bool linear;    /* nn_linear alone reads it: it may be added to (low_rank.h) */
     bool unit_rows; /* rows of w[0] have mean square 1: params_force_units   */
     int64_t offset; /* into the flat arrays                                            */
@@ -86,7 +86,8 @@ struct scope scope_in(struct scope s, const char *fmt, ...) __attribute__((forma
 /* Declare a parameter under the scope.  Never NULL; a lack of memory is told by params_alloc. */
 struct param *params_add(struct scope s, const char *name, struct shape shape, struct init init);
 /* The same for a matrix [outputs, inputs] or a table [rows, numbers] that op_linear and
- * op_embedding alone will read: it may stay in its file. */
+ * op_embedding alone will read, or a grid's [1, cells, numbers] that op_window will: it may stay in
+ * its file. */
 struct param *params_add_matrix(struct scope s, const char *name, struct shape shape,
                                 struct init init);
 /* The same where files keep the elements in another order, see struct param.  order: a permutation

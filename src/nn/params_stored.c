@@ -4,10 +4,11 @@
  * A model of two billion parameters has nearly all of them in the matrices of linear layers and in
  * tables of embeddings, and a file keeps those in two bytes, in one, or in less.  Products and
  * look-ups read them there, whatever the type (tensor/matrix.h), so nothing of them is copied and
- * processes that sample from one file share it; what is left, biases and norms and position tables,
- * is small and becomes float32.
+ * processes that sample from one file share it.  So does the window of a table of positions, which
+ * may be half a gigabyte, all but a few megabytes of it for pictures of other sizes.  What is left,
+ * biases and norms, is small and becomes float32.
  *
- * What must stay true: nobody but those two ops may see such a parameter, since it has no value
+ * What must stay true: nobody but those ops may see such a parameter, since it has no value
  * (param->matrix says whether that is so).
  */
 #include "backend/cpu/widen.h"

@@ -11,6 +11,7 @@
  */
 #include "ops/sequence.h"
 
+#include "backend/cpu/widen.h"
 #include "base/error.h"
 #include "ops/basic.h"
 #include "ops/rows.h"
@@ -44,21 +45,24 @@ struct tensor *op_tokens_join(struct graph *g, struct tensor *a, struct tensor *
 
 enum { ARG_SIDE, ARG_TOP, ARG_LEFT, ARG_WIDTH };
 
-/* 8 bytes an element; the rows of the grid's rows lie side by side. */
+/* 8 bytes an element; the rows of the grid's rows lie side by side.  A stored table, which may be
+ * many times as large as the window, is one row, of which the window's parts are widened. */
 static void window_cpu(const struct tensor *y)
 {
     int64_t D = shape_last(y->shape), width = y->arg[ARG_WIDTH].i;
     int64_t height = width ? y->shape.dim[1] / width : 0;
-    const float *from = (const float *)y->in[0]->data +
-                        (y->arg[ARG_TOP].i * y->arg[ARG_SIDE].i + y->arg[ARG_LEFT].i) * D;
+    int64_t first = (y->arg[ARG_TOP].i * y->arg[ARG_SIDE].i + y->arg[ARG_LEFT].i) * D;
+    const float *table = y->in[0]->data;
     float *to = y->data;
 
-    for (int64_t i = 0; i < height; i++)
-        memcpy(to + i * width * D, from + i * y->arg[ARG_SIDE].i * D,
-               (size_t)(width * D) * sizeof(float));
+    for (int64_t i = 0; i < height; i++, first += y->arg[ARG_SIDE].i * D, to += width * D)
+        if (y->in[0]->dtype == DTYPE_STORED)
+            widen_row(widen_engine(), to, y->in[0]->data, 0, first, width * D);
+        else
+            memcpy(to, table + first, (size_t)(width * D) * sizeof(float));
 }
 
-static const struct op window = {.name = "window", .cpu = window_cpu};
+static const struct op window = {.name = "window", .cpu = window_cpu, .stored = 1 << 0};
 
 struct tensor *op_window(struct graph *g, struct tensor *table, struct grid_window w)
 {

@@ -12,7 +12,8 @@ struct tensor *op_tokens_cut(struct graph *g, struct tensor *x, int64_t first, i
 struct tensor *op_tokens_join(struct graph *g, struct tensor *a, struct tensor *b);
 
 /* A window of a table that has a row for each cell of a grid: table [1, side side, D], row-major,
- * -> [1, height width, D], the cells from row `top` and column `left` on.  Not differentiated. */
+ * -> [1, height width, D], the cells from row `top` and column `left` on.  A stored table is widened
+ * there alone.  Not differentiated. */
 struct grid_window {
     int64_t side, top, left, height, width;
 };

@@ -13,6 +13,7 @@
 #include "ops/basic.h"
 #include "ops/embedding.h"
 #include "ops/linear.h"
+#include "ops/sequence.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -305,6 +306,41 @@ static void rows_of_a_table(void **state)
     }
 }
 
+/* A window of a grid is widened where it is, also where its cells begin within a block. */
+static void windows_of_a_grid(void **state)
+{
+    enum { SIDE = 8, D = O * I / (SIDE * SIDE) };
+    static const struct grid_window windows[] = {
+        {SIDE, 0, 0, SIDE, SIDE}, {SIDE, 2, 1, 3, 5}, {SIDE, 7, 7, 1, 1}, {SIDE, 3, 3, 2, 0}};
+    static float want[O * I], got[O * I];
+
+    (void)state;
+    for (int t = 0; t < MATRIX_OTHER; t++)
+        for (size_t k = 0; k < sizeof windows / sizeof *windows; k++) {
+            struct matrix w = matrix((enum matrix_type)t);
+            struct grid_window at = windows[k];
+            struct graph *g = NULL;
+            struct tensor *y;
+
+            w.rows = 1;
+            w.cols = O * I;
+            w.row_bytes *= O;
+            w.scales = w.scales ? 1 : 0;
+            widen_row(widen_engine_at(2), want, &w, 0, 0, O * I);
+            assert_int_equal(graph_new(&g, GRAPH_FROZEN, 2, NULL), OK);
+            y = op_window(g, graph_stored(g, SHAPE(1, SIDE * SIDE, D), &w, "grid"), at);
+            graph_keep(g, y);
+            assert_int_equal(graph_run(g, NULL), OK);
+            graph_read(g, y, got);
+            for (int64_t i = 0; i < at.height * at.width; i++) {
+                int64_t cell = (at.top + i / at.width) * SIDE + at.left + i % at.width;
+
+                assert_memory_equal(got + i * D, want + cell * D, D * sizeof *got);
+            }
+            graph_free(g);
+        }
+}
+
 /* What was planned for one type is not used for another at the same place of an equal tape. */
 static void plans_do_not_mix(void **state)
 {
@@ -343,6 +379,7 @@ int main(void)
         cmocka_unit_test(bytes_are_used_as_they_are),
         cmocka_unit_test(pieces_are_one_matrix),
         cmocka_unit_test(rows_of_a_table),
+        cmocka_unit_test(windows_of_a_grid),
         cmocka_unit_test(plans_do_not_mix),
     };
 
