@@ -152,12 +152,14 @@ static enum status choose_layers(struct resolved *o, struct error *err)
     return OK;
 }
 
-/* Of skip-layer guidance: the blocks that were named. */
+/* Of skip-layer guidance: the blocks that were named, or those that published code leaves out. */
 static enum status choose_blocks(struct resolved *o, struct error *err)
 {
     const struct network *net = o->r->model->network;
+    static const int64_t usual[] = {7, 8, 9};
     const struct skip_layers *s = &o->settings.skip;
-    int n = net->io.n_skippable;
+    const int64_t *blocks = s->n ? s->block : usual;
+    int n = net->io.n_skippable, n_blocks = s->n ? s->n : 3;
     enum status st;
 
     if (!(s->scale > 0))
@@ -169,13 +171,13 @@ static enum status choose_blocks(struct resolved *o, struct error *err)
                     net->kind->name);
     if ((st = mem_new((void **)&o->skip, (uint64_t)n, sizeof *o->skip, "blocks", err)))
         return st;
-    for (int i = 0; i < s->n; i++) {
-        if (s->block[i] >= n)
+    for (int i = 0; i < n_blocks; i++) {
+        if (blocks[i] >= n)
             return fail(err, E_ARG,
                         "guidance.skip_layers: of the %d blocks of this '%s' all but the last can "
                         "be left out, 0 to %d, and %" PRId64 " is none of them",
-                        n + 1, net->kind->name, n - 1, s->block[i]);
-        o->skip[s->block[i]] = true;
+                        n + 1, net->kind->name, n - 1, blocks[i]);
+        o->skip[blocks[i]] = true;
     }
     o->settings.guidance.perturbed = s->scale;
     return OK;
