@@ -244,9 +244,9 @@ static void *mmdit_declare(const void *config, struct scope s)
     m->group = c->text_group;
     dit_embedders_declare(&m->embed, &geometry, s);
     if (pooled_width(c)) {
-        linear_init_normal(&m->pooled1, scope_in(s, "y_embedder.mlp.0"), pooled_width(c), c->width,
-                           0.02);
-        linear_init_normal(&m->pooled2, scope_in(s, "y_embedder.mlp.2"), c->width, c->width, 0.02);
+        linear_init(&m->pooled1, scope_in(s, "y_embedder.mlp.0"), pooled_width(c), c->width,
+                    INIT_XAVIER);
+        linear_init(&m->pooled2, scope_in(s, "y_embedder.mlp.2"), c->width, c->width, INIT_XAVIER);
     }
     linear_init(&m->text, scope_in(s, "context_embedder"), context_width(c), c->width, INIT_XAVIER);
     for (int64_t i = 0; i < c->depth; i++) {
