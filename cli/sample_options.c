@@ -28,6 +28,7 @@ const struct imgen_option sample_rows[] = {
     {"height", "the same", IMGEN_OPTION_INT, offsetof(struct sample_options, height), "0", .lo = 0,
      .hi = 16384, .letter = 'H'},
     PART_ROWS(offsetof(struct sample_options, parts)),
+    LORA_ROW(offsetof(struct sample_options, lora)),
     {"batch_count", "pictures of each label or prompt", IMGEN_OPTION_INT,
      offsetof(struct sample_options, batch_count), "1", .lo = 1, .hi = SAMPLE_PICTURES,
      .letter = 'n'},

@@ -138,8 +138,9 @@ static bool keep(const struct generate_progress *p, void *user)
 {
     struct ending *e = user;
 
-    if (p->x)
-        memcpy(e->x + p->first * e->length, p->x, (size_t)(p->count * e->length) * sizeof *e->x);
+    if (p->phase != PHASE_STEPPED)
+        return true;
+    memcpy(e->x + p->first * e->length, p->x, (size_t)(p->count * e->length) * sizeof *e->x);
     e->reached = p->steps && p->step == p->steps && p->first + p->count == p->n;
     return !e->reached;
 }
