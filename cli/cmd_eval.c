@@ -336,8 +336,11 @@ static void print_set(const char *title, const struct picture_source *s)
 {
     const struct imgen_pictures *p = &s->pictures;
 
-    printf("%-12s %" PRId64 " of %d x %d, %d channel%s: %s\n", title, p->n, p->width, p->height,
-           p->channels, p->channels == 1 ? "" : "s", s->about);
+    printf("%-12s %" PRId64 " of ", title, p->n);
+    if (p->frames > 1)
+        printf("%d frames of ", p->frames);
+    printf("%d x %d, %d channel%s: %s\n", p->width, p->height, p->channels,
+           p->channels == 1 ? "" : "s", s->about);
     if (strcmp(s->resize, "none") != 0)
         printf("%-12s resized: %s\n", "", s->resize);
 }

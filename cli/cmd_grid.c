@@ -199,6 +199,9 @@ static int make_room(struct grid *g)
     g->count = g->options->count;
     g->n_cells = (int64_t)g->x.n * g->y.n;
     g->length = (int64_t)info->height * info->width * info->channels;
+    if (info->frames > 1)
+        return command_misused(&command_grid,
+                               "the model makes clips: imgen sample --grid shows their frames");
     if (info->channels != 1 && info->channels != 3)
         return command_misused(&command_grid, "pictures with %d channels cannot be drawn",
                                info->channels);

@@ -25,6 +25,13 @@ int sample_failed(const struct imgen_error *err)
     return command_failed(&command_sample, err);
 }
 
+int64_t sample_bytes(const struct sample_job *job)
+{
+    const struct imgen_model_info *m = &job->models.info;
+
+    return (int64_t)(m->frames ? m->frames : 1) * m->height * m->width * m->channels;
+}
+
 /* ---- While it works ---- */
 
 static void say_phase(struct sample_job *job, const struct imgen_progress *p)
@@ -124,6 +131,24 @@ static int make_pictures(struct sample_job *job)
     return sample_write(job);
 }
 
+/* Pictures are PNGs; clips are what their name says, and a name that says nothing is a folder's. */
+static int check_output(const struct sample_job *job)
+{
+    const char *name = job->options->output;
+    bool clips = job->models.info.frames > 1 && !job->options->grid;
+
+    if (strlen(name) >= PICTURE_NAME - 64)
+        return command_misused(&command_sample, "--output: a name of %zu letters", strlen(name));
+    if (clips && (imgen_clip_named(name) || !name[picture_name_stem(name)]))
+        return EXIT_DONE;
+    if (clips)
+        return command_misused(&command_sample,
+                               "--output: '%s' ends in none of .webp, .png, .apng and .y4m", name);
+    if (!picture_name_ends(name))
+        return command_misused(&command_sample, "--output: '%s' does not end in .png", name);
+    return EXIT_DONE;
+}
+
 static int run(struct sample_job *job, int n_words, char **words)
 {
     const struct sample_options *o = job->options;
@@ -136,10 +161,8 @@ static int run(struct sample_job *job, int n_words, char **words)
                                n_words);
     if (!word && !o->from)
         return command_misused(&command_sample, "which model?");
-    if (!picture_name_ends(o->output))
-        return command_misused(&command_sample, "--output: '%s' does not end in .png", o->output);
     progress_start(&job->progress, o->quiet);
-    if ((code = sample_open(job, word)))
+    if ((code = sample_open(job, word)) || (code = check_output(job)))
         return code;
     if ((code = sample_ask(job)) || (o->from && (code = sample_check(job, word))))
         return code;
@@ -181,6 +204,8 @@ const struct command command_sample = {
         "    imgen sample model.safetensors -p \"a red circle left of a blue star\" -o pair.png\n"
         "    imgen sample model.safetensors --classifier judge.safetensors --label 3 -o three.png\n"
         "    imgen sample model.safetensors --guide weak.safetensors --guide-label same --label 3\n"
+        "    imgen sample movie.safetensors -p \"a red circle moves left\" --frames 16 -o "
+        "red.webp\n"
         "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png\n"
         "    imgen sample sd3.5_medium.safetensors -p \"a hand\" --cfg-scale 4 --skip-layers "
         "7,8,9\n"

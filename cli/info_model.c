@@ -142,7 +142,10 @@ void info_model(const struct imgen_model *model)
     if (m.step || !published(model))
         printf(", %" PRId64 " steps of training", m.step);
     printf("\n");
-    if (m.height)
+    if (m.height && m.frames > 1)
+        printf("  clips          %d frames of %d x %d, %d channel%s\n", m.frames, m.width, m.height,
+               m.channels, m.channels == 1 ? "" : "s");
+    else if (m.height)
         printf("  pictures       %d x %d, %d channel%s\n", m.width, m.height, m.channels,
                m.channels == 1 ? "" : "s");
     if (m.autoencoder_hash)

@@ -20,9 +20,16 @@ bool picture_name_ends(const char *name)
     return n > e && n < PICTURE_NAME - 64 && !strcasecmp(name + n - e, ending);
 }
 
+size_t picture_name_stem(const char *name)
+{
+    const char *slash = strrchr(name, '/'), *dot = strrchr(slash ? slash : name, '.');
+
+    return dot ? (size_t)(dot - name) : strlen(name);
+}
+
 void picture_name_marked(char out[PICTURE_NAME], const char *name, const char *mark)
 {
-    size_t stem = strlen(name) - (sizeof ending - 1);
+    size_t stem = picture_name_stem(name);
 
     snprintf(out, PICTURE_NAME, "%.*s-%s%s", (int)stem, name, mark, name + stem);
 }

@@ -61,7 +61,8 @@ void source_release(struct picture_source *s)
 static int allocate(struct picture_source *s, const struct source_wish *w)
 {
     struct imgen_pictures *p = &s->pictures;
-    size_t length = (size_t)p->height * (size_t)p->width * (size_t)p->channels;
+    size_t length = (size_t)(p->frames > 1 ? p->frames : 1) * (size_t)p->height * (size_t)p->width *
+                    (size_t)p->channels;
 
     s->pixels = calloc((size_t)p->n, length);
     s->label = calloc((size_t)p->n, sizeof *s->label);
@@ -141,7 +142,8 @@ static int read_set(struct picture_source *s, const struct source_wish *w)
                                           .height = d.height,
                                           .width = d.width,
                                           .channels = d.channels,
-                                          .n_labels = d.n_labels};
+                                          .n_labels = d.n_labels,
+                                          .frames = d.frames};
     if (!w->count)
         s->pictures.n = d.count == INT64_MAX ? SOURCE_USUAL : d.count;
     if (s->pictures.n > d.count)
@@ -207,7 +209,7 @@ static int draw_some(struct picture_source *s, const struct source_wish *w,
                      const struct imgen_model_info *m, int label, struct imgen_request *r,
                      struct drawing *d)
 {
-    int64_t length = (int64_t)m->height * m->width * m->channels;
+    int64_t length = (int64_t)m->frames * m->height * m->width * m->channels;
     struct imgen_item items[AT_ONCE];
     struct imgen_error err;
 
@@ -331,7 +333,8 @@ static int read_model(struct picture_source *s, const struct source_wish *w)
                                           .height = m.height,
                                           .width = m.width,
                                           .channels = m.channels,
-                                          .n_labels = m.n_labels};
+                                          .n_labels = m.n_labels,
+                                          .frames = m.frames};
     if ((code = allocate(s, w)))
         return code;
     for (int i = 0; i < m.n_labels; i++)

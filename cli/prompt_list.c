@@ -74,7 +74,9 @@ static int read_captions(struct prompt_list *p, const struct command *c, const c
     if (imgen_data_open_held_out(&p->data, &t, &err))
         return command_failed(c, &err);
     imgen_data_info(p->data, &d);
-    pixels = calloc((size_t)d.height * (size_t)d.width * (size_t)d.channels, sizeof *pixels);
+    pixels = calloc((size_t)(d.frames > 1 ? d.frames : 1) * (size_t)d.height * (size_t)d.width *
+                        (size_t)d.channels,
+                    sizeof *pixels);
     if (!pixels)
         return command_broken(c, "no memory for a picture");
     for (int64_t i = 0; i < count && i < d.count && !code; i++)

@@ -22,7 +22,8 @@ struct sample_options {
     double strength;
     struct imgen_text_list prompt, lora;
     struct part_flags parts;
-    int64_t width, height;
+    int64_t width, height, frames;
+    double rate;
     int64_t batch_count, threads, preview, zoom;
     struct solver_flags solver;
     char *memory_limit;
@@ -54,6 +55,8 @@ struct sample_job {
 
 /* Whether a flag was typed. */
 bool sample_typed(const struct sample_job *job, const char *flag);
+/* Of a picture, or of all frames of a clip. */
+int64_t sample_bytes(const struct sample_job *job);
 /* command_failed. */
 int sample_failed(const struct imgen_error *err);
 

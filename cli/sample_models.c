@@ -28,6 +28,21 @@ static int choose_size(struct sample_job *job)
     return EXIT_DONE;
 }
 
+/* Likewise the length of a clip. */
+static int choose_frames(struct sample_job *job)
+{
+    struct imgen_model_info *m = &job->models.info;
+    int64_t frames = job->options->frames ? job->options->frames : job->from.recipe.frames;
+    struct imgen_error err;
+
+    if (!frames || frames == m->frames)
+        return EXIT_DONE;
+    if (imgen_model_set_frames(job->models.model, (int)frames, &err))
+        return sample_failed(&err);
+    imgen_model_info(job->models.model, m);
+    return EXIT_DONE;
+}
+
 /* The files as the user typed them. */
 static struct model_files typed_files(const struct sample_job *job, const char *word)
 {
@@ -77,7 +92,7 @@ int sample_open(struct sample_job *job, const char *word)
         return code;
     if ((code = request_models_open(&job->models, &command_sample, &job->files)))
         return code;
-    return choose_size(job);
+    return (code = choose_size(job)) ? code : choose_frames(job);
 }
 
 /* The same pictures can be made by the same models only. */

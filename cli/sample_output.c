@@ -17,10 +17,11 @@ enum { SHEET_WIDTH = 768 };
 
 void sample_write_preview(struct sample_job *job, const struct imgen_progress *p)
 {
-    int64_t n = p->count * p->preview_height * p->preview_width * p->preview_channels;
+    int64_t frames = p->preview_frames;
+    int64_t n = p->count * frames * p->preview_height * p->preview_width * p->preview_channels;
     struct imgen_sheet sheet = {
-        .rows = 1,
-        .columns = p->count,
+        .rows = frames > 1 ? p->count : 1,
+        .columns = frames > 1 ? frames : p->count,
         .height = p->preview_height,
         .width = p->preview_width,
         .channels = p->preview_channels,
@@ -37,7 +38,8 @@ void sample_write_preview(struct sample_job *job, const struct imgen_progress *p
         sheet.zoom = job->models.info.height / p->preview_height; /* as large as the pictures */
     for (int64_t i = 0; x && i < n; i++)
         x[i] = (float)p->preview[i];
-    picture_name_marked(path, job->options->output, "preview");
+    snprintf(path, sizeof path, "%.*s-preview.png", (int)picture_name_stem(job->options->output),
+             job->options->output);
     /* A preview that cannot be written is no reason to lose the picture. */
     if (x && (imgen_sheet_draw(&image, x, &sheet, &err) || imgen_image_write(path, &image, &err)))
         progress_note(&job->progress, "no preview: %s", err.text);
@@ -58,29 +60,49 @@ static struct imgen_image picture_at(const struct sample_job *job, int64_t i)
 {
     int64_t h = job->models.info.height, w = job->models.info.width, c = job->models.info.channels;
 
-    return (struct imgen_image){h, w, c, job->pixels + i * h * w * c};
+    return (struct imgen_image){h, w, c, job->pixels + i * sample_bytes(job)};
+}
+
+/* The i-th as its file: a clip, or a picture. */
+static int write_one(const struct sample_job *job, int64_t i, const struct imgen_recipe *recipe)
+{
+    const struct imgen_image image = picture_at(job, i);
+    const struct imgen_clip clip = {.frames = job->models.info.frames,
+                                    .height = image.height,
+                                    .width = image.width,
+                                    .channels = image.channels,
+                                    .rate = job->options->rate,
+                                    .pixels = image.pixels};
+    char path[PICTURE_NAME];
+    struct imgen_error err;
+
+    path_of(job, i, path);
+    if (clip.frames > 1 ? imgen_clip_write(path, &clip, recipe, &err)
+                        : imgen_picture_write(path, &image, recipe, &err))
+        return sample_failed(&err);
+    return EXIT_DONE;
 }
 
 static int write_pictures(struct sample_job *job)
 {
     struct imgen_recipe recipe;
-    char path[PICTURE_NAME];
     struct imgen_error err;
+    int code = EXIT_DONE;
 
-    for (int64_t i = 0; i < job->request.n_items; i++) {
-        struct imgen_image image = picture_at(job, i);
-
-        if (imgen_recipe_make(&recipe, job->models.model, &job->request, i, &err) ||
-            imgen_picture_write(path_of(job, i, path), &image, &recipe, &err))
+    for (int64_t i = 0; i < job->request.n_items && !code; i++) {
+        if (imgen_recipe_make(&recipe, job->models.model, &job->request, i, &err))
             return sample_failed(&err);
+        code = write_one(job, i, &recipe);
     }
-    return EXIT_DONE;
+    return code;
 }
 
-/* All pictures on one sheet: a row for each label, or near a square when there is one label. */
+/* All pictures on one sheet: a row for each label, or near a square when there is one label; of
+ * clips a row for each, with its frames. */
 static int write_grid(const struct sample_job *job)
 {
-    int64_t n = job->request.n_items, length = n * job->models.info.height * job->models.info.width;
+    int64_t n = job->request.n_items, length = n * sample_bytes(job);
+    int64_t frames = job->models.info.frames;
     int64_t fits, columns = job->options->batch_count;
     struct imgen_image image = {0};
     struct imgen_sheet sheet;
@@ -91,6 +113,10 @@ static int write_grid(const struct sample_job *job)
     for (int64_t k = 1; (job->n_labels == 1 || job->prompts.n == n) && k * k <= n; k++)
         if (n % k == 0)
             columns = n / k;
+    if (frames > 1) {
+        columns = frames;
+        n *= frames;
+    }
     fits = SHEET_WIDTH / (columns * job->models.info.width);
     sheet = (struct imgen_sheet){n / columns,
                                  columns,
@@ -102,7 +128,6 @@ static int write_grid(const struct sample_job *job)
                                  : fits > 1         ? fits
                                                     : 1,
                                  255};
-    length *= job->models.info.channels;
     x = calloc((size_t)length, sizeof *x);
     if (!x)
         return command_broken(&command_sample, "no memory for a sheet");

@@ -167,8 +167,7 @@ static int choose_solver(struct sample_job *job)
 static int fill_items(struct sample_job *job)
 {
     int64_t each = job->options->batch_count, n = each * job->n_labels;
-    size_t bytes = (size_t)job->models.info.height * (size_t)job->models.info.width *
-                   (size_t)job->models.info.channels;
+    size_t bytes = (size_t)sample_bytes(job);
 
     if (n > SAMPLE_PICTURES)
         return command_misused(&command_sample, "%" PRId64 " pictures are more than %d", n,

@@ -138,6 +138,11 @@ IMGEN_API enum imgen_status imgen_model_add_lora(struct imgen_model *model, cons
 IMGEN_API enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int height,
                                                struct imgen_error *err);
 
+/* Clips of so many frames from now on, 1: pictures.  E_ARG where the network makes none of that
+ * length, saying which it makes.  Not beside other calls on this model. */
+IMGEN_API enum imgen_status imgen_model_set_frames(struct imgen_model *model, int frames,
+                                                   struct imgen_error *err);
+
 /* Of a model that works on latents: use this autoencoder, a file or folder of the very content that
  * the model names; NULL: look for it again.  Opening looks for it under the name that the model
  * knows, as seen from the model's folder, and among the files in that folder; where it finds none,
@@ -149,6 +154,8 @@ IMGEN_API enum imgen_status imgen_model_use_autoencoder(struct imgen_model *mode
 /* Texts belong to the model. */
 struct imgen_model_info {
     int height, width, channels; /* of its pictures; of latents whose autoencoder is missing: 0 */
+    int frames; /* of the clips that it makes, 1: pictures; missing likewise: 0               */
+    int videos; /* 1: it makes clips of other lengths too (imgen_model_set_frames)            */
     int latent_height, latent_width, latent_channels; /* what its network works on; 0: on pixels */
     const char *autoencoder;      /* of latents: where it was found, else its name; or NULL       */
     const char *autoencoder_hash; /* of latents, else NULL: SHA-256                              */
@@ -235,11 +242,12 @@ struct imgen_progress {
     int step, steps;      /* of this batch, from 1; steps 0 when the solver chooses */
     double t, done;       /* time reached; share of all the steps, in [0, 1]       */
     int height, width, channels;
+    int frames;            /* of clips: the arrays below have them behind count; 1: pictures */
     const double *state;   /* [count, height, width, channels] at t: pixels, or latents; only of
                               IMGEN_STEPPED, else NULL                                      */
     const double *preview; /* [count, preview_height, preview_width, preview_channels]: the pictures
                               as they would end from here; or NULL                         */
-    int preview_height, preview_width, preview_channels;
+    int preview_height, preview_width, preview_channels, preview_frames;
 };
 /* Return 0 to stop: the call then fails with IMGEN_E_CANCELLED, before the next operation of a
  * network begins, a fraction of a step of a large one; the model may be used again.  It is called
@@ -304,7 +312,8 @@ IMGEN_API void imgen_numbers(imgen_number_callback *tell, void *user);
 /* The model's own defaults, no items, strength 0.75, all processors. */
 IMGEN_API void imgen_request_init(struct imgen_request *r, const struct imgen_model *model);
 
-/* pixels: [n_items, height, width, channels], 0 .. 255. */
+/* pixels: [n_items, height, width, channels], of clips [n_items, frames, height, width, channels],
+ * 0 .. 255. */
 IMGEN_API enum imgen_status imgen_sample(const struct imgen_model *model,
                                          const struct imgen_request *r, uint8_t *pixels,
                                          struct imgen_error *err);
@@ -316,10 +325,10 @@ IMGEN_API enum imgen_status imgen_sample_floats(const struct imgen_model *model,
 /* What a request would take.  Bytes are of the process; what lies in a mapped file counts as far as
  * it is read, although the system can take such pages back. */
 struct imgen_sample_plan {
-    int64_t program_bytes;  /* what it has already                                              */
-    int64_t weights_bytes;  /* of the network                                                   */
-    int64_t encoder_bytes;  /* of the largest text encoder, before the first step               */
-    int64_t values_bytes;   /* what the network computes with                                   */
+    int64_t program_bytes; /* what it has already                                              */
+    int64_t weights_bytes; /* of the network                                                   */
+    int64_t encoder_bytes; /* of the largest text encoder, before the first step               */
+    int64_t values_bytes;  /* what the network computes with                                   */
     int64_t solver_bytes, decoder_bytes; /* of latents: what making pictures of them takes      */
     int64_t peak_bytes; /* the most at once: program, with encoder, or weights, values and solver,
                            or values and decoder                                                */
@@ -378,6 +387,7 @@ struct imgen_recipe {
     char negative[IMGEN_PROMPT]; /* guidance.negative, which is none of the numbers below; or "" */
     struct imgen_item item;
     int width, height; /* of the picture */
+    int frames;        /* of the clip; 0 and 1: a picture */
     /* The picture it was made of and its mask, "" where there are none: the names of the files, and
      * SHA-256 of their size and pixels. */
     char init[256], init_hash[65], mask[256], mask_hash[65];
@@ -416,6 +426,22 @@ IMGEN_API enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct i
 IMGEN_API enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
                                                 const struct imgen_recipe *recipe,
                                                 struct imgen_error *err);
+/* Write a clip by its name's ending: .webp, .png or .apng (animated, with the recipe, where it is
+ * not NULL), .y4m; or, where the name has no ending of those, as a folder of pictures, 00000.png
+ * and on, each with the recipe.  pixels [frames, height, width, channels]; rate: frames a second.
+ */
+struct imgen_clip {
+    int64_t frames, height, width, channels;
+    double rate;
+    const uint8_t *pixels;
+};
+IMGEN_API enum imgen_status imgen_clip_write(const char *path, const struct imgen_clip *clip,
+                                             const struct imgen_recipe *recipe,
+                                             struct imgen_error *err);
+
+/* 1: the name has such an ending. */
+IMGEN_API int imgen_clip_named(const char *path);
+
 /* E_FORMAT when the PNG holds no recipe, nor "parameters" as other programs write them. */
 IMGEN_API enum imgen_status imgen_recipe_read(struct imgen_recipe *out, const char *path,
                                               struct imgen_error *err);
@@ -516,8 +542,8 @@ IMGEN_API void imgen_data_info(const struct imgen_data *data, struct imgen_data_
 IMGEN_API const char *imgen_data_label(const struct imgen_data *data, int i);
 /* The file of picture i, within its folder, or NULL: pictures of this format have no names. */
 IMGEN_API const char *imgen_data_name(const struct imgen_data *data, int64_t i);
-/* pixels [height, width, channels] in -1 .. 1, of a clip [frames, height, width, channels]; label -1
- * when there is none; caption may be NULL. */
+/* pixels [height, width, channels] in -1 .. 1, of a clip [frames, height, width, channels]; label
+ * -1 when there is none; caption may be NULL. */
 IMGEN_API enum imgen_status imgen_data_get(const struct imgen_data *data, int64_t i, float *pixels,
                                            int *label, char caption[IMGEN_CAPTION],
                                            struct imgen_error *err);
@@ -528,7 +554,8 @@ IMGEN_API enum imgen_status imgen_data_open_held_out(struct imgen_data **out,
                                                      const struct imgen_training *t,
                                                      struct imgen_error *err);
 /* n different pictures in 8 bits, drawn from the seed (of an endless set: the first n): pixels
- * [n, height, width, channels] (of clips [n, frames, ...]), label [n], number [n]: which they are. */
+ * [n, height, width, channels] (of clips [n, frames, ...]), label [n], number [n]: which they are.
+ */
 IMGEN_API enum imgen_status imgen_data_draw(const struct imgen_data *data, uint64_t seed, int64_t n,
                                             uint8_t *pixels, int *label, int64_t *number,
                                             struct imgen_error *err);
@@ -909,6 +936,7 @@ struct imgen_pictures {
     const int *label;
     int n_labels;
     const char *const *label_names;
+    int frames; /* of clips, pixels [n, frames, height, width, channels]; 0 and 1: pictures */
 };
 
 /* Return 0 to stop. */
@@ -997,8 +1025,8 @@ struct imgen_machine {
     double bandwidth;  /* bytes a second from memory, measured                        */
 };
 /* filter: run only the cases whose name, or whose family's name, contains it; or NULL: all but
- * "sd3" and "sd3 1024", which take gigabytes and minutes.  runs: of each case, behind one that warms
- * up, 1 to 99; 0: 9, of a case that takes 4 s 5, and of one that takes 10 s 3. */
+ * "sd3" and "sd3 1024", which take gigabytes and minutes.  runs: of each case, behind one that
+ * warms up, 1 to 99; 0: 9, of a case that takes 4 s 5, and of one that takes 10 s 3. */
 IMGEN_API enum imgen_status imgen_bench(int threads, const char *filter, int runs,
                                         struct imgen_machine *machine,
                                         imgen_bench_callback *callback, void *user,

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/moving.h"
 #include "data/relations.h"
 #include "eval/features.h"
 #include "eval/measure.h"
@@ -94,6 +95,7 @@ static struct picture_set set_of(const struct imgen_pictures *p)
                                 .height = p->height,
                                 .width = p->width,
                                 .channels = p->channels,
+                                .frames = p->frames,
                                 .pixels = p->pixels,
                                 .label = p->label};
 }
@@ -104,6 +106,8 @@ static enum status check_pictures(const struct imgen_pictures *p, const char *wh
     if (p->n < 1 || p->height < 1 || p->width < 1 || (p->channels != 1 && p->channels != 3))
         return fail(err, E_ARG, "%s: %" PRId64 " of %d x %d with %d channels", what, p->n, p->width,
                     p->height, p->channels);
+    if (p->frames < 0 || p->frames > DATASET_FRAMES)
+        return fail(err, E_ARG, "%s: clips of %d frames", what, p->frames);
     for (int64_t i = 0; p->label && i < p->n; i++)
         if (p->label[i] < -1 || p->label[i] >= p->n_labels)
             return fail(err, E_ARG, "%s: picture %" PRId64 " has label %d of %d", what, i,
@@ -145,6 +149,13 @@ static void relation_name(char name[CAPTION_TEXT], int32_t label)
     relation_caption(&r, name);
 }
 
+static void moving_name(char name[CAPTION_TEXT], int32_t label)
+{
+    struct moving m = moving_of_label(label);
+
+    moving_caption(&m, 0, false, name);
+}
+
 static bool has_names(const struct imgen_pictures *p, int n, name_writer *write)
 {
     char name[CAPTION_TEXT];
@@ -164,6 +175,11 @@ static enum picture_reader reader_of(const struct imgen_pictures *p)
 {
     if (!p->label_names || p->channels != 3 || p->height != p->width || p->width > SHAPES_SIDE_MAX)
         return READ_NOTHING;
+    if (p->frames > 1)
+        return p->frames >= MOVING_FRAMES_READ && p->frames <= MOVING_FRAMES_MOST &&
+                       p->width >= RELATIONS_SIDE_MIN && has_names(p, MOVING_LABELS, moving_name)
+                   ? READ_MOVING
+                   : READ_NOTHING;
     if (p->width >= SHAPES_SIDE_MIN && has_names(p, SHAPES_CLASSES, shape_name))
         return READ_SHAPES;
     if (p->width >= RELATIONS_SIDE_MIN && has_names(p, RELATION_LABELS, relation_name))
@@ -210,6 +226,8 @@ static enum status extract(struct measuring *s, const struct features *f,
                                 .progress = relay,
                                 .user = s};
 
+    if (p->frames > 1)
+        return fail(err, E_UNSUPPORTED, "%s: of clips there are none", what);
     s->doing = what;
     return features_extract(f, out, guess, &in, err);
 }

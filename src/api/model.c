@@ -96,8 +96,7 @@ static enum status open_model(struct imgen_model *m, const char *path,
     const struct imgen_parts none = {0}, *p = parts ? parts : &none;
     const struct sd3_parts where = {p->clip_l, p->clip_g, p->t5xxl,     p->autoencoder,
                                     p->merges, p->spiece, p->no_t5 != 0};
-    bool encoders =
-        p->clip_l || p->clip_g || p->t5xxl || p->merges || p->spiece || p->no_t5 != 0;
+    bool encoders = p->clip_l || p->clip_g || p->t5xxl || p->merges || p->spiece || p->no_t5 != 0;
     enum status st;
 
     if ((st = mem_text(&m->path, path, err)))
@@ -130,8 +129,7 @@ static enum imgen_status open_any(struct imgen_model **out, const char *path,
 
     *out = NULL;
     if ((st = mem_new((void **)&m, 1, sizeof *m, "a model", &e)) ||
-        (st = open_model(m, path, parts, &e)) ||
-        (st = model_parts_find(&m->parts, m->model, &e)))
+        (st = open_model(m, path, parts, &e)) || (st = model_parts_find(&m->parts, m->model, &e)))
         imgen_model_close(m);
     else
         *out = m;
@@ -166,6 +164,14 @@ enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int h
         fail_under(&e, "pictures of %d x %d pixels, %" PRId64 " a side of the network's", width,
                    height, factor);
     return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_model_set_frames(struct imgen_model *model, int frames,
+                                         struct imgen_error *err)
+{
+    struct error e = {0};
+
+    return api_status(err, &e, model_set_frames(model->model, frames, &e));
 }
 
 static enum status add_lora(struct imgen_model *m, const char *path, double weight,
@@ -236,6 +242,8 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .height = (int)shape.height,
         .width = (int)shape.width,
         .channels = (int)shape.channels,
+        .frames = (int)shape.frames,
+        .videos = io->frames != 0 && !io->factor,
         .latent_height = s ? (int)io->height : 0,
         .latent_width = s ? (int)io->width : 0,
         .latent_channels = s ? (int)io->in_channels : 0,
@@ -385,11 +393,13 @@ static bool relay(const struct generate_progress *p, void *user)
         .height = (int)to->io->height,
         .width = (int)to->io->width,
         .channels = (int)to->io->in_channels,
+        .frames = to->io->frames ? (int)to->io->frames : 1,
         .state = p->x,
         .preview = p->preview,
         .preview_height = (int)p->shape.height,
         .preview_width = (int)p->shape.width,
         .preview_channels = (int)p->shape.channels,
+        .preview_frames = (int)p->shape.frames,
     };
 
     return to->r->progress(&out, to->r->user) != 0;
@@ -529,7 +539,7 @@ enum imgen_status imgen_sample(const struct imgen_model *model, const struct img
     float *x = NULL;
     enum status st;
 
-    numbers = n * shape.height * shape.width * shape.channels;
+    numbers = n * view_length(&shape);
     if (!(st = mem_new((void **)&x, (uint64_t)numbers, sizeof *x, "pictures", &e)) &&
         !(st = sample_floats(model, r, x, NULL, &e)))
         st = picture_levels(pixels, x, numbers, &e);

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "data/listing.h"
+#include "io/clip.h"
 #include "pipeline/pair.h"
 #include "pipeline/settings.h"
 #include "sampler/start.h"
@@ -208,6 +209,7 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
     out->item = r->items[i];
     out->width = (int)shape.width;
     out->height = (int)shape.height;
+    out->frames = shape.frames > 1 ? (int)shape.frames : 0;
     put(out->sampler, sizeof out->sampler, r->sampler);
     put(out->schedule, sizeof out->schedule, r->schedule);
     put(out->precision, sizeof out->precision, r->precision ? r->precision : "float32");
@@ -330,6 +332,7 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
     if (!root || set_texts(root, r) ||
         (r->classifier[0] &&
          json_object_set_new(root, "classifier_scale", json_real(r->classifier_scale))) ||
+        (r->frames && json_object_set_new(root, "frames", json_integer(r->frames))) ||
         (r->init_hash[0] && json_object_set_new(root, "strength", json_real(r->strength))) ||
         (r->n_loras && json_object_set_new(root, "loras", loras_json(r))) ||
         (r->n_parts && json_object_set_new(root, "parts", recipe_parts_json(r))) ||
@@ -420,7 +423,7 @@ static enum status read_texts(struct imgen_recipe *out, const json_t *root, stru
 
 static enum status read_recipe(struct imgen_recipe *out, const json_t *root, struct error *err)
 {
-    int64_t number, steps, width, height;
+    int64_t number, steps, width, height, frames;
     const char *seed;
     enum status st;
 
@@ -434,6 +437,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_int(&steps, root, "steps", 1, 1, STEPS_MAX, err)) ||
         (st = config_int(&width, root, "width", 0, 0, INT32_MAX, err)) ||
         (st = config_int(&height, root, "height", 0, 0, INT32_MAX, err)) ||
+        (st = config_int(&frames, root, "frames", 0, 0, INT32_MAX, err)) ||
         (st = config_double(&out->shift, root, "shift", 1, 0, 1000, err)) ||
         (st = config_double(&out->strength, root, "strength", 0, 0, 1, err)) ||
         (st = config_double(&out->item.cfg_scale, root, "cfg_scale", 1, 0, 1e9, err)) ||
@@ -447,30 +451,80 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
     out->steps = (int)steps;
     out->width = (int)width;
     out->height = (int)height;
+    out->frames = (int)frames;
     return OK;
 }
 
 /* ---- In files ---- */
 
-enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
-                                      const struct imgen_recipe *recipe, struct imgen_error *err)
+/* The recipe as texts of a file, their values heap. */
+enum { RECIPE_TEXTS = 2 };
+
+static enum status make_texts(struct image_text out[RECIPE_TEXTS],
+                              const struct imgen_recipe *recipe, int64_t width, int64_t height,
+                              struct error *err)
 {
-    struct image im = api_image(image);
-    char *json = NULL, *line = NULL;
-    struct error e = {0};
+    char *json = NULL;
     struct text t;
     enum status st;
 
     text_init(&t, NULL, 0);
-    recipe_line_write(&t, recipe, image->width, image->height);
-    if (!(line = text_take(&t)))
-        st = fail(&e, E_MEMORY, "no memory to describe a picture");
-    else if (!(st = recipe_json(&json, recipe, &e)))
-        st = image_write(path, &im, (struct image_text[]){{"parameters", line}, {"imgen", json}}, 2,
-                         &e);
-    free(line);
-    free(json);
+    recipe_line_write(&t, recipe, width, height);
+    out[0] = (struct image_text){"parameters", text_take(&t)};
+    if (!out[0].value)
+        return fail(err, E_MEMORY, "no memory to describe a picture");
+    st = recipe_json(&json, recipe, err);
+    out[1] = (struct image_text){"imgen", json};
+    return st;
+}
+
+static void free_texts(struct image_text said[RECIPE_TEXTS])
+{
+    for (int i = 0; i < RECIPE_TEXTS; i++)
+        free((void *)(uintptr_t)said[i].value);
+}
+
+enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
+                                      const struct imgen_recipe *recipe, struct imgen_error *err)
+{
+    struct image_text said[RECIPE_TEXTS] = {0};
+    struct image im = api_image(image);
+    struct error e = {0};
+    enum status st;
+
+    if (!(st = make_texts(said, recipe, image->width, image->height, &e)))
+        st = image_write(path, &im, said, RECIPE_TEXTS, &e);
+    free_texts(said);
     return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_clip_write(const char *path, const struct imgen_clip *clip,
+                                   const struct imgen_recipe *recipe, struct imgen_error *err)
+{
+    struct image_text said[RECIPE_TEXTS] = {0};
+    struct clip c = {.frames = clip->frames,
+                     .height = clip->height,
+                     .width = clip->width,
+                     .channels = clip->channels,
+                     .rate = clip->rate,
+                     .pixels = (uint8_t *)(uintptr_t)clip->pixels};
+    struct error e = {0};
+    enum status st = OK;
+
+    if (recipe && !(st = make_texts(said, recipe, clip->width, clip->height, &e))) {
+        c.texts = said;
+        c.n_texts = RECIPE_TEXTS;
+    }
+    if (!st)
+        st = clip_writable(path) ? clip_write(path, &c, CLIP_LOSSLESS, &e)
+                                 : clip_write_frames(path, &c, &e);
+    free_texts(said);
+    return api_status(err, &e, st);
+}
+
+int imgen_clip_named(const char *path)
+{
+    return clip_writable(path);
 }
 
 /* Of a picture without a recipe of ours. */

@@ -65,7 +65,7 @@ static enum status bring(float **out, const struct imgen_image *im, const struct
 enum status api_repaint_init(struct api_repaint *p, const struct imgen_request *r,
                              const struct model *m, struct error *err)
 {
-    const struct view_shape shape = view_shape(m, false), grey = {shape.height, shape.width, 1};
+    const struct view_shape shape = view_shape(m, false), grey = {shape.height, shape.width, 1, 1};
     enum status st;
 
     *p = (struct api_repaint){0};

@@ -129,6 +129,7 @@ static enum status latents_open(struct dataset *d, const struct dataset_config *
                                     .pictures = x->pictures,
                                     .mean = x->mean,
                                     .deviation = x->deviation,
+                                    .clip_frames = x->clip_frames,
                                     .mirrored = x->mirrored,
                                     .sampled = x->sampled};
     d->count = x->count;

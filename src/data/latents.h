@@ -55,6 +55,7 @@ struct latents_info {
     const char *autoencoder, *pictures; /* SHA-256                                            */
     const double *mean, *deviation;     /* [channels]: a latent is mean + deviation * value    */
     bool mirrored, sampled;
+    int64_t clip_frames; /* of the clips that the latents are of; 0: of pictures */
 };
 /* NULL for sets of other formats.  The set's. */
 const struct latents_info *latents_info(const struct dataset *d);

@@ -378,6 +378,7 @@ static enum status read_numbers(struct latents_index *x, const json_t *root, str
         (st = config_hash(x->pictures, root, "pictures", err)) ||
         (st = read_int(&x->count, root, "count", 1, most, err)) ||
         (st = config_int(&x->frames, root, "frames", 0, 1, DATASET_FRAMES, err)) ||
+        (st = config_int(&x->clip_frames, root, "clip_frames", 0, 1, DATASET_FRAMES, err)) ||
         (st = read_int(&x->height, root, "height", 1, LATENTS_SIDE, err)) ||
         (st = read_int(&x->width, root, "width", 1, LATENTS_SIDE, err)) ||
         (st = read_int(&x->channels, root, "channels", 1, LATENTS_CHANNELS, err)) ||
@@ -563,6 +564,8 @@ static json_t *index_object(const struct latents_index *x)
                              (int)x->mirrored);
 
     if (root && ((x->frames && json_object_set_new(root, "frames", json_integer(x->frames))) ||
+                 (x->clip_frames &&
+                  json_object_set_new(root, "clip_frames", json_integer(x->clip_frames))) ||
                  add_sampled(root, x->sampled, x->seed) ||
                  json_object_set_new(root, "classes", class_array(x)) ||
                  json_object_set_new(root, "mean", real_array(x->mean, x->channels)) ||

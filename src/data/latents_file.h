@@ -13,9 +13,9 @@
  * pictures has a caption of its own, other than the name of its class, `format` is 2 and not 1, and
  * there is "captions" [bytes] uint8: n texts of UTF-8, each ended by a zero, empty for none.
  *
- * The index, JSON: {format, autoencoder, pictures, count, frames (of clips), height, width,
- * channels, mirrored, sampled, classes, mean, deviation, parts: [{first, count, checksum}],
- * checksum}, the last over the others.
+ * The index, JSON: {format, autoencoder, pictures, count, frames and clip_frames (of clips: those
+ * of a latent, and of what it is of), height, width, channels, mirrored, sampled, classes, mean,
+ * deviation, parts: [{first, count, checksum}], checksum}, the last over the others.
  */
 #ifndef IMGEN_DATA_LATENTS_FILE_H
 #define IMGEN_DATA_LATENTS_FILE_H
@@ -70,7 +70,8 @@ struct latents_entry {
 struct latents_index {
     char autoencoder[HASH_TEXT], pictures[HASH_TEXT];
     int64_t count, height, width, channels;
-    int64_t frames; /* 0: of pictures */
+    int64_t frames;      /* 0: of pictures */
+    int64_t clip_frames; /* of the clips; 0: not said */
     bool mirrored, sampled;
     uint64_t seed;            /* of what is sampled */
     double *mean, *deviation; /* [channels], heap, as all that follows */

@@ -440,6 +440,7 @@ static enum status writing_init(struct writing *w, const struct latents_job *j, 
         w->part -= w->part % j->batch; /* a shorter call would want a plan of its own */
     w->part = whole_clamp(w->part, 1, w->n);
     x->frames = j->frames;
+    x->clip_frames = j->frames ? whole_max(d->frames, 1) : 0;
     x->height = j->height;
     x->width = j->width;
     x->channels = j->channels;

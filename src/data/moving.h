@@ -35,7 +35,8 @@ enum {
     MOVING_LABELS = 2 * MOVING_ALONE + RELATION_KINDS * (RELATION_KINDS - 1) * MOVING_WAYS,
     MOVING_FRAMES_LEAST = 8,
     MOVING_FRAMES_MOST = 128,
-    MOVING_FRAMES = 16, /* when nothing is said */
+    MOVING_FRAMES_READ = 4, /* the fewest that moving_check reads */
+    MOVING_FRAMES = 16,     /* when nothing is said */
     MOVING_RATE_SLOW = 16,
     MOVING_RATE_FAST = 8, /* frames a second: fewer, and more happens from one to the next */
 };
@@ -86,8 +87,8 @@ struct moving_verdict {
     double step;        /* way from frame to frame in sides, when they move                 */
 };
 
-/* Of pixels [frames, size, size, 3], nominally in [-1, 1]; sizes as above, frames 4 ..
- * MOVING_FRAMES_MOST.  Deterministic, allocates nothing. */
+/* Of pixels [frames, size, size, 3], nominally in [-1, 1]; sizes as above, frames
+ * MOVING_FRAMES_READ .. MOVING_FRAMES_MOST.  Deterministic, allocates nothing. */
 void moving_check(const float *pixels, int64_t frames, int64_t size, struct moving_verdict *out);
 
 /* The rate that a step is typical of: MOVING_RATE_SLOW or MOVING_RATE_FAST. */

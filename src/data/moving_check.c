@@ -23,8 +23,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { FRAMES_LEAST = 4 };
-
 static const double least_way = 0.03;  /* sides that a motion must cover ...                    */
 static const double least_leg = 0.02;  /* ... and each half of a bounce                         */
 static const double loose = 0.012;     /* a third of a pixel of 32: what reading is wrong by    */
@@ -229,7 +227,8 @@ void moving_check(const float *pixels, int64_t frames, int64_t size, struct movi
     const struct sight *like;
     struct track tracks[2];
 
-    MUST(frames >= FRAMES_LEAST && frames <= MOVING_FRAMES_MOST, "%" PRId64 " frames", frames);
+    MUST(frames >= MOVING_FRAMES_READ && frames <= MOVING_FRAMES_MOST, "%" PRId64 " frames",
+         frames);
     *out = (struct moving_verdict){0};
     for (int64_t t = 0; t < frames; t++)
         look(&sights[t], pixels + t * size * size * 3, size);

@@ -58,6 +58,8 @@ const char *measure_lacks(const struct measure *m, const struct measure_task *t)
 {
     const struct picture_set *p = &t->pictures, *r = &t->reference;
 
+    if ((p->frames > 1 || r->frames > 1) && !m->of_clips)
+        return "pictures, and these are clips";
     if (m->needs & NEEDS_REFERENCE && !r->n)
         return "a reference to compare with";
     if (m->needs & NEEDS_FEATURES && !p->features)

@@ -20,12 +20,15 @@ enum picture_reader {
     READ_NOTHING,
     READ_SHAPES,    /* data/shapes.h    */
     READ_RELATIONS, /* data/relations.h */
+    READ_MOVING,    /* data/moving.h    */
 };
 
 /* Pictures, and what is known of them.  Arrays belong to the caller. */
 struct picture_set {
     int64_t n, height, width, channels;
-    const uint8_t *pixels;      /* [n, height, width, channels], or NULL: only features are known */
+    int64_t frames;             /* of clips; 0 and 1: pictures                                    */
+    const uint8_t *pixels;      /* [n, height, width, channels], or NULL: only features are known;
+                                   of clips [n, frames, ...]                                      */
     const int32_t *label;       /* [n] what was asked for, negative: nothing; or NULL             */
     const float *features;      /* [n, D] or NULL                                                 */
     const int32_t *guess;       /* [n] what a classifier takes them for, or NULL                  */
@@ -73,6 +76,7 @@ enum measure_needs {
 struct measure {
     const char *name, *summary, *paper;
     unsigned needs;
+    bool of_clips; /* it can be taken of clips too */
     /* E_ARG for sets that are too small, E_NOT_FINITE, E_MEMORY. */
     enum status (*run)(struct measure_result *out, const struct measure_task *t, struct error *err);
 };
@@ -215,13 +219,15 @@ enum status ssim_pairs(struct similarity *out, struct pixel_set a, struct pixel_
 struct obedience {
     int64_t asked, obeyed; /* pictures with a label; of them those that show it     */
     int64_t form, colour;  /* of shapes: those with the right one of the two        */
-    int64_t objects;       /* of relations: those with both, wherever they stand    */
+    int64_t objects;       /* of the others: those with the right ones, whatever they do    */
+    int64_t motion;        /* of moving shapes: those with the right motion         */
     int64_t unclear;       /* of either: those in which nothing is clear            */
 };
-/* By the checker of that set: pixels [n, size, size, 3], label [n] of the set, negative: not asked
- * for anything.  E_ARG for a size that the checker does not read and labels that are none. */
+/* By the checker of that set: pixels [n, frames, size, size, 3], frames 1 but of moving shapes,
+ * label [n] of the set, negative: not asked for anything.  E_ARG for a size that the checker does
+ * not read and labels that are none. */
 enum status obedience_exact(struct obedience *out, enum picture_reader reader, struct pixel_set a,
-                            const int32_t *label, int64_t size, struct error *err);
+                            const int32_t *label, int64_t frames, int64_t size, struct error *err);
 /* By a classifier's guesses [n]. */
 void obedience_guessed(struct obedience *out, const int32_t *guess, const int32_t *label,
                        int64_t n);

@@ -182,6 +182,13 @@ bool clip_named(const char *name)
     return format_of_name(name) != NULL;
 }
 
+bool clip_writable(const char *name)
+{
+    const struct clip_format *format = format_of_name(name);
+
+    return format && format->encode;
+}
+
 static enum status check_clip(const struct clip *c, struct error *err)
 {
     if (c->frames < 1)
@@ -227,7 +234,7 @@ enum status clip_write_frames(const char *folder, const struct clip *c, struct e
         struct image frame = clip_frame(c, t);
 
         snprintf(path, room, "%s/%05" PRId64 ".png", folder, t);
-        st = png_write(path, &frame, NULL, 0, err);
+        st = png_write(path, &frame, c->texts, c->n_texts, err);
     }
     free(path);
     return st;

@@ -25,6 +25,9 @@ struct clip {
     double rate; /* frames a second; the mean where some stay longer; 0: the file does not say */
     uint8_t *pixels; /* heap, freed by clip_release */
     int64_t room;    /* bytes of pixels */
+    const struct image_text
+        *texts;      /* to be written where the format holds any: APNG, single frames */
+    int64_t n_texts; /* ... the caller's, and none of a clip that was read           */
 };
 
 /* An empty clip.  E_FORMAT for sizes that image_init refuses. */
@@ -48,6 +51,8 @@ enum status clip_decode(struct clip *out, const uint8_t *bytes, size_t n, int64_
                         const char *name, struct error *err);
 /* Whether a file's name ends as those of the formats of clips: .webp .png .apng .gif .y4m. */
 bool clip_named(const char *name);
+/* The same of those that are written. */
+bool clip_writable(const char *name);
 
 /* Format by the name's ending: .webp (quality 1 .. CLIP_LOSSLESS), .png or .apng (exact), .y4m
  * (4:4:4, to one or two grey levels; no alpha).  They repeat without end, where the format can say

@@ -316,7 +316,8 @@ static enum status put_frame(struct apng_writer *w, int64_t t, struct error *err
     struct image frame = clip_frame(w->clip, t);
     struct byte_buffer png = {0};
     size_t at = SIGNATURE;
-    enum status st = png_encode(&png, &frame, NULL, 0, err);
+    enum status st = t ? png_encode(&png, &frame, NULL, 0, err)
+                       : png_encode(&png, &frame, w->clip->texts, w->clip->n_texts, err);
 
     if (!st && t > 0)
         st = put_control(w, t, err);

@@ -98,6 +98,8 @@ static const struct option options[] = {
      .lo = 1, .hi = BYTE_TEXT_DEPTH_MAX},
     {"text_heads", "its attention heads", OPTION_INT, offsetof(struct movie_config, text_heads),
      "4", .lo = 1, .hi = 1024},
+    {"text_kernel", "bytes that a convolution in each of its blocks sees, odd; 1: no convolution",
+     OPTION_INT, offsetof(struct movie_config, text_kernel), "1", .lo = 1, .hi = 31},
     {0},
 };
 
@@ -136,6 +138,9 @@ static enum status check_texts(const struct movie_config *c, struct error *err)
     if (c->text_length == 1)
         return fail(err, E_ARG,
                     "movie.text_length: of 1 only the mark at the beginning would be read");
+    if (c->text_kernel % 2 == 0)
+        return fail(err, E_ARG, "movie.text_kernel: %" PRId64 " is even: there is no middle",
+                    c->text_kernel);
     if (c->text_length && c->text_width % c->text_heads)
         return fail(err, E_ARG,
                     "movie.text_width: %" PRId64 " features cannot be dealt to %" PRId64 " heads",
@@ -302,10 +307,10 @@ static void texts_declare(struct movie *m, const struct movie_config *c, struct 
     if (!c->text_length)
         return;
     text_declare(&m->text[0], c, scope_in(s, "text_embedder"), c->text_width);
-    byte_text_declare(
-        &m->reader,
-        &(struct byte_text_config){c->text_length, c->text_width, c->text_depth, c->text_heads, 1},
-        scope_in(s, "text_encoder"));
+    byte_text_declare(&m->reader,
+                      &(struct byte_text_config){c->text_length, c->text_width, c->text_depth,
+                                                 c->text_heads, c->text_kernel},
+                      scope_in(s, "text_encoder"));
 }
 
 static void patches_declare(struct movie *m, const struct movie_config *c, struct scope s)

@@ -24,6 +24,7 @@ struct movie_config {
     int64_t pooled_width;     /* of a vector beside the time; 0: none                          */
     int64_t text_length;      /* bytes of a text it reads itself; 0: others encode it          */
     int64_t text_width, text_depth, text_heads;
+    int64_t text_kernel; /* bytes that a convolution of its blocks sees; 1: none */
 };
 
 extern const struct network_kind network_movie;

@@ -223,6 +223,11 @@ struct shape network_shape(const struct network *net, int64_t n, int64_t channel
                       : SHAPE(n, io->height, io->width, channels);
 }
 
+int64_t network_places(const struct network *net)
+{
+    return shape_count(network_shape(net, 1, 1));
+}
+
 enum status network_check_ids(const struct network *net, const int32_t *ids, int64_t n, int64_t L,
                               struct error *err)
 {

@@ -145,6 +145,8 @@ enum status network_set_frames(struct network *net, int64_t frames, struct error
 
 /* n pictures or videos of io's size, with so many channels. */
 struct shape network_shape(const struct network *net, int64_t n, int64_t channels);
+/* Pixels of one of them, in all of its frames. */
+int64_t network_places(const struct network *net);
 
 /* Whether a text encoder takes n ids, in texts of L tokens; E_ARG names the first that it has not,
  * or the longest text that it takes. */

@@ -27,6 +27,7 @@
 #include "base/rng.h"
 #include "base/whole.h"
 #include "pipeline/autoencoder_file.h"
+#include "pipeline/codec_video.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -179,6 +180,14 @@ static int64_t length_out(const struct codec *c, const struct recording *r)
     return length_in(c, &back);
 }
 
+/* To an autoencoder of videos a picture is a video of one frame. */
+static struct shape shape_of(const struct codec *c, const struct recording *r, int64_t height,
+                             int64_t width, int64_t channels)
+{
+    return c->net->io.frames ? SHAPE(r->batch, 1, height, width, channels)
+                             : SHAPE(r->batch, height, width, channels);
+}
+
 /* Shapes alone matter until it is run: x may be NULL before. */
 static struct tensor *record_half(struct codec *c, const struct recording *r, const float *x)
 {
@@ -188,11 +197,13 @@ static struct tensor *record_half(struct codec *c, const struct recording *r, co
 
     graph_reset(g);
     if (r->half == HALVES_DECODER) {
-        y = graph_input(g, SHAPE(r->batch, r->rows, r->columns, io->latent_channels), x);
+        y = graph_input(g, shape_of(c, r, r->rows, r->columns, io->latent_channels), x);
         y = autoencoder_decode(g, c->net, y);
+        if (io->frames)
+            y = autoencoder_cut(g, y, 1);
     } else {
         y = graph_input(
-            g, SHAPE(r->batch, r->rows * io->factor, r->columns * io->factor, io->in_channels), x);
+            g, shape_of(c, r, r->rows * io->factor, r->columns * io->factor, io->in_channels), x);
         y = autoencoder_encode(g, c->net, y);
         if (!r->code)
             y = autoencoder_latents(g, c->net, y, NULL);
@@ -226,6 +237,13 @@ static enum status run(struct codec *c, const struct recording *r, float *out, c
         return st;
     graph_read(c->graph, y, out);
     return OK;
+}
+
+struct graph *codec_graph(struct codec *c)
+{
+    graph_forget(c->graph);
+    c->planned = (struct recording){0};
+    return c->graph;
 }
 
 /* --- the plan -----------------------------------------------------------------------------------
@@ -599,13 +617,12 @@ static enum status work_on(struct work *w, float *out, const float *in, int64_t 
     return is_whole(&p->tiling) ? map_batches(w, out, in, n, err) : map_tiles(w, out, in, n, err);
 }
 
-/* A latent [cells, C] of a code [cells, 2 C]; index: of the picture. */
-static enum status draw(const struct work *w, float *latent, const float *code, int64_t cells,
-                        uint64_t index, struct error *err)
+enum status codec_draw(struct codec *c, uint64_t seed, float *latent, const float *code,
+                       int64_t cells, uint64_t index, struct error *err)
 {
-    int64_t C = w->codec->net->io.latent_channels;
-    struct rng r = rng_stream(w->limits->seed, RNG_LATENT, index);
-    struct graph *g = w->codec->graph;
+    int64_t C = c->net->io.latent_channels;
+    struct rng r = rng_stream(seed, RNG_LATENT, index);
+    struct graph *g = c->graph;
     struct tensor *z;
     float *noise;
     enum status st;
@@ -614,7 +631,7 @@ static enum status draw(const struct work *w, float *latent, const float *code, 
         return st;
     rng_normals(&r, noise, cells * C);
     graph_reset(g);
-    z = autoencoder_latents(g, w->codec->net, graph_input(g, SHAPE(1, cells, 1, 2 * C), code),
+    z = autoencoder_latents(g, c->net, graph_input(g, SHAPE(1, cells, 1, 2 * C), code),
                             graph_input(g, SHAPE(1, cells, 1, C), noise));
     graph_keep(g, z);
     if (!(st = graph_run(g, err)))
@@ -636,8 +653,8 @@ static enum status sample(struct work *w, float *latents, const float *pictures,
         return st;
     st = work_on(w, code, pictures, n, err);
     for (int64_t i = 0; i < n && !st; i++)
-        st = draw(w, latents + i * cells * C, code + i * cells * 2 * C, cells,
-                  w->limits->first + (uint64_t)i, err);
+        st = codec_draw(w->codec, w->limits->seed, latents + i * cells * C,
+                        code + i * cells * 2 * C, cells, w->limits->first + (uint64_t)i, err);
     free(code);
     return st;
 }

@@ -8,10 +8,11 @@
 
 #include "base/whole.h"
 #include "data/latents.h"
+#include "pipeline/codec_video.h"
 
 #include <inttypes.h>
 
-enum { BATCH_MOST = 64 };
+enum { BATCH_MOST = 64, BATCH_PIXELS = 1 << 16 };
 
 struct encoding {
     const struct encode_set *set;
@@ -41,11 +42,16 @@ static enum status encode(float *latents, const float *pictures, int64_t n, void
 {
     struct encoding *e = user;
     const struct dataset *d = e->set->pictures;
-
     enum status st;
 
     e->limits.first = (uint64_t)e->done;
-    st = codec_encode(e->set->codec, latents, pictures, n, d->height, d->width, &e->limits, err);
+    if (d->frames > 1)
+        st = codec_encode_videos(e->set->codec, latents, pictures, n,
+                                 &(struct video_size){d->frames, d->height, d->width}, &e->limits,
+                                 err);
+    else
+        st =
+            codec_encode(e->set->codec, latents, pictures, n, d->height, d->width, &e->limits, err);
     e->encoded += st ? 0 : n;
     return st;
 }
@@ -54,16 +60,24 @@ static enum status check(const struct encode_set *s, struct error *err)
 {
     int64_t channels = codec_network(s->codec)->io.in_channels;
 
-    if (s->pictures->frames > 1)
-        return fail(err, E_UNSUPPORTED,
-                    "an autoencoder of pictures, and these are clips of %" PRId64 " frames",
-                    s->pictures->frames);
     if (s->pictures->channels == channels)
         return OK;
     return fail(err, E_ARG,
                 "the pictures have %" PRId64 " channels, and the autoencoder takes %" PRId64
                 ": data.channels brings them to that",
                 s->pictures->channels, channels);
+}
+
+int64_t encode_set_frames(const struct codec *c, const struct dataset *d)
+{
+    if (d->frames > 1)
+        return codec_frames(c, d->frames);
+    return codec_network(c)->io.frames ? 1 : 0;
+}
+
+static int64_t clips_at_once(const struct dataset *d)
+{
+    return whole_clamp(BATCH_PIXELS / (d->frames * d->height * d->width), 1, BATCH_MOST);
 }
 
 enum status encode_set(const struct encode_set *s, int64_t *encoded, struct error *err)
@@ -89,7 +103,8 @@ enum status encode_set(const struct encode_set *s, int64_t *encoded, struct erro
                                              .height = plan.tiling.down.cells,
                                              .width = plan.tiling.across.cells,
                                              .channels = io->latent_channels,
-                                             .batch = plan.batch,
+                                             .frames = encode_set_frames(s->codec, d),
+                                             .batch = d->frames > 1 ? clips_at_once(d) : plan.batch,
                                              .mirrored = s->mirrored,
                                              .sampled = s->limits.sample && io->gaussian,
                                              .seed = s->limits.seed,

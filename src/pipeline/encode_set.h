@@ -19,6 +19,10 @@ struct encode_set {
     void *user;
 };
 
+/* Frames of the latents of this set; 0: they have none.  By an autoencoder of videos a picture's
+ * latent has one. */
+int64_t encode_set_frames(const struct codec *c, const struct dataset *d);
+
 /* latents_write by this autoencoder; *encoded: latents that it made, the others were there.  Fails
  * as that and codec_encode do; E_ARG when the pictures have other channels than the autoencoder's.
  */

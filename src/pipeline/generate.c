@@ -347,8 +347,7 @@ static enum status graph_of(struct graph **out, const struct generate_request *r
 
 int64_t generate_batch(const struct generate_request *r)
 {
-    const struct network_io *io = &r->model->network->io;
-    int64_t n = r->batch ? r->batch : BATCH_PIXELS / (io->height * io->width);
+    int64_t n = r->batch ? r->batch : BATCH_PIXELS / network_places(r->model->network);
 
     if (sampler_at(r->settings.sampler)->adaptive || n < 1)
         return 1;
@@ -424,7 +423,7 @@ enum status generate(float *out, const struct generate_request *r, int64_t *eval
     run->r = r;
     run->teller = (struct teller){
         .tell = r->progress, .user = r->user, .every = r->every, .now = {.n = r->n}};
-    run->length = io->height * io->width * io->in_channels;
+    run->length = network_places(r->model->network) * io->in_channels;
     if ((st = resolve(&run->is, r, err)) || (st = prepare(run, batch, err)))
         goto out;
     run->sampling = sampling_of(run);
@@ -468,7 +467,8 @@ enum status generate_measure(struct graph_stats *most, struct generate_beside *b
 {
     const struct network_io *io = &r->model->network->io;
     int64_t batch = generate_batch(r), first = r->n < batch ? r->n : batch;
-    int64_t counts[2] = {first, r->n % batch}, length = io->height * io->width * io->in_channels;
+    int64_t counts[2] = {first, r->n % batch};
+    int64_t length = network_places(r->model->network) * io->in_channels;
     enum status st = resolve_model(r, err);
 
     memset(most, 0, sizeof *most);

@@ -56,13 +56,13 @@ struct generate_request {
     double every; /* seconds between two calls of it inside a phase; 0: at every operation    */
 };
 
-/* out: [n] pictures of view_shape, -1 black to 1 white, not clamped.  E_ARG for a model that
- * makes no pictures, for latents whose autoencoder was not found, has no previews where rough ones
- * are asked for, or that are to be clipped as pixels are, for a classifier or guide that does not
- * fit it (classifier_check, pair_check), labels, scales, steps or strength out of range, guidance
- * that the network was not trained for or has no attention for, and a picture to begin with that is
- * none (repaint_init) or for a solver that chooses its own steps; else as sampling_run.
- * evaluations, which may be NULL, counts those of both models. */
+/* out: [n] pictures or clips of view_shape, -1 black to 1 white, not clamped.  E_ARG for a model
+ * that makes no pictures, for latents whose autoencoder was not found, has no previews where rough
+ * ones are asked for, or that are to be clipped as pixels are, for a classifier or guide that does
+ * not fit it (classifier_check, pair_check), labels, scales, steps or strength out of range,
+ * guidance that the network was not trained for or has no attention for, and a picture to begin
+ * with that is none (repaint_init) or for a solver that chooses its own steps; else as
+ * sampling_run. evaluations, which may be NULL, counts those of both models. */
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err);
 

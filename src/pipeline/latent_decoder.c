@@ -18,7 +18,9 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/whole.h"
 #include "data/listing.h"
+#include "pipeline/codec_video.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -31,7 +33,7 @@ enum { TILE = 64 };
 
 struct found {
     char hash[HASH_TEXT];
-    int64_t factor, picture_channels, latent_channels;
+    int64_t factor, frame_factor, picture_channels, latent_channels;
     bool previews;
 };
 
@@ -46,6 +48,7 @@ static enum status look_at(struct found *out, const char *path, struct error *er
         return st;
     io = &codec_network(c)->io;
     *out = (struct found){.factor = io->factor,
+                          .frame_factor = io->frame_factor,
                           .picture_channels = io->in_channels,
                           .latent_channels = io->latent_channels,
                           .previews = io->preview->n > 0};
@@ -63,6 +66,7 @@ static enum status take(struct latent_space *s, const char *path, const struct f
                         struct error *err)
 {
     s->factor = f->factor;
+    s->frame_factor = f->frame_factor;
     s->picture_channels = f->picture_channels;
     s->previews = f->previews;
     return mem_text(&s->found, path, err);
@@ -173,7 +177,7 @@ enum status autoencoder_find(struct latent_space *s, const char *folder, const c
 {
     free(s->found);
     s->found = NULL;
-    s->factor = s->picture_channels = 0;
+    s->factor = s->picture_channels = s->frame_factor = 0;
     s->previews = false;
     return named ? take_named(s, named, err) : search(s, folder ? folder : ".", err);
 }
@@ -183,8 +187,9 @@ enum status autoencoder_find(struct latent_space *s, const char *folder, const c
 
 struct latent_decoder {
     const struct latent_space *space;
-    struct codec *codec, *tiny; /* tiny: or NULL */
-    int64_t height, width;      /* of latents    */
+    struct codec *codec, *tiny;  /* tiny: or NULL */
+    int64_t height, width;       /* of latents    */
+    int64_t frames, clip_frames; /* as asked: frames 0 of pictures */
 };
 
 static enum status check_tiny(const struct latent_decoder *d, const char *path, struct error *err)
@@ -219,6 +224,8 @@ enum status latent_decoder_open(struct latent_decoder **out, const struct latent
     d->space = s;
     d->height = how->height;
     d->width = how->width;
+    d->frames = how->frames;
+    d->clip_frames = how->clip_frames;
     if ((st = open_half(&d->codec, s, HALVES_DECODER, how->threads, err)) ||
         (how->tiny && ((st = codec_open(&d->tiny, how->tiny, HALVES_DECODER, how->threads, err)) ||
                        (st = check_tiny(d, how->tiny, err)))))
@@ -237,11 +244,24 @@ void latent_decoder_close(struct latent_decoder *d)
     free(d);
 }
 
+/* Of one latent, in all of its frames. */
+static int64_t places(const struct latent_decoder *d)
+{
+    return whole_max(d->frames, 1) * d->height * d->width;
+}
+
+static struct video_size size_of(const struct latent_decoder *d)
+{
+    int64_t factor = d->space->factor;
+
+    return (struct video_size){d->clip_frames, factor * d->height, factor * d->width};
+}
+
 /* *z: the latents as the autoencoder makes them, heap. */
 static enum status undo(const struct latent_decoder *d, float **z, const double *x, int64_t n,
                         struct error *err)
 {
-    int64_t cells = n * d->height * d->width;
+    int64_t cells = n * places(d);
     enum status st;
 
     if ((st = mem_new((void **)z, (uint64_t)(cells * d->space->channels), sizeof **z, "latents",
@@ -263,7 +283,7 @@ enum status latent_decode(struct latent_decoder *d, float *pictures, const doubl
                           graph_watch *watch, void *user, struct error *err)
 {
     struct codec_limits limits = limits_of(d->space);
-    int64_t factor = d->space->factor;
+    const struct video_size size = size_of(d);
     float *z;
     enum status st;
 
@@ -271,8 +291,8 @@ enum status latent_decode(struct latent_decoder *d, float *pictures, const doubl
     limits.watch_user = user;
     if ((st = undo(d, &z, x, n, err)))
         return st;
-    st =
-        codec_decode(d->codec, pictures, z, n, factor * d->height, factor * d->width, &limits, err);
+    st = d->frames ? codec_decode_videos(d->codec, pictures, z, n, &size, &limits, err)
+                   : codec_decode(d->codec, pictures, z, n, size.height, size.width, &limits, err);
     free(z);
     return st;
 }
@@ -281,14 +301,15 @@ enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64
                                  struct error *err)
 {
     const struct codec_limits limits = limits_of(d->space);
-    int64_t factor = d->space->factor;
-    struct codec_plan plan;
+    const struct video_size size = size_of(d);
+    struct codec_plan plan = {0};
     enum status st;
 
-    if ((st = codec_plan(&plan, d->codec, HALVES_DECODER, n, factor * d->height, factor * d->width,
-                         &limits, err)))
+    if ((st = d->frames ? codec_videos_bytes(d->codec, HALVES_DECODER, &plan.bytes, n, &size, err)
+                        : codec_plan(&plan, d->codec, HALVES_DECODER, n, size.height, size.width,
+                                     &limits, err)))
         return st;
-    *bytes = plan.bytes + n * d->height * d->width * d->space->channels * (int64_t)sizeof(float);
+    *bytes = plan.bytes + n * places(d) * d->space->channels * (int64_t)sizeof(float);
     return OK;
 }
 
@@ -329,7 +350,8 @@ enum status latent_preview(struct latent_decoder *d, float *pictures, const doub
 {
     const struct network *net = codec_network(d->codec);
     const struct codec_limits limits = limits_of(d->space);
-    int64_t cells = n * d->height * d->width, factor = latent_preview_factor(d);
+    int64_t cells = n * places(d), factor = latent_preview_factor(d);
+    int64_t frames = whole_max(d->frames, 1);
     float *z;
     enum status st;
 
@@ -338,8 +360,8 @@ enum status latent_preview(struct latent_decoder *d, float *pictures, const doub
         return st;
     latents_scale(net, z, cells);
     if (d->tiny)
-        st = codec_decode(d->tiny, pictures, z, n, factor * d->height, factor * d->width, &limits,
-                          err);
+        st = codec_decode(d->tiny, pictures, z, n * frames, factor * d->height, factor * d->width,
+                          &limits, err);
     else
         latents_preview(net, pictures, z, cells);
     free(z);

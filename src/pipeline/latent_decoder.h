@@ -21,6 +21,8 @@ struct latent_decoder;
 
 struct latent_decoder_how {
     int64_t height, width; /* of the latents                                              */
+    int64_t frames;        /* of them, and of the clips they are of: 0 and 1 of pictures  */
+    int64_t clip_frames;
     /* A tiny autoencoder of the same latents, as generators see them (scaled by the large one's own
      * numbers), for previews; NULL: those are linear. */
     const char *tiny;

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHANNELS_MAX = 65536 };
+enum { CHANNELS_MAX = 65536, FRAMES_MAX = 1 << 20 };
 
 static enum status space_room(struct latent_space **out, const char *hash, int64_t channels,
                               struct error *err)
@@ -91,7 +91,8 @@ enum status latent_space_to_json(const struct latent_space *s, json_t **out, str
                              "deviation", list_of(s->deviation, s->channels));
 
     *out = NULL;
-    if (!root || (s->file && json_object_set_new(root, "file", json_string(s->file)))) {
+    if (!root || (s->file && json_object_set_new(root, "file", json_string(s->file))) ||
+        (s->frames && json_object_set_new(root, "frames", json_integer(s->frames)))) {
         json_decref(root);
         return fail(err, E_MEMORY, "no memory to describe a latent space");
     }
@@ -125,10 +126,12 @@ enum status latent_space_from_json(struct latent_space **out, const json_t *obje
 {
     const char *hash, *file;
     struct latent_space *s;
+    int64_t frames;
     enum status st;
 
     *out = NULL;
     if ((st = config_text(&hash, object, "hash", "", err)) ||
+        (st = config_int(&frames, object, "frames", 0, 0, FRAMES_MAX, err)) ||
         (st = config_text(&file, object, "file", NULL, err)))
         return st;
     if (!hash_is(hash))
@@ -137,6 +140,7 @@ enum status latent_space_from_json(struct latent_space **out, const json_t *obje
         return fail(err, E_FORMAT, "latents of %" PRId64 " channels", channels);
     if ((st = space_room(&s, hash, channels, err)))
         return st;
+    s->frames = frames;
     if ((st = read_list(s->mean, object, "mean", channels, -HUGE_VAL, err)) ||
         (st = read_list(s->deviation, object, "deviation", channels, 0, err)) ||
         (file && (st = mem_text(&s->file, file, err)))) {

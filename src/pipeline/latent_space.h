@@ -18,10 +18,13 @@ struct latent_space {
     char *file;               /* its name as seen from the model's folder, or absolute; NULL    */
     double *mean, *deviation; /* [channels], heap as the names                                  */
     int64_t channels;
+    int64_t frames; /* of the clips that latents of several frames are of; 0: as many as decoding
+                       gives                                                                  */
 
     /* Not of the file, but of this machine: filled in by autoencoder_find. */
     char *found;                      /* the autoencoder; NULL: not looked for, or not there */
     int64_t factor, picture_channels; /* a picture's side over a latent's; channels of it    */
+    int64_t frame_factor;             /* a clip's frames over its latent's                   */
     bool previews;                    /* it has numbers for linear previews                  */
     bool published; /* the model's own, of which nobody takes a hash: zeros; it is decoded whole, as
                        elsewhere, where there is memory                                         */
@@ -32,7 +35,7 @@ enum status latent_space_new(struct latent_space **out, const char *hash, const 
                              const double *deviation, int64_t channels, struct error *err);
 void latent_space_free(struct latent_space *s); /* NULL is fine */
 
-/* {"hash", "file", "mean", "deviation"}: *out is a new reference.  E_MEMORY. */
+/* {"hash", "file", "mean", "deviation", "frames"}: *out is a new reference.  E_MEMORY. */
 enum status latent_space_to_json(const struct latent_space *s, json_t **out, struct error *err);
 /* Of a model with latents of so many channels.  E_FORMAT naming what is wrong; E_MEMORY. */
 enum status latent_space_from_json(struct latent_space **out, const json_t *object,

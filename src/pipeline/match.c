@@ -15,6 +15,14 @@
 static enum status check_pictures(const struct network_io *c, const char *who,
                                   const struct network_io *g, struct error *err)
 {
+    if (!c->frames != !g->frames)
+        return fail(err, E_ARG, "the %s knows %s, and the model makes %s", who,
+                    c->frames ? "videos" : "pictures", g->frames ? "videos" : "pictures");
+    if (c->frames != g->frames)
+        return fail(err, E_ARG,
+                    "the %s knows videos of %" PRId64
+                    " frames, and the model makes them of %" PRId64,
+                    who, c->frames, g->frames);
     if (c->height == g->height && c->width == g->width && c->in_channels == g->in_channels)
         return OK;
     return fail(err, E_ARG,

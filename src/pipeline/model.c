@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/whole.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -159,12 +160,6 @@ enum status model_of_network(struct model **out, const struct model_options *opt
         return st;
     }
     m->network = net;
-    if (net->io.frames) {
-        st = fail(err, E_UNSUPPORTED, "model.network: a '%s' handles videos, and models pictures",
-                  net->kind->name);
-        model_free(m);
-        return st;
-    }
     m->options = *options;
     m->path.kind = path_kind_at(options->path);
     memcpy(m->path.values, path_values, sizeof m->path.values);
@@ -199,6 +194,44 @@ bool model_has_variance(const struct model *m)
 
     return !m->options.second && io->out_channels == 2 * io->in_channels &&
            precondition_is_plain(&m->precondition);
+}
+
+int64_t model_frames(const struct model *m)
+{
+    const struct network_io *io = &m->network->io;
+    int64_t factor = m->space && m->space->frame_factor ? m->space->frame_factor : 1;
+
+    if (!io->frames || (!m->space && io->frames == 1))
+        return 1;
+    return m->space && m->space->frames ? m->space->frames : factor * io->frames;
+}
+
+/* A latent of t frames stands for up to frame_factor t of a clip. */
+enum status model_set_frames(struct model *m, int64_t frames, struct error *err)
+{
+    struct latent_space *s = m->space;
+    enum status st;
+
+    if (!m->network->io.frames)
+        return frames == 1 ? OK
+                           : fail(err, E_ARG,
+                                  "a clip of %" PRId64 " frames: the model makes pictures", frames);
+    if (frames < 1)
+        return fail(err, E_ARG, "a clip of %" PRId64 " frames", frames);
+    if (!s)
+        return network_set_frames(m->network, frames, err);
+    if (!s->found)
+        return fail(err, E_ARG,
+                    "a clip of %" PRId64 " frames: how many latents that is, only the autoencoder "
+                    "knows, and it was not found",
+                    frames);
+    if ((st = network_set_frames(m->network, whole_parts(frames, s->frame_factor), err))) {
+        fail_under(err, "a clip of %" PRId64 " frames, %" PRId64 " to one of its latent", frames,
+                   s->frame_factor);
+        return st;
+    }
+    s->frames = frames;
+    return OK;
 }
 
 void model_free(struct model *m)

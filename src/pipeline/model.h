@@ -106,6 +106,12 @@ struct params *model_learns(const struct model *m);
 /* Whether the network says a variance beside its prediction, in as many further channels. */
 bool model_has_variance(const struct model *m);
 
+/* Frames of the clips that it makes, in pixels; 1: pictures.  And from now on so many: E_ARG where
+ * the network makes none of that length, and where it works on latents whose autoencoder was not
+ * found. */
+int64_t model_frames(const struct model *m);
+enum status model_set_frames(struct model *m, int64_t frames, struct error *err);
+
 /* Names of the labels, copied; n must be the network's n_classes. */
 enum status model_set_labels(struct model *m, char *const *names, int64_t n, struct error *err);
 

@@ -85,6 +85,18 @@ enum status picture_sheet(struct image *out, const float *x, const struct sheet 
     return OK;
 }
 
+int64_t picture_frame_shown(int64_t k, int64_t frames, int64_t shown)
+{
+    return shown > 1 ? (k * (frames - 1) + (shown - 1) / 2) / (shown - 1) : 0;
+}
+
+void picture_frames(float *out, const float *clip, int64_t frames, int64_t shown, int64_t length)
+{
+    for (int64_t k = 0; k < shown; k++)
+        memcpy(out + k * length, clip + picture_frame_shown(k, frames, shown) * length,
+               (size_t)length * sizeof *out);
+}
+
 IMGEN_CLONES static int32_t chunk_square(const uint8_t *a, const uint8_t *b, int64_t n)
 {
     int32_t sum = 0;

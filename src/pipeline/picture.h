@@ -25,6 +25,12 @@ struct sheet {
 enum status picture_sheet(struct image *out, const float *x, const struct sheet *s,
                           struct error *err);
 
+/* Of a clip those frames that a sheet shows: `shown` of `frames`, the first, the last, and between
+ * them as evenly as whole frames can be; of one, the first.  Each has `length` numbers. */
+enum { SHEET_FRAMES = 16 };
+int64_t picture_frame_shown(int64_t k, int64_t frames, int64_t shown); /* the k-th of them */
+void picture_frames(float *out, const float *clip, int64_t frames, int64_t shown, int64_t length);
+
 /* The sum of squared differences of n grey levels, exact. */
 int64_t pixel_square(const uint8_t *a, const uint8_t *b, int64_t n);
 /* 10 log10(255^2 / mean squared difference of n grey levels), in dB; infinite for equal ones. */

@@ -34,7 +34,7 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         .model = model,
         .graph = graph,
         .rows = rows,
-        .length = io->height * io->width * io->in_channels,
+        .length = network_places(model->network) * io->in_channels,
         .away = io->null_label,
         .prompts = prompts,
     };
@@ -54,7 +54,8 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         (st = mem_new((void **)&p->fed, twice, sizeof *p->fed, "labels", err)) ||
         (st = mem_new((void **)&p->t, twice, sizeof *p->t, "times", err)) ||
         (st = mem_new((void **)&p->x, twice * (uint64_t)p->length, sizeof *p->x, "a batch", err)) ||
-        (st = mem_new((void **)&p->y, twice * (uint64_t)(io->height * io->width * io->out_channels),
+        (st = mem_new((void **)&p->y,
+                      twice * (uint64_t)(network_places(model->network) * io->out_channels),
                       sizeof *p->y, "a batch of predictions", err)))
         return st;
     for (int h = 0; h < 2; h++)
@@ -77,7 +78,7 @@ enum status network_predictor_perturb(struct network_predictor *p, const bool *i
                                       const bool *skip, struct error *err)
 {
     const struct network_io *io = &p->model->network->io;
-    uint64_t length = (uint64_t)(io->height * io->width * io->out_channels);
+    uint64_t length = (uint64_t)(network_places(p->model->network) * io->out_channels);
     float *y;
     enum status st;
 
@@ -142,7 +143,7 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows, boo
     struct tensor *y;
 
     graph_reset(g);
-    in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels), p->x);
+    in.x = graph_input(g, network_shape(p->model->network, rows, io->in_channels), p->x);
     in.t = graph_input(g, SHAPE(rows), p->t);
     network_ask(g, io, &in, rows, p->fed, p->text);
     if (p->context)
@@ -165,7 +166,7 @@ static enum status run(struct network_predictor *p, int64_t rows, int64_t to, bo
     y = record_rows(p, rows, perturbed);
     if ((st = graph_run(p->graph, err)))
         return st;
-    graph_read(p->graph, y, p->y + to * io->height * io->width * io->out_channels);
+    graph_read(p->graph, y, p->y + to * network_places(p->model->network) * io->out_channels);
     p->evaluations += rows / p->rows;
     return OK;
 }
@@ -183,7 +184,8 @@ static void read_out(const struct network_predictor *p, double *out, int64_t at,
                      const double *x, const struct reading *r)
 {
     const struct network_io *io = &p->model->network->io;
-    int64_t C = io->in_channels, K = io->out_channels, pixels = p->rows * io->height * io->width;
+    int64_t C = io->in_channels, K = io->out_channels;
+    int64_t pixels = p->rows * network_places(p->model->network);
     const float *y = p->y + at * pixels * K + head * C;
 
     for (int64_t i = 0; i < pixels; i++)

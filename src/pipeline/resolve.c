@@ -57,6 +57,12 @@ enum status resolve_model(const struct generate_request *r, struct error *err)
                     net->kind->name);
     if (r->settings.heads == HEADS_SECOND && !r->model->options.second)
         return fail(err, E_ARG, "heads: the model makes one prediction, there is no second");
+    if (net->io.frames && r->repaint)
+        return fail(err, E_UNSUPPORTED, "a '%s' makes videos, and draws none over a picture",
+                    net->kind->name);
+    if (net->io.condition_channels)
+        return fail(err, E_UNSUPPORTED, "a '%s' that is told of a picture, and none is given",
+                    net->kind->name);
     if ((st = check_latents(r, err)))
         return st;
     if ((st = sampler_check(sampler_at(r->settings.sampler), &r->model->path,

@@ -8,6 +8,7 @@
 #include "pipeline/viewer.h"
 
 #include "base/memory.h"
+#include "base/whole.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,21 +20,27 @@ struct view_shape view_shape(const struct model *m, bool rough)
     int64_t factor = s && !rough ? s->factor : 1;
 
     if (!s)
-        return (struct view_shape){io->height, io->width, io->in_channels};
+        return (struct view_shape){io->height, io->width, io->in_channels, model_frames(m)};
     if (!s->found)
         return (struct view_shape){0};
-    return (struct view_shape){factor * io->height, factor * io->width, s->picture_channels};
+    return (struct view_shape){factor * io->height, factor * io->width, s->picture_channels,
+                               rough ? whole_max(io->frames, 1) : model_frames(m)};
 }
 
 int64_t view_length(const struct view_shape *s)
 {
-    return s->height * s->width * s->channels;
+    return s->frames * s->height * s->width * s->channels;
 }
 
 static enum status open_decoder(struct viewer *v, const char *tiny, int threads, struct error *err)
 {
     const struct network_io *io = &v->model->network->io;
-    const struct latent_decoder_how how = {io->height, io->width, tiny, threads};
+    const struct latent_decoder_how how = {.height = io->height,
+                                           .width = io->width,
+                                           .frames = io->frames,
+                                           .clip_frames = model_frames(v->model),
+                                           .tiny = tiny,
+                                           .threads = threads};
     int64_t factor;
     enum status st;
 
@@ -45,6 +52,7 @@ static enum status open_decoder(struct viewer *v, const char *tiny, int threads,
                     v->model->space->found);
     v->previews.height = factor * io->height;
     v->previews.width = factor * io->width;
+    v->previews.frames = whole_max(io->frames, 1);
     return OK;
 }
 

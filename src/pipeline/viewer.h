@@ -7,9 +7,10 @@
 #include "pipeline/latent_decoder.h"
 #include "pipeline/model.h"
 
-/* [height, width, channels] of a picture. */
+/* [height, width, channels] of a picture, or [frames, height, width, channels] of a clip. */
 struct view_shape {
     int64_t height, width, channels;
+    int64_t frames; /* 1 of a picture */
 };
 
 /* What a model makes: of a latent one, its decoded pictures, all 0 while its autoencoder was not

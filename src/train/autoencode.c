@@ -6,7 +6,7 @@
  *                 KL, or the codebook's                 |x - y| + perceptual distance
  *
  *     loss = ( nll + kl KL + H W C (codebook L_code + outliers L_out) ) / H W C,
- *     nll = sum |x - y| exp(-s) + s
+ *     nll = sum (|x - y| + edges |d(x - y)|^2) exp(-s) + s,  d: to the pixel below and beside
  *
  * Each part is a sum over the picture, so that a weight of the KL means what it means in published
  * configurations (1e-6: reconstruction.c); the whole is divided by how many numbers a picture has,
@@ -49,6 +49,10 @@ const struct option autoencoder_option_rows[] = {
      offsetof(struct autoencoder_options, pixels), "l1", .choice = pixel_distance_name},
     {"kl", "weight of the divergence of Gaussian latents from the normal law", OPTION_REAL,
      offsetof(struct autoencoder_options, kl), "1e-6", .lo = 0, .hi = 1e6},
+    {"edges", "weight of the squared error of differences between neighbouring pixels", OPTION_REAL,
+     offsetof(struct autoencoder_options, edges), "0", .lo = 0, .hi = 1e6},
+    {"inflate", "of videos: begin as this autoencoder of pictures", OPTION_TEXT,
+     offsetof(struct autoencoder_options, inflate), .value = "FILE"},
     {"codebook", "weight of what ties latents and codebook together", OPTION_REAL,
      offsetof(struct autoencoder_options, codebook), "1", .lo = 0, .hi = 1e6},
     {"outliers", "weight of the penalty of latents that stand far out in their picture",
@@ -209,6 +213,15 @@ void autoencode_free(struct autoencode *a)
     free(a);
 }
 
+void autoencode_set_frames(struct autoencode *a, int64_t frames)
+{
+    MUST(a->net->io.frames == frames, "a network of %d frames, and %d are told",
+         (int)a->net->io.frames, (int)frames);
+    a->frames = frames;
+    a->length = shape_count(network_shape(a->net, 1, a->net->io.in_channels));
+    a->latents = autoencoder_latent_shape(a->net, a->rows);
+}
+
 void autoencode_draw(struct autoencode *a, uint64_t first)
 {
     int64_t each = shape_count(a->latents) / a->rows;
@@ -289,6 +302,8 @@ static struct tensor *errors_of(const struct autoencode *a, struct graph *g, str
     x = as_pictures(g, x);
     y = as_pictures(g, y);
     errors = pixel_loss(g, x, y, (enum pixel_distance)a->options->pixels);
+    if (a->options->edges > 0)
+        errors = op_mix(g, errors, edge_loss(g, x, y), 1, a->options->edges);
     if (a->eyes)
         errors = perceptual_loss(g, errors, perceptual_distance(g, a->eyes, x, y),
                                  a->options->perceptual, a->length / a->frames);

@@ -13,6 +13,8 @@
 struct autoencoder_options {
     int pixels;        /* enum pixel_distance                                               */
     double kl;         /* weight of the divergence of Gaussian latents                      */
+    double edges;      /* weight of the squared differences of neighbouring pixels          */
+    char *inflate;     /* of videos: the autoencoder of pictures that it begins as, or NULL */
     double outliers;   /* weight of the penalty of outlying latents, against a mean         */
     double codebook;   /* weight of the codebook's loss, against a mean over the numbers    */
     double noise;      /* deviation of noise on the decoder's latents, over theirs          */
@@ -40,6 +42,10 @@ struct autoencode_setting {
 enum status autoencode_new(struct autoencode **out, const struct autoencode_setting *setting,
                            struct error *err);
 void autoencode_free(struct autoencode *a);
+
+/* From now on batches are of videos of so many frames, as many as it was made for or fewer; 1:
+ * pictures.  The network's own are the caller's to set. */
+void autoencode_set_frames(struct autoencode *a, int64_t frames);
 
 /* Draw the noise of a batch whose first picture is sample number `first`: a function of the seed
  * and each sample's number. */

@@ -13,6 +13,7 @@
 #include "train/evaluate.h"
 
 #include "base/memory.h"
+#include "base/whole.h"
 #include "data/loader.h"
 #include "model/byte_text.h"
 #include "model/prompts.h"
@@ -142,13 +143,23 @@ static enum status make_texts(struct evaluation *v, const struct network_io *io,
                    "encoded captions", err);
 }
 
+static bool frames_agree(const struct dataset *d, const struct network_io *io)
+{
+    return whole_max(d->frames, 1) == whole_max(io->frames, 1);
+}
+
 static enum status check_set(const struct dataset *d, const struct model *m, struct error *err)
 {
     const struct network_io *io = &m->network->io;
 
     if (d->height == io->height && d->width == io->width && d->channels == io->in_channels &&
+        frames_agree(d, io) &&
         (io->text_length || io->context_width || d->n_classes == io->n_classes))
         return OK;
+    if (!frames_agree(d, io))
+        return fail(err, E_ARG,
+                    "data.eval_path: clips of %" PRId64 " frames, where the training has %" PRId64,
+                    whole_max(d->frames, 1), whole_max(io->frames, 1));
     return fail(err, E_ARG,
                 "data.eval_path: pictures of %" PRId64 " x %" PRId64 " x %" PRId64 " in %" PRId64
                 " classes, where the training has %" PRId64 " x %" PRId64 " x %" PRId64
@@ -174,7 +185,7 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
                            const struct dataset *d, struct graph *g, struct error *err)
 {
     const struct network_io *io = &m->network->io;
-    int64_t pixels = io->height * io->width, rows = e->train.eval_count;
+    int64_t pixels = network_places(m->network), rows = e->train.eval_count;
     int64_t row = io->classifies ? io->n_classes : pixels * io->out_channels;
     struct evaluation *v = NULL;
     enum status st;
@@ -236,7 +247,7 @@ static struct tensor *record_rows(struct evaluation *v, const struct network *ne
     struct tensor *y;
 
     graph_reset(g);
-    in.x = graph_input(g, SHAPE(rows, io->height, io->width, io->in_channels),
+    in.x = graph_input(g, network_shape(net, rows, io->in_channels),
                        v->samples.x + first * v->samples.length);
     in.t = graph_input(g, SHAPE(rows), v->samples.time + first);
     network_ask(g, io, &in, rows, v->samples.label + first,

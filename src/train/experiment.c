@@ -80,6 +80,9 @@ const struct option train_option_rows[] = {
      offsetof(struct train_options, batch), "64", .lo = 1, .hi = 65536},
     {"accumulate", "batches whose gradients are averaged into one step", OPTION_INT,
      offsetof(struct train_options, accumulate), "1", .lo = 1, .hi = 4096},
+    {"image_every",
+     "of clips: each so many-th step is of as many pictures in their place; 0: none is", OPTION_INT,
+     offsetof(struct train_options, image_every), "0", .lo = 0, .hi = 1e6},
     {"learning_rate", "of AdamW", OPTION_REAL, offsetof(struct train_options, learning_rate),
      "0.001", .lo = 0, .hi = 10},
     {"schedule", "of the learning rate, after the warm-up", OPTION_CHOICE,
@@ -354,6 +357,14 @@ enum status experiment_data(const struct experiment *e, struct dataset **out, st
     return dataset_open(out, &c, err);
 }
 
+enum status experiment_pictures(const struct experiment *e, struct dataset **out, struct error *err)
+{
+    struct experiment of_one = *e;
+
+    of_one.data.frames = 1;
+    return experiment_data(&of_one, out, err);
+}
+
 /* The first of some names, up to NULL, whose row was set; names NULL: of all rows. */
 static const char *first_given(const struct option *rows, const bool *given,
                                const char *const *names)
@@ -534,7 +545,10 @@ static enum status fit_network(struct experiment *e, const struct dataset *d, st
     const struct {
         const char *key;
         int64_t value;
-    } follows[] = {{"size", d->height}, {"channels", d->channels}, {"classes", d->n_classes}};
+    } follows[] = {{"size", d->height},
+                   {"channels", d->channels},
+                   {"classes", d->n_classes},
+                   {"frames", d->frames ? d->frames : 1}};
     char text[32];
     enum status st;
 
@@ -546,9 +560,12 @@ static enum status fit_network(struct experiment *e, const struct dataset *d, st
         return fail(err, E_ARG,
                     "pictures of %" PRId64 " x %" PRId64 " are not square: set data.size",
                     d->height, d->width);
+    if (d->frames > 1 && !options_find(&set, "frames", NULL))
+        return fail(err, E_ARG, "model.network: a '%s' learns pictures, and the data are clips",
+                    kind->name);
     for (size_t i = 0; i < sizeof follows / sizeof *follows; i++) {
         if (!options_find(&set, follows[i].key, NULL))
-            continue; /* an autoencoder has no classes */
+            continue; /* an autoencoder has no classes, a network of pictures no frames */
         snprintf(text, sizeof text, "%" PRId64, follows[i].value);
         if ((st = options_set(&set, follows[i].key, text, err)))
             return st;

@@ -36,6 +36,7 @@ extern const struct option data_option_rows[];
 
 struct train_options {
     int64_t steps, batch, accumulate;
+    int64_t image_every; /* of clips: each so many-th step is of pictures; 0: none */
     double learning_rate;
     int schedule; /* enum rate_kind */
     int64_t warmup;
@@ -117,8 +118,10 @@ struct option_set experiment_options(struct experiment *e,
 enum status experiment_task(const struct experiment *e, const struct model *m,
                             struct flow_task *out, struct error *err);
 
-/* Open the data set it names. */
+/* Open the data set it names, or, where that is of clips, pictures of the same kind. */
 enum status experiment_data(const struct experiment *e, struct dataset **out, struct error *err);
+enum status experiment_pictures(const struct experiment *e, struct dataset **out,
+                                struct error *err);
 
 /* Build the untrained model for pictures of this set, labelled as it is, initialised from
  * train.seed. The network's configuration is moved out of e. */

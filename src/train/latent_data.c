@@ -18,6 +18,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "base/whole.h"
 #include "data/latents.h"
 #include "data/latents_file.h"
 #include "data/listing.h"
@@ -125,8 +126,9 @@ static enum status noise_get(const struct dataset *d, int64_t i, float *pixels, 
 
 static const struct dataset_format noise_format = {.name = "noise", .get = noise_get};
 
+/* frames: of a latent; 0: they have none. */
 static enum status open_noise(struct dataset **out, const struct dataset *pictures, bool mirrored,
-                              const struct network_io *io, struct error *err)
+                              const struct network_io *io, int64_t frames, struct error *err)
 {
     struct dataset *d;
     enum status st;
@@ -138,7 +140,8 @@ static enum status open_noise(struct dataset **out, const struct dataset *pictur
                           .count = mirrored ? 2 * pictures->count : pictures->count,
                           .height = pictures->height / io->factor,
                           .width = pictures->width / io->factor,
-                          .channels = io->latent_channels};
+                          .channels = io->latent_channels,
+                          .frames = frames};
     if (pictures->n_classes &&
         (st = dataset_name_classes(d, pictures->n_classes,
                                    (const char *const *)pictures->class_names, err))) {
@@ -156,8 +159,12 @@ static enum status space_of_cache(struct training_data *out, struct error *err)
 {
     const struct latents_info *info = latents_info(out->set);
 
-    return latent_space_new(&out->space, info->autoencoder, info->mean, info->deviation,
-                            out->set->channels, err);
+    enum status st = latent_space_new(&out->space, info->autoencoder, info->mean, info->deviation,
+                                      out->set->channels, err);
+
+    if (!st)
+        out->space->frames = info->clip_frames;
+    return st;
 }
 
 /* Noise is what it is. */
@@ -208,6 +215,36 @@ static enum status is_complete(bool *out, const char *folder, struct error *err)
     return OK;
 }
 
+/* Beside latents of clips, those of pictures, in the same numbers. */
+static enum status encode_pictures(struct training_data *out, struct codec *codec,
+                                   const struct training_data_request *r, struct error *err)
+{
+    const struct experiment *e = r->experiment;
+    const struct network_io *io = &codec_network(codec)->io;
+    struct dataset *pictures = NULL;
+    char *folder = NULL;
+    bool mirrored;
+    enum status st;
+
+    if ((st = experiment_pictures(e, &pictures, err)) ||
+        (st = listing_path(&folder, e->data.cache, "pictures", err)))
+        goto out;
+    mirrored = e->train.flip && pictures->flips;
+    if (out->stands_in) {
+        st = open_noise(&out->pictures, pictures, mirrored, io, encode_set_frames(codec, pictures),
+                        err);
+        goto out;
+    }
+    if ((r->writes && (st = make_cache(folder, pictures, mirrored, codec, r, err))) ||
+        (st = open_cache(&out->pictures, folder, codec, err)))
+        goto out;
+    latents_normalise_as(out->pictures, out->space->mean, out->space->deviation);
+out:
+    dataset_close(pictures);
+    free(folder);
+    return st;
+}
+
 /* Latents of the pictures that the configuration names. */
 static enum status open_encoded(struct training_data *out, const struct training_data_request *r,
                                 struct error *err)
@@ -231,11 +268,15 @@ static enum status open_encoded(struct training_data *out, const struct training
             goto out;
         st = space_of_cache(out, err);
     } else {
-        if ((st = open_noise(&out->set, pictures, mirrored, &codec_network(codec)->io, err)))
+        if ((st = open_noise(&out->set, pictures, mirrored, &codec_network(codec)->io,
+                             encode_set_frames(codec, pictures), err)))
             goto out;
         out->stands_in = true;
-        st = space_of_noise(out, codec, err);
+        if (!(st = space_of_noise(out, codec, err)) && out->set->frames)
+            out->space->frames = whole_max(pictures->frames, 1);
     }
+    if (!st && e->train.image_every)
+        st = encode_pictures(out, codec, r, err);
 out:
     dataset_close(pictures);
     codec_free(codec);
@@ -246,10 +287,18 @@ out:
 static enum status open_named(struct training_data *out, const struct training_data_request *r,
                               struct error *err)
 {
+    const struct experiment *e = r->experiment;
     enum status st;
 
-    if ((st = experiment_data(r->experiment, &out->set, err)) || !latents_info(out->set))
+    if ((st = experiment_data(e, &out->set, err)))
         return st;
+    if (!latents_info(out->set))
+        return e->train.image_every ? experiment_pictures(e, &out->pictures, err) : OK;
+    if (e->train.image_every)
+        return fail(
+            err, E_ARG,
+            "train.image_every: data.path has latents of clips alone; data.cache makes those "
+            "of pictures beside them");
     return space_of_cache(out, err);
 }
 
@@ -290,6 +339,7 @@ enum status training_data_as(struct training_data *d, const struct latent_space 
 void training_data_release(struct training_data *d)
 {
     dataset_close(d->set);
+    dataset_close(d->pictures);
     latent_space_free(d->space);
     memset(d, 0, sizeof *d);
 }
@@ -329,7 +379,7 @@ enum status training_data_held_out(struct dataset **out, const struct latent_spa
     if (of->stands_in) {
         struct network_io io = {.factor = 1, .latent_channels = of->set->channels};
 
-        return open_noise(out, of->set, false, &io, err);
+        return open_noise(out, of->set, false, &io, of->set->frames, err);
     }
     if ((st = evaluation_data(r->experiment, &d, err)))
         goto out;

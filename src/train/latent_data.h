@@ -19,9 +19,10 @@ struct training_data_request {
     void *user;
 };
 
-/* Both owned. */
+/* All owned. */
 struct training_data {
     struct dataset *set;
+    struct dataset *pictures;   /* beside clips, of train.image_every; or NULL */
     struct latent_space *space; /* NULL: the set's numbers are pixels */
     bool encoded;               /* of pictures, which the configuration names */
     bool stands_in;             /* the set is noise                           */
@@ -34,6 +35,9 @@ struct training_data {
  *     of pictures       FILE         FOLDER    their latents, in FOLDER, made where they are not
  *     latents           FILE         -         the latents in data.path; FILE must have made them
  *     latents           -            -         the same; nothing can show them
+ *
+ * Pictures beside clips are those of the same kind (experiment_pictures), and their latents stand
+ * in the folder "pictures" of that of the clips'.
  *
  * A cache of pictures that may be mirrored holds both, where train.flip is on: a mirrored latent is
  * no latent of the mirrored picture.  E_ARG for other combinations, and pictures of a size that the

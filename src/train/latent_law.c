@@ -45,7 +45,9 @@ struct sums {
 struct survey {
     const struct latent_survey *s;
     int64_t C, K, factor, height, width; /* the last two of a latent    */
-    int64_t n;                           /* pictures                    */
+    int64_t frames, per_frame; /* of a latent; frames of a clip that one of them stands for */
+    int64_t length;            /* numbers of a picture or clip                       */
+    int64_t n;                 /* pictures                    */
     struct sums sums;
     double *all;     /* all of the sums, in one block                   */
     float *pictures; /* [batch, H, W, K]                                */
@@ -73,11 +75,17 @@ static enum status make_sums(struct survey *v, struct error *err)
     return OK;
 }
 
+/* Of one latent. */
+static int64_t cells_of(const struct survey *v)
+{
+    return v->frames * v->height * v->width;
+}
+
 static enum status survey_init(struct survey *v, const struct latent_survey *s, struct error *err)
 {
     const struct network_io *io = &s->net->io;
     int64_t all = s->set->count == INT64_MAX ? LATENT_ENDLESS : s->set->count;
-    uint64_t cells, pixels = (uint64_t)(io->height * io->width * io->in_channels);
+    uint64_t cells, pixels = (uint64_t)(network_places(s->net) * io->in_channels);
     enum status st;
 
     *v = (struct survey){
@@ -87,10 +95,13 @@ static enum status survey_init(struct survey *v, const struct latent_survey *s, 
         .factor = io->factor,
         .height = io->height / io->factor,
         .width = io->width / io->factor,
+        .frames = io->frames ? autoencoder_latent_frames(s->net, io->frames) : 1,
+        .per_frame = io->frame_factor,
+        .length = (int64_t)pixels,
         .n = s->limit && (s->limit < all || s->set->count == INT64_MAX) ? s->limit : all,
     };
     v->n_kept = v->n < KEPT_PICTURES ? v->n : KEPT_PICTURES;
-    cells = (uint64_t)(v->height * v->width * v->C);
+    cells = (uint64_t)(cells_of(v) * v->C);
     if ((st = make_sums(v, err)) ||
         (st = mem_new((void **)&v->pictures, (uint64_t)s->batch * pixels, sizeof(float), "pictures",
                       err)) ||
@@ -118,19 +129,17 @@ static int64_t picture_at(const struct survey *v, int64_t i)
 
 static enum status encode(struct survey *v, int64_t first, int64_t rows, struct error *err)
 {
-    const struct network_io *io = &v->s->net->io;
     struct graph *g = v->s->graph;
     struct tensor *code;
-    int64_t length = io->height * io->width * v->K;
     enum status st;
 
     for (int64_t i = 0; i < rows; i++)
-        if ((st = dataset_get(v->s->set, picture_at(v, first + i), v->pictures + i * length, NULL,
-                              NULL, err)))
+        if ((st = dataset_get(v->s->set, picture_at(v, first + i), v->pictures + i * v->length,
+                              NULL, NULL, err)))
             return st;
     graph_reset(g);
-    code = autoencoder_encode(
-        g, v->s->net, graph_input(g, SHAPE(rows, io->height, io->width, v->K), v->pictures));
+    code = autoencoder_encode(g, v->s->net,
+                              graph_input(g, network_shape(v->s->net, rows, v->K), v->pictures));
     graph_keep(g, code);
     if ((st = graph_run(g, err)))
         return st;
@@ -138,17 +147,24 @@ static enum status encode(struct survey *v, int64_t first, int64_t rows, struct 
     return OK;
 }
 
-/* The mean colour under one cell of picture i of the batch. */
-static void cell_colour(double *out, const struct survey *v, int64_t i, int64_t y, int64_t x)
+/* The mean colour under one cell of picture i of the batch; of a clip over the frames that a cell
+ * stands for, those behind its last one left out. */
+static void cell_colour(double *out, const struct survey *v, int64_t i, int64_t cell)
 {
-    int64_t F = v->factor, W = v->width * F;
-    const float *at = v->pictures + ((i * v->height * F + y * F) * W + x * F) * v->K;
+    int64_t F = v->factor, W = v->width * F, plane = v->height * F * W * v->K;
+    int64_t frames = v->length / plane, place = cell % (v->height * v->width);
+    int64_t first = cell / (v->height * v->width) * v->per_frame;
+    int64_t last = first + v->per_frame < frames ? first + v->per_frame : frames;
+    int64_t y = place / v->width, x = place % v->width;
+    double share = 1 / (double)(F * F * (last - first));
 
-    for (int64_t k = 0; k < v->K; k++) {
+    for (int64_t k = 0; k < v->K; k++)
         out[k] = 0;
-        for (int64_t row = 0; row < F; row++)
-            for (int64_t column = 0; column < F; column++)
-                out[k] += (double)at[(row * W + column) * v->K + k] / (double)(F * F);
+    for (int64_t t = first; t < last; t++) {
+        const float *at = v->pictures + i * v->length + t * plane + (y * F * W + x * F) * v->K;
+
+        for (int64_t p = 0; p < F * F * v->K; p++)
+            out[p % v->K] += share * (double)at[p / (F * v->K) * W * v->K + p % (F * v->K)];
     }
 }
 
@@ -179,7 +195,7 @@ static void add_cell(struct survey *v, const float *code, const double *colour)
 static enum status add_picture(struct survey *v, int64_t number, int64_t i, double *colour,
                                struct error *err)
 {
-    int64_t C = v->C, row = v->s->net->io.gaussian ? 2 * C : C, cells = v->height * v->width;
+    int64_t C = v->C, row = v->s->net->io.gaussian ? 2 * C : C, cells = cells_of(v);
 
     for (int64_t at = 0; at < cells; at++) {
         const float *code = v->code + (i * cells + at) * row;
@@ -187,7 +203,7 @@ static enum status add_picture(struct survey *v, int64_t number, int64_t i, doub
         for (int64_t c = 0; c < row; c++)
             if (!isfinite(code[c]))
                 return fail(err, E_NOT_FINITE, "the latents of a picture are not finite");
-        cell_colour(colour, v, i, at / v->width, at % v->width);
+        cell_colour(colour, v, i, at);
         add_cell(v, code, colour);
         if (number < v->n_kept)
             memcpy(v->kept + (number * cells + at) * C, code, (size_t)C * sizeof *code);
@@ -281,7 +297,7 @@ static enum status fit_preview(struct latent_law *l, const struct survey *v, str
 
 static void find_densities(struct latent_law *l, const struct survey *v)
 {
-    int64_t C = v->C, n = v->n_kept * v->height * v->width;
+    int64_t C = v->C, n = v->n_kept * cells_of(v);
     double bin = 2 * LATENT_REACH / LATENT_BINS;
 
     for (int64_t i = 0; i < n * C; i++) {

@@ -33,6 +33,24 @@ struct tensor *pixel_loss(struct graph *g, struct tensor *x, struct tensor *y,
     return op_affine(g, op_sum(g, op_abs(g, op_sub(g, x, y))), 1 / N, 0);
 }
 
+/* Mean square of what numbers `step` apart in a row differ: e [rows, n]. */
+static struct tensor *differences(struct graph *g, struct tensor *e, int64_t step)
+{
+    int64_t n = shape_last(e->shape) - step;
+
+    return op_mse(g, op_slice(g, e, step, n), op_slice(g, e, 0, n));
+}
+
+struct tensor *edge_loss(struct graph *g, struct tensor *x, struct tensor *y)
+{
+    int64_t N = x->shape.dim[0], H = x->shape.dim[1], W = x->shape.dim[2], C = x->shape.dim[3];
+    struct tensor *e = op_sub(g, x, y);
+    struct tensor *beside = differences(g, op_reshape(g, e, SHAPE(N * H, W * C)), C);
+    struct tensor *below = differences(g, op_reshape(g, e, SHAPE(N, H * W * C)), W * C);
+
+    return op_affine(g, op_add(g, beside, below), (double)(H * W * C), 0);
+}
+
 struct tensor *batch_mean(struct graph *g, struct tensor *each)
 {
     return op_affine(g, op_sum(g, each), 1 / (double)each->shape.dim[0], 0);

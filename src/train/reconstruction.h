@@ -19,6 +19,11 @@ const char *pixel_distance_name(int i); /* NULL past the last */
 struct tensor *pixel_loss(struct graph *g, struct tensor *x, struct tensor *y,
                           enum pixel_distance how);
 
+/* x, y [N, H, W, C] -> [1]: the squares of d(x - y), d being what a pixel differs from the one
+ * below it and the one beside it, meaned over each of the two and counted at each of a picture's
+ * numbers, as pixel_loss counts them. */
+struct tensor *edge_loss(struct graph *g, struct tensor *x, struct tensor *y);
+
 /* Mean of what every picture has one of: each [N], such as the KL divergences of the codes, -> [1].
  */
 struct tensor *batch_mean(struct graph *g, struct tensor *each);

@@ -12,6 +12,7 @@
 #include "train/round_trip.h"
 
 #include "base/memory.h"
+#include "base/whole.h"
 #include "data/loader.h"
 #include "pipeline/picture.h"
 
@@ -27,6 +28,7 @@ struct round_trip {
     const struct network *net;
     const struct autoencode *loss;
     int64_t n, batch, length; /* pictures, of them at once, numbers of each */
+    int64_t frames;           /* of each; 1: it is a picture            */
     int64_t sheet;            /* of them at most on a sheet                 */
     float *x;                 /* [n, length]                                */
     float *y;                 /* [batch, length]                            */
@@ -38,6 +40,12 @@ struct round_trip {
 static enum status check_set(const struct dataset *d, const struct network_io *io,
                              struct error *err)
 {
+    int64_t frames = whole_max(d->frames, 1), want = whole_max(io->frames, 1);
+
+    if (frames != want)
+        return fail(err, E_ARG,
+                    "data.eval_path: clips of %" PRId64 " frames, where the training has %" PRId64,
+                    frames, want);
     if (d->height == io->height && d->width == io->width && d->channels == io->in_channels)
         return OK;
     return fail(err, E_ARG,
@@ -74,7 +82,8 @@ static enum status take_pictures(struct round_trip *t, const struct round_trip_s
     t->n = fewer(o->eval_every ? o->eval_count : o->sample_count, d->count);
     t->sheet = fewer(o->sample_count, t->n);
     t->batch = fewer(fewer(o->batch, TRIP_BATCH), t->n);
-    t->length = io->height * io->width * io->in_channels;
+    t->frames = whole_max(io->frames, 1);
+    t->length = network_places(s->net) * io->in_channels;
     if ((st = check_set(d, io, err)) ||
         (st = mem_new((void **)&t->x, (uint64_t)(t->n * t->length), sizeof *t->x, "pictures",
                       err)) ||
@@ -140,9 +149,11 @@ static struct tensor *record_trip(struct round_trip *t, int64_t first, int64_t r
     struct tensor *y;
 
     graph_reset(t->g);
-    in.x = graph_input(t->g, SHAPE(rows, io->height, io->width, io->in_channels),
-                       t->x + first * t->length);
+    in.x =
+        graph_input(t->g, network_shape(t->net, rows, io->in_channels), t->x + first * t->length);
     y = network_forward(t->g, t->net, in);
+    if (io->frames)
+        y = autoencoder_cut(t->g, y, t->frames);
     graph_keep(t->g, y);
     if (distance) {
         *distance = autoencode_distance(t->loss, t->g, in.x, y);
@@ -236,16 +247,18 @@ enum status round_trip_evaluate(struct round_trip *t, float *average, struct eva
 
 /* ---- The sheet ---- */
 
-/* Picture i of the originals on the sheet; what it became stands a row lower. */
+/* Picture i of the originals on the sheet; what it became stands a row lower.  Of a clip each frame
+ * that is shown has a cell, and the clip a row. */
 static int64_t place(int64_t i, int64_t columns)
 {
     return i / columns * 2 * columns + i % columns;
 }
 
-static enum status lay_out(struct round_trip *t, float *cells, int64_t count, int64_t columns,
+static enum status lay_out(struct round_trip *t, float *cells, int64_t count, const struct sheet *s,
                            struct error *err)
 {
-    size_t bytes = (size_t)t->length * sizeof(float);
+    int64_t frame = s->height * s->width * s->channels;
+    int64_t shown = t->frames > 1 ? s->columns : 1, each = s->columns / shown;
     enum status st;
 
     for (int64_t first = 0; first < count; first += t->batch) {
@@ -254,10 +267,10 @@ static enum status lay_out(struct round_trip *t, float *cells, int64_t count, in
         if ((st = run_trip(t, first, rows, NULL, err)))
             return st;
         for (int64_t i = 0; i < rows; i++) {
-            int64_t at = place(first + i, columns);
+            float *to = cells + place(first + i, each) * shown * frame;
 
-            memcpy(cells + at * t->length, t->x + (first + i) * t->length, bytes);
-            memcpy(cells + (at + columns) * t->length, t->y + i * t->length, bytes);
+            picture_frames(to, t->x + (first + i) * t->length, t->frames, shown, frame);
+            picture_frames(to + s->columns * frame, t->y + i * t->length, t->frames, shown, frame);
         }
     }
     return OK;
@@ -267,28 +280,28 @@ enum status round_trip_sheet(struct round_trip *t, const char *path, float *valu
                              struct error *err)
 {
     const struct network_io *io = &t->net->io;
-    int64_t shown = fewer(count, t->n), columns = fewer(shown, SHEET_COLUMNS);
+    int64_t shown = fewer(count, t->n), n;
     struct sheet layout = {
-        .rows = 2 * ((shown + columns - 1) / columns),
-        .columns = columns,
+        .columns = t->frames > 1 ? fewer(t->frames, SHEET_FRAMES) : fewer(shown, SHEET_COLUMNS),
         .height = io->height,
         .width = io->width,
         .channels = io->in_channels,
         .gap = SHEET_GAP,
-        .zoom = 1 + (SHEET_WIDTH - 1) / (columns * io->width),
         .ground = 255,
     };
     struct image im = {0};
     float *cells = NULL;
-    int64_t n = layout.rows * columns * t->length;
     enum status st;
 
+    layout.rows = t->frames > 1 ? 2 * shown : 2 * whole_parts(shown, layout.columns);
+    layout.zoom = 1 + (SHEET_WIDTH - 1) / (layout.columns * io->width);
+    n = layout.rows * layout.columns * io->height * io->width * io->in_channels;
     if ((st = mem_new((void **)&cells, (uint64_t)n, sizeof *cells, "a sheet of pictures", err)))
         return st;
     for (int64_t i = 0; i < n; i++)
         cells[i] = 1; /* where the last row is not full */
     params_use(t->net->params, values);
-    st = lay_out(t, cells, shown, columns, err);
+    st = lay_out(t, cells, shown, &layout, err);
     params_use(t->net->params, NULL);
     if (!st && !(st = picture_sheet(&im, cells, &layout, err)))
         st = png_write(path, &im, NULL, 0, err);

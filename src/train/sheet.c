@@ -12,6 +12,7 @@
 #include "pipeline/picture.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { SHEET_GAP = 2, SHEET_WIDTH = 512 };
 
@@ -45,6 +46,10 @@ static struct sheet lay_out(const struct sheet_request *r)
         if (r->count % k == 0)
             s.rows = k;
     s.columns = r->count / s.rows;
+    if (shape.frames > 1) { /* a row a clip */
+        s.rows = r->count;
+        s.columns = shape.frames < SHEET_FRAMES ? shape.frames : SHEET_FRAMES;
+    }
     s.zoom = SHEET_WIDTH / (s.columns * s.width);
     s.zoom = s.zoom < 1 ? 1 : s.zoom;
     return s;
@@ -74,9 +79,25 @@ static enum status fill_request(struct generate_request *out, struct generate_it
     return OK;
 }
 
+/* What is shown of clips: their frames, in their own place. */
+static void choose_frames(float *pixels, const struct view_shape *shape, const struct sheet *layout,
+                          int64_t count)
+{
+    int64_t frame = shape->height * shape->width * shape->channels;
+
+    for (int64_t i = 0; i < count && shape->frames > layout->columns; i++)
+        for (int64_t k = 0; k < layout->columns; k++) {
+            int64_t at = picture_frame_shown(k, shape->frames, layout->columns);
+
+            memmove(pixels + (i * layout->columns + k) * frame,
+                    pixels + (i * shape->frames + at) * frame, (size_t)frame * sizeof *pixels);
+        }
+}
+
 enum status sheet_write(const char *path, const struct sheet_request *r, struct error *err)
 {
     struct params *params = model_learns(r->model);
+    const struct view_shape shape = view_shape(r->model, r->rough);
     struct sheet layout = lay_out(r);
     struct generate_item *items = NULL;
     struct generate_request all;
@@ -88,13 +109,14 @@ enum status sheet_write(const char *path, const struct sheet_request *r, struct 
         return fail(err, E_UNSUPPORTED, "a sheet of pictures with %d channels",
                     (int)layout.channels);
     if ((st = fill_request(&all, &items, r, err)) ||
-        (st = mem_new((void **)&pixels,
-                      (uint64_t)(r->count * layout.height * layout.width * layout.channels),
-                      sizeof *pixels, "pictures", err)))
+        (st = mem_new((void **)&pixels, (uint64_t)(r->count * view_length(&shape)), sizeof *pixels,
+                      "pictures", err)))
         goto out;
     params_use(params, r->values);
     st = generate(pixels, &all, NULL, err);
     params_use(params, NULL);
+    if (!st)
+        choose_frames(pixels, &shape, &layout, r->count);
     if (!st && !(st = picture_sheet(&im, pixels, &layout, err)))
         st = png_write(path, &im, NULL, 0, err);
 out:
@@ -119,7 +141,7 @@ enum status sheet_measure(struct graph_stats *most, int64_t *beside, const struc
     st = generate_measure(most, &part, &all, err);
     params_use(model_learns(r->model), NULL);
     *beside = part.solving + part.viewing;
-    *beside += r->count * shape.height * shape.width * shape.channels * (int64_t)sizeof(float);
+    *beside += r->count * view_length(&shape) * (int64_t)sizeof(float);
 out:
     free(items);
     return st;

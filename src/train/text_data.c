@@ -423,8 +423,8 @@ enum status text_data_need_set(struct text_data *t, const struct dataset *d, uin
         return fail(err, E_ARG,
                     "text.cache: the captions of an endless set cannot be encoded before: give it "
                     "a data.limit");
-    if ((st = mem_new((void **)&pixels, (uint64_t)(d->height * d->width * d->channels),
-                      sizeof *pixels, "a picture", err)))
+    if ((st = mem_new((void **)&pixels, (uint64_t)dataset_length(d), sizeof *pixels, "a picture",
+                      err)))
         return st;
     n = all ? d->count : n;
     for (int64_t i = 0; i < n && !st; i++) {

@@ -122,7 +122,7 @@ static enum status make_arrays(struct trainer *t, struct error *err)
     struct params *learned = model_learns(t->state.model);
     uint64_t n = (uint64_t)params_n_values(learned);
     uint64_t n_trained = (uint64_t)params_n_trained(learned);
-    int64_t length = net->io.height * net->io.width * net->io.in_channels;
+    int64_t length = network_places(net) * net->io.in_channels;
     enum status st;
 
     if ((st = mem_block_new((void **)&t->state.average, n, sizeof(float), "averaged weights",
@@ -179,10 +179,15 @@ static enum status set_up(struct trainer *t, const struct train_request *r, bool
 
 static enum status start_loader(struct trainer *t, struct error *err)
 {
-    int64_t per_step = t->options.batch * t->options.accumulate;
+    int64_t per_step = t->options.batch * t->options.accumulate, step = t->state.model->step;
+    int64_t of_pictures = trainer_picture_steps(t, step);
+    bool flip = t->options.flip && t->data.set->flips;
+    enum status st = loader_new(&t->loader, t->data.set, t->options.batch, t->options.seed,
+                                (step - of_pictures) * per_step, flip, err);
 
-    return loader_new(&t->loader, t->data.set, t->options.batch, t->options.seed,
-                      t->state.model->step * per_step, t->options.flip && t->data.set->flips, err);
+    return st || !t->data.pictures ? st
+                                   : loader_new(&t->pictures, t->data.pictures, t->options.batch,
+                                                t->options.seed, of_pictures * per_step, flip, err);
 }
 
 static void tear_down(struct trainer *t)
@@ -192,6 +197,7 @@ static void tear_down(struct trainer *t)
     uint64_t n_trained = params ? (uint64_t)params_n_trained(params) : 0;
 
     loader_free(t->loader);
+    loader_free(t->pictures);
     training_data_release(&t->data);
     graph_free(t->graph);
     flow_batch_release(&t->batch);

@@ -11,8 +11,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "model/byte_text.h"
+#include "model/video_vae.h"
+#include "pipeline/autoencoder_file.h"
 #include "train/tuning.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static bool tell_encoding(int64_t done, int64_t n, void *user)
@@ -70,6 +73,47 @@ static enum status make_adapter(struct trainer *t, struct error *err)
     return tuning_begin(m, t->r->experiment, t->data.set, err);
 }
 
+/* Pictures beside clips are seen by the network of the clips. */
+static enum status check_pictures(const struct trainer *t, struct error *err)
+{
+    const struct dataset *d = t->data.pictures, *clips = t->data.set;
+    const struct network_io *io = &t->state.model->network->io;
+
+    if (!d)
+        return OK;
+    if (clips->frames < 2 || !io->frames)
+        return fail(err, E_ARG,
+                    "train.image_every: the data are no clips: all steps are of pictures");
+    if (d->height == clips->height && d->width == clips->width && d->channels == clips->channels &&
+        d->n_classes == clips->n_classes && d->frames < 2)
+        return OK;
+    return fail(err, E_ARG,
+                "train.image_every: pictures of %" PRId64 " x %" PRId64 " x %" PRId64 " in %" PRId64
+                " classes, beside clips of %" PRId64 " x %" PRId64 " x %" PRId64 " in %" PRId64,
+                d->height, d->width, d->channels, d->n_classes, clips->height, clips->width,
+                clips->channels, clips->n_classes);
+}
+
+/* An autoencoder of videos may begin as one of pictures. */
+static enum status inflate(struct trainer *t, struct error *err)
+{
+    const char *path = t->r->experiment->autoencoder.inflate;
+    struct network *net = t->state.model->network;
+    struct autoencoder_file image;
+    enum status st;
+
+    if (!net->io.factor || !path || !*path)
+        return OK;
+    if (net->kind != &network_video_vae)
+        return fail(err, E_ARG, "autoencoder.inflate: a '%s' is no autoencoder of videos",
+                    net->kind->name);
+    if ((st = autoencoder_file_open_unnamed(&image, path, HALVES_BOTH, err)) ||
+        (st = video_vae_inflate(net, image.network, err)))
+        fail_under(err, "autoencoder.inflate");
+    autoencoder_file_release(&image);
+    return st;
+}
+
 /* The model, and what its numbers mean. */
 enum status trainer_make_model(struct trainer *t, struct error *err)
 {
@@ -83,6 +127,8 @@ enum status trainer_make_model(struct trainer *t, struct error *err)
         return fail(err, E_ARG,
                     "model.network: a '%s' is an autoencoder of pictures, and the data are latents",
                     t->state.model->network->kind->name);
+    if ((st = check_pictures(t, err)) || (st = inflate(t, err)))
+        return st;
     t->state.model->space = t->data.space;
     t->data.space = NULL;
     return t->data.encoded ? describe_encoded(t, err) : OK;

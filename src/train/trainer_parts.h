@@ -29,6 +29,7 @@ struct trainer {
     struct train_options options;
     struct training_data data; /* its space is the model's from when there is one */
     struct loader *loader;
+    struct loader *pictures; /* of those beside clips, or NULL */
     struct graph *graph;
     struct flow_task task;
     struct flow_batch batch;
@@ -77,6 +78,9 @@ enum status trainer_name_autoencoder(struct trainer *t, struct error *err);
 
 /* trainer_step.c.  Record the loss of the batch, whatever it holds, and its adjoints. */
 struct tensor *trainer_record(struct trainer *t);
+
+/* How many of the first `steps` steps are of pictures in the place of clips. */
+int64_t trainer_picture_steps(const struct trainer *t, int64_t steps);
 
 /* What the optimizer does in the step that comes. */
 struct adamw trainer_constants(const struct trainer *t);

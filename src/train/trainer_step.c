@@ -6,6 +6,9 @@
  *     network forward, loss (criterion.c), adjoints                              on one tape
  *     norm, clip, AdamW, average                                                 on flat arrays
  *
+ * Steps on clips may have some on pictures between them; each kind counts its own samples, and both
+ * numbers follow from the step.
+ *
  * Sample k of a run is the k-th ever drawn, and everything random about it is a function of the
  * seed and k; so batches may be cut and added up as memory wants.
  */
@@ -18,6 +21,30 @@
 
 #include <inttypes.h>
 #include <math.h>
+
+int64_t trainer_picture_steps(const struct trainer *t, int64_t steps)
+{
+    return t->data.pictures ? steps / t->options.image_every : 0;
+}
+
+/* Whether the step that comes does. */
+static bool shows_pictures(const struct trainer *t)
+{
+    int64_t step = t->state.model->step;
+
+    return trainer_picture_steps(t, step + 1) > trainer_picture_steps(t, step);
+}
+
+/* From now on batches are of clips of so many frames; 1: of pictures. */
+static void set_frames(struct trainer *t, int64_t frames)
+{
+    struct network *net = t->state.model->network;
+
+    net->io.frames = frames;
+    t->batch.length = network_places(net) * net->io.in_channels;
+    if (t->autoencode)
+        autoencode_set_frames(t->autoencode, frames);
+}
 
 /* Every label must be one that the network has; unlabelled pictures were given the null label. */
 static enum status check_drawn(const struct trainer *t, int64_t first, struct error *err)
@@ -39,7 +66,7 @@ static enum status check_drawn(const struct trainer *t, int64_t first, struct er
 struct tensor *trainer_record(struct trainer *t)
 {
     const struct network *net = t->state.model->network;
-    struct shape shape = SHAPE(t->batch.rows, net->io.height, net->io.width, net->io.in_channels);
+    struct shape shape = network_shape(net, t->batch.rows, net->io.in_channels);
     struct graph *g = t->graph;
     struct network_input in = {0};
     struct tensor *y, *loss;
@@ -87,7 +114,7 @@ static enum status draw_batch(struct trainer *t, struct error *err)
     double start = clock_seconds();
     enum status st;
 
-    if ((st = loader_next(t->loader, &b, err)))
+    if ((st = loader_next(shows_pictures(t) ? t->pictures : t->loader, &b, err)))
         return st;
     st = flow_batch_draw(&t->batch, &t->task, b.pixels, t->number ? t->number : b.labels,
                          (uint64_t)b.first_sample, err);
@@ -164,7 +191,7 @@ struct adamw trainer_constants(const struct trainer *t)
     };
 }
 
-enum status trainer_step(struct trainer *t, struct error *err)
+static enum status take_step(struct trainer *t, struct error *err)
 {
     struct params *params = model_learns(t->state.model);
     int64_t n = params_n_trained(params);
@@ -194,4 +221,18 @@ enum status trainer_step(struct trainer *t, struct error *err)
     t->state.model->step++;
     t->parts.update += clock_seconds() - start;
     return OK;
+}
+
+enum status trainer_step(struct trainer *t, struct error *err)
+{
+    int64_t frames = t->state.model->network->io.frames;
+    bool pictures = shows_pictures(t);
+    enum status st;
+
+    if (pictures)
+        set_frames(t, 1);
+    st = take_step(t, err);
+    if (pictures)
+        set_frames(t, frames);
+    return st;
 }

@@ -80,8 +80,8 @@ static struct imgen_measuring everything(void)
     struct imgen_measuring m;
 
     imgen_measuring_init(&m);
-    m.pictures = (struct imgen_pictures){N, SIDE, SIDE, 3, ours, our_label, LABELS, names};
-    m.reference = (struct imgen_pictures){M, SIDE, SIDE, 3, theirs, their_label, LABELS, names};
+    m.pictures = (struct imgen_pictures){N, SIDE, SIDE, 3, ours, our_label, LABELS, names, 0};
+    m.reference = (struct imgen_pictures){M, SIDE, SIDE, 3, theirs, their_label, LABELS, names, 0};
     m.features = features;
     m.subsets = 5;
     m.projections = 64;

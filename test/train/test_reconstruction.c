@@ -67,9 +67,47 @@ static void test_losses(void **state)
         }
 }
 
+static struct tensor *build_edges(struct graph *g, struct tensor *const in[CHECK_INS],
+                                  const struct check_case *c)
+{
+    (void)c;
+    return edge_loss(g, in[0], in[1]);
+}
+
+/* Each pixel against the one below and the one beside it, in pictures of H x W. */
+static void ref_edges(double *out, const double *const in[CHECK_INS], const struct check_case *c)
+{
+    int64_t N = c->in[0].shape.dim[0], H = c->in[0].shape.dim[1], W = c->in[0].shape.dim[2];
+    double below = 0, beside = 0;
+
+    for (int64_t i = 0; i < N * H * W * 3; i++) {
+        int64_t y = i / (W * 3) % H, x = i / 3 % W, down = i + W * 3, right = i + 3;
+
+        if (y + 1 < H)
+            below += pow(in[0][down] - in[1][down] - in[0][i] + in[1][i], 2);
+        if (x + 1 < W)
+            beside += pow(in[0][right] - in[1][right] - in[0][i] + in[1][i], 2);
+    }
+    out[0] = (double)(H * W * 3) *
+             (below / (double)(N * (H - 1) * W * 3) + beside / (double)(N * H * (W - 1) * 3));
+}
+
+static void test_edges(void **state)
+{
+    struct check_case c = {.name = "edges",
+                           .in = {{.shape = SHAPE(2, 5, 4, 3)}, {.shape = SHAPE(2, 5, 4, 3)}},
+                           .out = SHAPE(1),
+                           .build = build_edges,
+                           .ref = ref_edges};
+
+    (void)state;
+    check_op(&c);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_edges),
         cmocka_unit_test(test_losses),
     };
 
