@@ -131,22 +131,29 @@ static int make_pictures(struct sample_job *job)
     return sample_write(job);
 }
 
-/* Pictures are PNGs; clips are what their name says, and a name that says nothing is a folder's. */
+/* What is no name of anything, which needs no model to see.  One without an ending is a folder's.
+ */
+static int check_name(const char *name)
+{
+    if (strlen(name) >= PICTURE_NAME - 64)
+        return command_misused(&command_sample, "--output: a name of %zu letters", strlen(name));
+    if (imgen_clip_named(name) || picture_name_ends(name) || !name[picture_name_stem(name)])
+        return EXIT_DONE;
+    return command_misused(&command_sample,
+                           "--output: '%s' ends in none of .png and, for clips, .webp, .apng and "
+                           ".y4m",
+                           name);
+}
+
+/* Pictures are PNGs; clips are what their name says. */
 static int check_output(const struct sample_job *job)
 {
     const char *name = job->options->output;
     bool clips = job->models.info.frames > 1 && !job->options->grid;
 
-    if (strlen(name) >= PICTURE_NAME - 64)
-        return command_misused(&command_sample, "--output: a name of %zu letters", strlen(name));
-    if (clips && (imgen_clip_named(name) || !name[picture_name_stem(name)]))
+    if (clips || picture_name_ends(name))
         return EXIT_DONE;
-    if (clips)
-        return command_misused(&command_sample,
-                               "--output: '%s' ends in none of .webp, .png, .apng and .y4m", name);
-    if (!picture_name_ends(name))
-        return command_misused(&command_sample, "--output: '%s' does not end in .png", name);
-    return EXIT_DONE;
+    return command_misused(&command_sample, "--output: '%s' does not end in .png", name);
 }
 
 static int run(struct sample_job *job, int n_words, char **words)
@@ -161,6 +168,8 @@ static int run(struct sample_job *job, int n_words, char **words)
                                n_words);
     if (!word && !o->from)
         return command_misused(&command_sample, "which model?");
+    if ((code = check_name(o->output)))
+        return code;
     progress_start(&job->progress, o->quiet);
     if ((code = sample_open(job, word)) || (code = check_output(job)))
         return code;

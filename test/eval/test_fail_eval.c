@@ -71,7 +71,7 @@ static enum status go(struct figures *out, struct error *err)
 {
     static float x[N * 64], y[N * 64];
     static int32_t guess[N];
-    struct picture_set set = {N, SIDE, SIDE, 3, ours, label, x, guess, true};
+    struct picture_set set = {N, SIDE, SIDE, 3, 0, ours, label, x, guess, true};
     struct measure_task t = {.pictures = set,
                              .reference = set,
                              .options = {.neighbours = 3, .subsets = 2, .projections = 70}};

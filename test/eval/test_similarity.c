@@ -330,7 +330,7 @@ static void test_spread(void **state)
 static void test_needs(void **state)
 {
     uint8_t pixels[100] = {0};
-    struct measure_task t = {.pictures = {1, 10, 10, 1, pixels, NULL, NULL, NULL, false}};
+    struct measure_task t = {.pictures = {1, 10, 10, 1, 0, pixels, NULL, NULL, NULL, false}};
     struct measure_result out = {0};
     struct error err = {0};
     const struct measure *m;
