@@ -326,8 +326,10 @@ static enum status take_file(bool *is_one, int64_t *text, struct captioned *c, i
     enum status st;
 
     *is_one = picture_named(name) || (c->frames && clip_named(name));
-    if (!*is_one || (st = find_folder_text(text, &first, c, i, err)))
-        return *is_one ? st : OK;
+    if (!*is_one)
+        return OK;
+    if ((st = find_folder_text(text, &first, c, i, err)))
+        return st;
     if (*text >= 0) {
         p.picture.folder = true;
         *is_one = first == i; /* the others are frames of a clip that is taken by its first */
