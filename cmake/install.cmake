@@ -1,4 +1,4 @@
-# What is installed: one header, the shared library, its pkg-config file and CMake package, the
+# What is installed: the header and its parts, the shared library, its pkg-config file and CMake package, the
 # vocabularies that may be passed on, the program, and its man page and completions, which the
 # program writes itself from its options.
 
@@ -12,6 +12,7 @@ configure_package_config_file(cmake/imgenConfig.cmake.in imgenConfig.cmake
 write_basic_package_version_file(imgenConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 
 install(FILES include/imgen.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY include/imgen DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES data/clip/merges.txt data/clip/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/imgen/clip)
 install(TARGETS imgen EXPORT imgenTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT imgenTargets NAMESPACE imgen:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/imgen)
