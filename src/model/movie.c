@@ -22,7 +22,7 @@
  * motion is distorted.
  *
  * A picture is a video of one frame, and both are learnt together.  Sizes up to the tables' are
- * taken; movie_grow makes the tables longer.
+ * taken; movie_grow.c makes the tables longer.
  *
  * Texts come encoded, by up to three encoders of different widths, or are read here by a small
  * encoder that is trained with the rest (byte_text.c); each is projected and normed by itself.
@@ -580,4 +580,5 @@ const struct network_kind network_movie = {
     .declare = movie_declare,
     .io = movie_io,
     .forward = movie_forward,
+    .grow = movie_grow,
 };

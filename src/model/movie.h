@@ -29,12 +29,11 @@ struct movie_config {
 
 extern const struct network_kind network_movie;
 
-/* Give `to` what `from` has learnt, for a training that goes on with larger pictures, longer videos
- * or conditions.  Parameters of one name and shape are copied; where a table of rows or columns is
- * longer, the old one is stretched over it (linearly between its rows, end on end), and of a longer
- * table of times the old rows come first, since a frame stays as far from the next.  What `from`
- * has not, and the times behind its last, stays as it is in `to`.  E_ARG, naming the first
- * parameter that does not fit: `from` is of another form, or larger. */
-enum status movie_grow(struct network *to, const struct network *from, struct error *err);
+/* How it grows (network_kind.grow), for a training that goes on with larger pictures or longer
+ * videos: over a longer table of rows or columns the old one is stretched (linearly between its
+ * rows, end on end), and of a longer table of times the old rows come first, since a frame stays as
+ * far from the next; the times behind its last stay as they are.  E_ARG: another form, or a smaller
+ * one. */
+enum status movie_grow(struct param *p, const struct param *q, struct error *err);
 
 #endif

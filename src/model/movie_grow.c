@@ -28,41 +28,17 @@ static void stretch(float *to, int64_t B, const float *from, int64_t A, int64_t 
     }
 }
 
-static enum status grow_param(struct param *p, const struct param *q, struct error *err)
+enum status movie_grow(struct param *p, const struct param *q, struct error *err)
 {
     bool in_time = !strcmp(p->name, "pos_embed.times");
     bool in_space = !strcmp(p->name, "pos_embed.rows") || !strcmp(p->name, "pos_embed.columns");
     int64_t A = q->shape.dim[0], B = p->shape.dim[0], D = shape_last(p->shape);
-    char here[SHAPE_TEXT], there[SHAPE_TEXT];
 
-    if (shape_equal(p->shape, q->shape)) {
-        param_read(p->value, q);
-        return OK;
-    }
     if ((!in_time && !in_space) || D != shape_last(q->shape) || A > B)
-        return fail(err, E_ARG, "%s: %s cannot grow to %s", p->name, shape_text(there, q->shape),
-                    shape_text(here, p->shape));
+        return network_does_not_fit(p, q, err);
     if (in_time)
         memcpy(p->value, q->value, (size_t)(A * D) * sizeof(float));
     else
         stretch(p->value, B, q->value, A, D);
-    return OK;
-}
-
-enum status movie_grow(struct network *to, const struct network *from, struct error *err)
-{
-    enum status st;
-
-    MUST(to->kind == &network_movie && from->kind == &network_movie, "a %s grown from a %s",
-         to->kind->name, from->kind->name);
-    for (int64_t i = 0; i < params_count(from->params); i++) {
-        const struct param *q = params_at(from->params, i);
-        struct param *p = params_find(to->params, q->name);
-
-        if (!p)
-            return fail(err, E_ARG, "%s: the larger network has none", q->name);
-        if ((st = grow_param(p, q, err)))
-            return st;
-    }
     return OK;
 }

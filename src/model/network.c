@@ -160,6 +160,36 @@ static bool takes_side(const struct network_io *io, int64_t side)
     return io->step > 0 && side > 0 && side % io->step == 0 && side <= io->most;
 }
 
+enum status network_does_not_fit(const struct param *p, const struct param *q, struct error *err)
+{
+    char here[SHAPE_TEXT], there[SHAPE_TEXT];
+
+    return fail(err, E_ARG, "%s: %s cannot become %s", p->name, shape_text(there, q->shape),
+                shape_text(here, p->shape));
+}
+
+enum status network_begin_as(struct network *to, const struct network *from, struct error *err)
+{
+    if (to->kind != from->kind)
+        return fail(err, E_ARG, "a '%s' does not begin as a '%s'", to->kind->name,
+                    from->kind->name);
+    for (int64_t i = 0; i < params_count(from->params); i++) {
+        const struct param *q = params_at(from->params, i);
+        struct param *p = params_find(to->params, q->name);
+        enum status st = OK;
+
+        if (!p)
+            return fail(err, E_ARG, "%s: this network has none", q->name);
+        if (shape_equal(p->shape, q->shape))
+            param_read(p->value, q);
+        else
+            st = to->kind->grow ? to->kind->grow(p, q, err) : network_does_not_fit(p, q, err);
+        if (st)
+            return st;
+    }
+    return OK;
+}
+
 enum status network_check_size(const struct network *net, int64_t height, int64_t width,
                                struct error *err)
 {

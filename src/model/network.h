@@ -91,6 +91,9 @@ struct network_kind {
     /* What the layout that adapters are written for calls a parameter, as params_naming has it; 0:
      * as we do.  NULL: there is none (model/adapter.h). */
     int (*pieces)(struct param_piece out[PARAM_PIECES], const char *ours, const void *config);
+    /* Give p of a larger network what q of a smaller one has; E_ARG: it cannot be.  NULL: nothing
+     * of this kind grows.  Called by network_begin_as. */
+    enum status (*grow)(struct param *p, const struct param *q, struct error *err);
     /* The halves of an autoencoder; NULL of all others.  Called by autoencoder.c. */
     struct tensor *(*encode)(struct graph *g, const struct network *net, struct tensor *x);
     struct tensor *(*decode)(struct graph *g, const struct network *net, struct tensor *z);
@@ -130,6 +133,13 @@ enum status network_declare_json(struct network **out, const struct network_kind
                                  json_t *config, struct error *err);
 enum status network_from_json(struct network **out, const struct network_kind *kind, json_t *config,
                               bool gradients, struct error *err);
+
+/* Give `to` what `from`, of the same kind, has learnt.  Parameters of one name and shape are
+ * copied, and where shapes differ the kind's grow is asked; what `from` has not stays as it is in
+ * `to`. E_ARG: another kind, or naming the first parameter that does not fit. */
+enum status network_begin_as(struct network *to, const struct network *from, struct error *err);
+/* For kinds: what grow says of two parameters that do not fit. */
+enum status network_does_not_fit(const struct param *p, const struct param *q, struct error *err);
 
 /* Whether the network takes pictures of this size; E_ARG says which it takes. */
 enum status network_check_size(const struct network *net, int64_t height, int64_t width,

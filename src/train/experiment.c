@@ -83,6 +83,8 @@ const struct option train_option_rows[] = {
     {"image_every",
      "of clips: each so many-th step is of as many pictures in their place; 0: none is", OPTION_INT,
      offsetof(struct train_options, image_every), "0", .lo = 0, .hi = 1e6},
+    {"init", "begin with the weights of this model, in place of random ones", OPTION_TEXT,
+     offsetof(struct train_options, init), .value = "FILE"},
     {"learning_rate", "of AdamW", OPTION_REAL, offsetof(struct train_options, learning_rate),
      "0.001", .lo = 0, .hi = 10},
     {"schedule", "of the learning rate, after the warm-up", OPTION_CHOICE,

@@ -52,6 +52,7 @@ struct train_options {
     double variance;       /* of the variational loss, beside it    */
     bool flip;
     bool recompute;     /* forget activations inside blocks and compute them again */
+    char *init;         /* the model that it begins as, or NULL                    */
     char *memory_limit; /* a size, or NULL: recompute as little as fits into it    */
     int precision;      /* enum precision                                          */
     uint64_t seed;

@@ -11,8 +11,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "model/byte_text.h"
-#include "model/video_vae.h"
-#include "pipeline/autoencoder_file.h"
+#include "train/beginning.h"
+#include "train/checkpoint.h"
 #include "train/tuning.h"
 
 #include <inttypes.h>
@@ -94,24 +94,12 @@ static enum status check_pictures(const struct trainer *t, struct error *err)
                 clips->channels, clips->n_classes);
 }
 
-/* An autoencoder of videos may begin as one of pictures. */
-static enum status inflate(struct trainer *t, struct error *err)
+/* What a run that is cut goes on as is in its checkpoint. */
+static enum status begin(struct trainer *t, struct error *err)
 {
-    const char *path = t->r->experiment->autoencoder.inflate;
-    struct network *net = t->state.model->network;
-    struct autoencoder_file image;
-    enum status st;
+    bool goes_on = t->r->resume && checkpoint_exists(t->options.out);
 
-    if (!net->io.factor || !path || !*path)
-        return OK;
-    if (net->kind != &network_video_vae)
-        return fail(err, E_ARG, "autoencoder.inflate: a '%s' is no autoencoder of videos",
-                    net->kind->name);
-    if ((st = autoencoder_file_open_unnamed(&image, path, HALVES_BOTH, err)) ||
-        (st = video_vae_inflate(net, image.network, err)))
-        fail_under(err, "autoencoder.inflate");
-    autoencoder_file_release(&image);
-    return st;
+    return goes_on ? OK : beginning_weights(t->state.model->network, t->r->experiment, err);
 }
 
 /* The model, and what its numbers mean. */
@@ -127,7 +115,7 @@ enum status trainer_make_model(struct trainer *t, struct error *err)
         return fail(err, E_ARG,
                     "model.network: a '%s' is an autoencoder of pictures, and the data are latents",
                     t->state.model->network->kind->name);
-    if ((st = check_pictures(t, err)) || (st = inflate(t, err)))
+    if ((st = check_pictures(t, err)) || (st = begin(t, err)))
         return st;
     t->state.model->space = t->data.space;
     t->data.space = NULL;

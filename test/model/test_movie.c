@@ -508,7 +508,7 @@ static void test_condition(void **state)
     assert_int_equal(told->io.condition_channels, KNOWN);
     network_fill(plain, 3);
     params_init(told->params, 5);
-    if (movie_grow(told, plain, &err))
+    if (network_begin_as(told, plain, &err))
         fail_msg("%s", err.text);
     predict(y[0], plain, inputs(), (struct asked){0});
     predict(y[1], told, inputs(), (struct asked){0});
@@ -574,7 +574,7 @@ static void test_growth(void **state)
     network_fill(from, 3);
     params_init(to->params, 4);
     memcpy(fresh, weight(to, "pos_embed.times") + 5 * D, sizeof fresh);
-    if (movie_grow(to, from, &err))
+    if (network_begin_as(to, from, &err))
         fail_msg("%s", err.text);
     assert_memory_equal(weight(to, "blocks.1.mlp.w3.weight"),
                         weight(from, "blocks.1.mlp.w3.weight"), D * 48 * sizeof(float));
@@ -594,7 +594,7 @@ static void test_growth(void **state)
             assert_true(fabs((double)grown[b * D + d] - want) < 1e-6);
         }
     }
-    assert_int_equal(movie_grow(from, to, &err), E_ARG);
+    assert_int_equal(network_begin_as(from, to, &err), E_ARG);
     assert_non_null(strstr(err.text, "pos_embed"));
     network_free(from);
     network_free(to);
