@@ -251,7 +251,7 @@ INLINE void apply_loop(float *out, const float *x, const struct folded *f, int64
         for (int64_t c = 0; c < C; c++) {
             float v = (x[c] - mean[c]) * slope[c] + offset[c];
 
-            out[c] = silu ? v * vec_sigmoid(v) : v;
+            out[c] = silu ? vec_silu(v) : v;
         }
     }
 }

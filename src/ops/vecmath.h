@@ -4,9 +4,9 @@
  * libm's functions are calls, one element at a time, and differ between systems.  These are
  * straight lines of float32 arithmetic without branches, so that a loop over them inside a function
  * marked IMGEN_CLONES (base/simd.h) becomes vector code.  Largest errors against the exact value,
- * in units of the last place: exp 1, sigmoid 2.5, tanh 2.5, erf 2 (test/ops/test_vecmath.c).  NaN
- * gives NaN, infinities give the limits, overflow gives infinity, underflow goes through the
- * denormals to zero.
+ * in units of the last place: exp 1, sigmoid and silu 2.5, tanh 2.5, erf 2
+ * (test/ops/test_vecmath.c).  NaN gives NaN, infinities give the limits (but silu of minus infinity
+ * is a NaN), overflow gives infinity, underflow goes through the denormals to zero.
  *
  * Every sum has at most one product in it.  Whether the compiler contracts a * b + c to one
  * rounding is its choice, but with one product there is one way to do it, and the vector body and
@@ -24,7 +24,8 @@
  * arithmetic that follows for that constant, and vectorized all copies run, under masks; a bound
  * that it cannot know is a minimum or a maximum (silu 1.5 times as fast). */
 struct vec_bounds {
-    float exp_lo, sigmoid_lo, hi; /* hi: of both */
+    float exp_lo, exp_hi;
+    float sigmoid_lo, sigmoid_hi;
     float tanh_hi, erf_hi;
     float exp2_lo; /* of exp2_below in attention_tiles.h */
 };
@@ -74,7 +75,7 @@ static inline float vec_exp(float x)
     float r, p;
     int32_t n, half;
 
-    x = x > vec_bounds.hi ? vec_bounds.hi : x;
+    x = x > vec_bounds.exp_hi ? vec_bounds.exp_hi : x;
     x = x < vec_bounds.exp_lo ? vec_bounds.exp_lo : x;
     n = vec_reduce(x, &r);
     p = vec_exp_tail(r) * r;
@@ -84,28 +85,35 @@ static inline float vec_exp(float x)
     return p * vec_pow2(half) * vec_pow2(n - half);
 }
 
-/* 1 / (1 + e^-x).  It is the heart of SiLU and GELU, hence a shorter e^-x than vec_exp's: from -87
- * on the scale 2^n is a normal number, and where n reaches 128, at 88.376, its bits are infinity's
- * and the result is 0, which is less than 5e-39 too small.  n stands in the low bits of the shifted
- * number; what is above them is shifted out. */
-static inline float vec_sigmoid(float x)
+/* 1 + e^-x, what the sigmoid divides by: x over it is SiLU, with one rounding less than x times the
+ * quotient and one multiplication saved.  It is the heart of SiLU and GELU, hence a shorter e^-x
+ * than vec_exp's: up to 87 the scale 2^n is a normal number, and where n reaches 128, at -88.376,
+ * its bits are infinity's and the quotient is 0, which is less than 5e-39 too small.  The number
+ * that rounds to an integer leaves n + 127 in the low bits; what is above them is shifted out. */
+static inline float vec_sigmoid_divisor(float x)
 {
-    const float magic = 12582912.0f;
-    float a = -x, shifted, n, r, e, scale;
+    const float magic = 12583039.0f;
+    float shifted, n, r, e, scale;
     uint32_t bits;
 
-    a = a < vec_bounds.sigmoid_lo ? vec_bounds.sigmoid_lo : a;
-    a = a > vec_bounds.hi ? vec_bounds.hi : a;
-    shifted = a * 1.44269504f + magic;
+    x = x > vec_bounds.sigmoid_hi ? vec_bounds.sigmoid_hi : x;
+    x = x < vec_bounds.sigmoid_lo ? vec_bounds.sigmoid_lo : x;
+    shifted = x * -1.44269504f + magic;
     n = shifted - magic;
-    r = a - n * 0.693359375f;
+    r = n * -0.693359375f - x;
     r = r - n * -2.12194440e-4f;
     memcpy(&bits, &shifted, sizeof(bits));
-    bits = (bits + 127) << 23;
+    bits <<= 23;
     memcpy(&scale, &bits, sizeof(scale));
     e = vec_exp_tail(r) * r + 1.0f;
     e = e * r + 1.0f;
-    return 1.0f / (e * scale + 1.0f);
+    return e * scale + 1.0f;
+}
+
+/* 1 / (1 + e^-x) */
+static inline float vec_sigmoid(float x)
+{
+    return 1.0f / vec_sigmoid_divisor(x);
 }
 
 /* m / (m + 2) with m = e^(2|x|) - 1, put together so that small x lose nothing. */
@@ -153,7 +161,7 @@ static inline float vec_erf(float x)
 /* x sigmoid(x) (Elfwing et al. 2018) and its derivative. */
 static inline float vec_silu(float x)
 {
-    return x * vec_sigmoid(x);
+    return x / vec_sigmoid_divisor(x);
 }
 
 static inline float vec_silu_slope(float x)

@@ -27,11 +27,17 @@ typedef void loop(float *restrict y, const float *restrict x, int64_t n);
 LOOP(exp)
 LOOP(tanh)
 LOOP(sigmoid)
+LOOP(silu)
 LOOP(erf)
 
 static double sigmoid(double x)
 {
     return 1.0 / (1.0 + exp(-x));
+}
+
+static double silu(double x)
+{
+    return x / (1.0 + exp(-x));
 }
 
 static const struct {
@@ -44,6 +50,7 @@ static const struct {
     {"exp", loop_exp, exp, 1.0, 0},
     {"tanh", loop_tanh, tanh, 2.5, 0},
     {"sigmoid", loop_sigmoid, sigmoid, 2.5, 5e-39},
+    {"silu", loop_silu, silu, 2.5, 5e-37},
     {"erf", loop_erf, erf, 2.0, 0},
 };
 
@@ -114,9 +121,8 @@ static void limits(void **state)
 {
     static const float x[] = {INFINITY, -INFINITY, NAN, 0.0f, -0.0f, 3.4e38f, -3.4e38f, 1e-45f};
     static const float want[N_CASES][8] = {
-        {INFINITY, 0, NAN, 1, 1, INFINITY, 0, 1},
-        {1, -1, NAN, 0, -0.0f, 1, -1, 1e-45f},
-        {1, 0, NAN, 0.5f, 0.5f, 1, 0, 0.5f},
+        {INFINITY, 0, NAN, 1, 1, INFINITY, 0, 1}, {1, -1, NAN, 0, -0.0f, 1, -1, 1e-45f},
+        {1, 0, NAN, 0.5f, 0.5f, 1, 0, 0.5f},      {INFINITY, NAN, NAN, 0, -0.0f, 3.4e38f, -0.0f, 0},
         {1, -1, NAN, 0, -0.0f, 1, -1, 1e-45f},
     };
 
