@@ -23,6 +23,14 @@ FETCH_INLINE void fetch_floats(const float *x, int64_t n)
         __builtin_prefetch(x + i);
 }
 
+/* The same, into the second-level cache: for what is wanted so much later that the first would have
+ * lost it. */
+FETCH_INLINE void fetch_floats_later(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += FETCH_LINE)
+        __builtin_prefetch(x + i, 0, 2);
+}
+
 /* n bytes from x on, which need not exist. */
 FETCH_INLINE void fetch_bytes(const void *x, int64_t n)
 {

@@ -12,6 +12,11 @@
  * the sample in cache.  The mean is subtracted first: with slope and offset folded further
  * (x slope + offset') a group whose mean is large against its spread would lose its digits.
  *
+ * Where memory is fast, one look after the other is slow: the first waits for x, and while the
+ * second computes memory has only y to do.  So the second look asks for the x of the sample that
+ * its thread will have next, and the first then works in cache.  And y, where it is too large to be
+ * found in any cache later, is written past them, or each of its lines would be read before.
+ *
  * The side result [N, 4, C] holds mean, rstd, slope and offset of every channel for the backward
  * (groupnorm_backward.c).  op_groupnorm_by is the second look alone, for a picture that is run in
  * parts, each a sample here, whose statistics are the whole's.
@@ -20,6 +25,7 @@
 
 #include "base/fetch.h"
 #include "base/simd.h"
+#include "base/stream.h"
 #include "ops/basic.h"
 #include "ops/vecmath.h"
 
@@ -32,6 +38,19 @@
 double groupnorm_flops(const struct tensor *y)
 {
     return 15 * (double)shape_count(y->shape);
+}
+
+/* Floats of a sample that a second-level cache holds beside another's. */
+enum { NEXT_MOST = 1 << 18 };
+
+/* From sample n to the one that its thread will most likely have next, in floats; 0: there is none
+ * that would wait in the cache. */
+static int64_t to_next(const struct tensor *y, int64_t n)
+{
+    struct row_blocks b = rows_of_samples(y->shape);
+    int64_t next = sample_after(b, n);
+
+    return next < 0 || b.rows * b.width > NEXT_MOST ? 0 : (next - n) * b.rows * b.width;
 }
 
 /* --- the first look: statistics, folded ------------------------------------------------------- */
@@ -55,15 +74,17 @@ static void fold_group(const struct tensor *y, int64_t n, int64_t group, double 
 {
     int64_t C = shape_last(y->shape), width = C / y->arg[GROUPNORM_GROUPS].i;
     const float *weight = y->in[1]->data, *bias = y->in[2]->data;
+    float *means = folded_row(y->side, n, MEAN), *rstds = folded_row(y->side, n, RSTD);
+    float *slope = folded_row(y->side, n, SLOPE), *offset = folded_row(y->side, n, OFFSET);
     float rstd = (float)(1 / sqrt(variance + y->arg[GROUPNORM_EPS].f));
 
     for (int64_t c = group * width, end = c + width; c < end; c++) {
         float more = film ? 1 + film[c] : 1, shift = film ? film[C + c] : 0;
 
-        folded_row(y->side, n, MEAN)[c] = (float)mean;
-        folded_row(y->side, n, RSTD)[c] = rstd;
-        folded_row(y->side, n, SLOPE)[c] = rstd * weight[c] * more;
-        folded_row(y->side, n, OFFSET)[c] = bias[c] * more + shift;
+        means[c] = (float)mean;
+        rstds[c] = rstd;
+        slope[c] = rstd * weight[c] * more;
+        offset[c] = bias[c] * more + shift;
     }
 }
 
@@ -71,50 +92,86 @@ static void fold_group(const struct tensor *y, int64_t n, int64_t group, double 
 static void fold(const struct tensor *y, struct row_blocks b, int64_t n)
 {
     const float *film = y->in[3] ? (const float *)y->in[3]->data + n * 2 * b.width : NULL;
+    struct group_moments m = groupnorm_gather(y, b, n);
+    bool any = m.count > 0;
 
-    for (int64_t g = 0; g < y->arg[GROUPNORM_GROUPS].i; g++) {
-        struct moments m = groupnorm_gathered(y, b, n, g);
-
-        fold_group(y, n, g, m.mean, m.count > 0 ? m.m2 / m.count : 0, film);
-    }
+    for (int64_t g = 0; g < y->arg[GROUPNORM_GROUPS].i; g++)
+        fold_group(y, n, g, any ? m.mean[g] : 0, any ? m.m2[g] / m.count : 0, film);
 }
 
 /* --- the second look: 8 bytes and ~15 flops an element ---------------------------------------- */
 
-/* Rows of y from rows of x; out may be x. */
-INLINE void apply_loop(float *out, const float *x, const struct folded *f, int64_t rows, int64_t C,
-                       bool silu)
-{
-    const float *mean = f->mean, *slope = f->slope, *offset = f->offset;
+/* Floats of a result that no cache keeps until it is read, and of the longest row of it that is put
+ * together in the first-level cache. */
+enum { PAST_FROM = 8 << 20, PAST_ROW = 1024 };
 
-    for (; rows > 0; rows--, x += C, out += C) {
-        fetch_floats(x + GROUPNORM_AHEAD, C);
+/* Whether y is written past the caches.  Where it is x, its lines have been read already. */
+static bool goes_past(const struct tensor *y)
+{
+    int64_t C = shape_last(y->shape);
+
+    return shape_count(y->shape) >= PAST_FROM && C <= PAST_ROW && y->data != y->in[0]->data &&
+           stream_possible(y->data, C);
+}
+
+/* Rows of y, and what they come from. */
+struct apply {
+    struct folded by;
+    float *out;
+    const float *x;        /* may be out                                */
+    int64_t rows, C, next; /* next: from x to that of the next sample, or 0 */
+    bool past;             /* the caches                                */
+};
+
+INLINE void apply_loop(const struct apply *a, bool silu)
+{
+    const float *mean = a->by.mean, *slope = a->by.slope, *offset = a->by.offset, *x = a->x;
+    _Alignas(STREAM_LINE * sizeof(float)) float line[PAST_ROW];
+    int64_t C = a->C;
+    float *out = a->out;
+
+    for (int64_t r = 0; r < a->rows; r++, x += C, out += C) {
+        float *to = a->past ? line : out;
+
+        if (a->next)
+            fetch_floats_later(x + a->next, C);
+        else
+            fetch_floats(x + GROUPNORM_AHEAD, C);
 #pragma omp simd
         for (int64_t c = 0; c < C; c++) {
             float v = (x[c] - mean[c]) * slope[c] + offset[c];
 
-            out[c] = silu ? vec_silu(v) : v;
+            to[c] = silu ? vec_silu(v) : v;
         }
+        if (a->past)
+            stream_floats(out, line, C);
     }
 }
 
-IMGEN_CLONES static void apply_rows(float *out, const float *x, const struct folded *f,
-                                    int64_t rows, int64_t C, bool silu)
+IMGEN_CLONES static void apply_rows(const struct apply *a, bool silu)
 {
     if (silu)
-        apply_loop(out, x, f, rows, C, true);
+        apply_loop(a, true);
     else
-        apply_loop(out, x, f, rows, C, false);
+        apply_loop(a, false);
 }
 
 static void apply_block(const struct tensor *y, struct block at)
 {
-    const struct folded f = folded_of(y->side, at.sample);
-    int64_t C = shape_last(y->shape), rows = at.last - at.first;
-    const float *x = (const float *)y->in[0]->data + at.first * C;
-    float *out = (float *)y->data + at.first * C;
+    int64_t C = shape_last(y->shape);
+    const struct apply a = {
+        .out = (float *)y->data + at.first * C,
+        .x = (const float *)y->in[0]->data + at.first * C,
+        .next = to_next(y, at.sample),
+        .by = folded_of(y->side, at.sample),
+        .rows = at.last - at.first,
+        .C = C,
+        .past = goes_past(y),
+    };
 
-    apply_rows(out, x, &f, rows, C, y->arg[GROUPNORM_SILU].i);
+    apply_rows(&a, y->arg[GROUPNORM_SILU].i);
+    if (a.past)
+        stream_end();
 }
 
 static void groupnorm_sample(const struct tensor *y, struct row_blocks b, int64_t n)

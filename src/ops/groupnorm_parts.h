@@ -32,15 +32,21 @@ static inline struct folded folded_of(const struct tensor *folded, int64_t n)
                            folded_row(folded, n, OFFSET)};
 }
 
-/* The moments of every group in blocks of rows (groupnorm_statistics.c).  y: the node, whose in[0]
- * is x and whose scratch holds groupnorm_stats_bytes(y) for each block.
+/* Mean and sum of squared deviations of the `count` numbers of every group; of no numbers, the
+ * arrays hold nothing. */
+struct group_moments {
+    double count;
+    const double *mean, *m2;
+};
+
+/* Moments of every group, first of blocks of rows (groupnorm_statistics.c).  y: the node, whose
+ * in[0] is x and whose scratch holds groupnorm_stats_bytes(y) for each block.
  *
  * groupnorm_stats_rows: of `rows` rows from x on, which are block number `block`.
- * groupnorm_gathered: of one group over the blocks of sample n. */
+ * groupnorm_gather: over the blocks of sample n, once; they lie in the scratch. */
 size_t groupnorm_stats_bytes(const struct tensor *y);
 void groupnorm_stats_rows(const struct tensor *y, const float *x, int64_t rows, int64_t block);
-struct moments groupnorm_gathered(const struct tensor *y, struct row_blocks b, int64_t n,
-                                  int64_t group);
+struct group_moments groupnorm_gather(const struct tensor *y, struct row_blocks b, int64_t n);
 
 /* Records the gradients of everything that y, a group norm, was made of (groupnorm_backward.c). */
 void groupnorm_adjoint(struct graph *g, struct tensor *y);

@@ -23,33 +23,50 @@
 
 enum { CENTER_ROWS = 4 };
 
+/* Floats that are asked for ahead: there is little arithmetic that could hide a shorter way. */
+enum { AHEAD = 2048 };
+
+/* [groups] means and sums of squared deviations of a_count numbers each, and with them those of
+ * b_count others. */
+IMGEN_CLONES static void merge(double *restrict mean, double *restrict m2, double a_count,
+                               const double *restrict b_mean, const double *restrict b_m2,
+                               double b_count, int64_t groups)
+{
+    double count = a_count + b_count, part = b_count / count, both = a_count * b_count / count;
+
+    for (int64_t g = 0; g < groups; g++) {
+        double delta = b_mean[g] - mean[g];
+
+        mean[g] += delta * part;
+        m2[g] += b_m2[g] + delta * delta * both;
+    }
+}
+
 struct moments moments_merge(struct moments a, struct moments b)
 {
-    double count = a.count + b.count, delta = b.mean - a.mean;
-
-    if (count == 0)
-        return a;
-    return (struct moments){.count = count,
-                            .mean = a.mean + delta * (b.count / count),
-                            .m2 = a.m2 + b.m2 + delta * delta * (a.count * b.count / count)};
+    if (b.count > 0)
+        merge(&a.mean, &a.m2, a.count, &b.mean, &b.m2, b.count, 1);
+    a.count += b.count;
+    return a;
 }
 
 /*
- * Scratch of the forward, for each block of each sample:
+ * Scratch, for each block of each sample:
  *
- *     struct moments [groups] | float center [C] | float sum [C] | float squares [C]
+ *     double mean [groups] | double m2 [groups] | float center [C] | float sum [C] | float squares
+ * [C]
  */
 size_t groupnorm_stats_bytes(const struct tensor *y)
 {
     size_t floats = 3 * (size_t)shape_last(y->in[0]->shape) * sizeof(float);
 
     floats = (floats + sizeof(double) - 1) / sizeof(double) * sizeof(double);
-    return (size_t)y->arg[GROUPNORM_GROUPS].i * sizeof(struct moments) + floats;
+    return 2 * (size_t)y->arg[GROUPNORM_GROUPS].i * sizeof(double) + floats;
 }
 
-static struct moments *block_moments(const struct tensor *y, int64_t block)
+static double *block_moments(const struct tensor *y, int64_t block)
 {
-    return (struct moments *)((char *)y->scratch + (size_t)block * groupnorm_stats_bytes(y));
+    return (double *)(void *)((char *)y->scratch + (size_t)block * groupnorm_stats_bytes(y));
 }
 
 /* Sums of d = x - center and of d^2.  Four rows at a time, so that the sums go to memory and back a
@@ -61,7 +78,7 @@ IMGEN_CLONES static void channel_deviations(float *restrict sum, float *restrict
     memset(sum, 0, (size_t)C * sizeof(float));
     memset(squares, 0, (size_t)C * sizeof(float));
     for (; rows >= 4; rows -= 4, x += 4 * C) {
-        fetch_floats(x + GROUPNORM_AHEAD, 4 * C);
+        fetch_floats(x + AHEAD, 4 * C);
         for (int64_t c = 0; c < C; c++) {
             float d0 = x[c] - center[c], d1 = x[C + c] - center[c];
             float d2 = x[2 * C + c] - center[c], d3 = x[3 * C + c] - center[c];
@@ -91,18 +108,20 @@ static double sum_of(const float *x, int64_t n)
     return sum;
 }
 
-/* The mean of each group in the first rows of a block, for all its channels. */
+/* Near the mean of each group in the first rows of a block, for all its channels. */
 static void provisional_center(float *center, const float *x, int64_t rows, int64_t C,
                                int64_t width)
 {
     rows = rows < CENTER_ROWS ? rows : CENTER_ROWS;
+    memcpy(center, x, (size_t)C * sizeof(float));
+    for (int64_t r = 1; r < rows; r++)
+        for (int64_t c = 0; c < C; c++)
+            center[c] += x[r * C + c];
     for (int64_t first = 0; first < C; first += width) {
-        double sum = 0;
+        float mean = (float)(sum_of(center + first, width) / (double)(rows * width));
 
-        for (int64_t r = 0; r < rows; r++)
-            sum += sum_of(x + r * C + first, width);
         for (int64_t c = first; c < first + width; c++)
-            center[c] = (float)(sum / (double)(rows * width));
+            center[c] = mean;
     }
 }
 
@@ -110,30 +129,33 @@ static void provisional_center(float *center, const float *x, int64_t rows, int6
 void groupnorm_stats_rows(const struct tensor *y, const float *x, int64_t rows, int64_t block)
 {
     int64_t C = shape_last(y->in[0]->shape), G = y->arg[GROUPNORM_GROUPS].i, width = C / G;
-    struct moments *m = block_moments(y, block);
-    float *center = (float *)(m + G), *sum = center + C, *squares = sum + C;
-    double count = (double)(rows * width);
+    double *mean = block_moments(y, block), *m2 = mean + G, count = (double)(rows * width);
+    float *center = (float *)(void *)(m2 + G), *sum = center + C, *squares = sum + C;
 
     provisional_center(center, x, rows, C, width);
     channel_deviations(sum, squares, x, center, rows, C);
     for (int64_t g = 0; g < G; g++) {
-        double off = sum_of(sum + g * width, width), m2 = sum_of(squares + g * width, width);
+        double off = sum_of(sum + g * width, width);
 
-        m[g] = (struct moments){.count = count,
-                                .mean = (double)center[g * width] + off / count,
-                                .m2 = m2 - off * off / count};
+        mean[g] = (double)center[g * width] + off / count;
+        m2[g] = sum_of(squares + g * width, width) - off * off / count;
     }
 }
 
-/* Group `group` over the blocks of sample n. */
-struct moments groupnorm_gathered(const struct tensor *y, struct row_blocks b, int64_t n,
-                                  int64_t group)
+struct group_moments groupnorm_gather(const struct tensor *y, struct row_blocks b, int64_t n)
 {
-    struct moments m = {0};
+    int64_t G = y->arg[GROUPNORM_GROUPS].i, width = b.width / G;
+    double *mean = block_moments(y, n * b.blocks), count = 0;
 
-    for (int64_t i = 0; i < b.blocks; i++)
-        m = moments_merge(m, block_moments(y, n * b.blocks + i)[group]);
-    return m;
+    for (int64_t i = 0; i < b.blocks; i++) {
+        int64_t rows = i + 1 < b.blocks ? b.block : b.rows - i * b.block;
+        const double *next = block_moments(y, n * b.blocks + i);
+
+        if (i > 0)
+            merge(mean, mean + G, count, next, next + G, (double)(rows * width), G);
+        count += (double)(rows * width);
+    }
+    return (struct group_moments){.count = count, .mean = mean, .m2 = mean + G};
 }
 
 /* --- of a part of a picture ------------------------------------------------------------------- */
@@ -175,13 +197,15 @@ static void moments_cpu(const struct tensor *y)
     const struct window w = window_of(y, rows[0], rows[1]);
     int64_t G = y->arg[GROUPNORM_GROUPS].i;
     float *mean = y->data, *variance = mean + G;
+    struct group_moments m;
 
     each_block(y, w.cut, moments_block);
+    m = groupnorm_gather(y, w.cut, 0);
     for (int64_t g = 0; g < G; g++) {
-        struct moments m = groupnorm_gathered(y, w.cut, 0, g);
+        bool any = m.count > 0;
 
-        mean[g] = (float)m.mean;
-        variance[g] = (float)(m.count > 0 ? m.m2 / m.count : 0);
+        mean[g] = any ? (float)m.mean[g] : 0;
+        variance[g] = any ? (float)(m.m2[g] / m.count) : 0;
     }
 }
 

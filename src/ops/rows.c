@@ -96,6 +96,13 @@ void each_sample(const struct tensor *y, struct row_blocks b, sample_kernel *wor
         work(y, b, n);
 }
 
+int64_t sample_after(struct row_blocks b, int64_t n)
+{
+    int64_t next = n + omp_get_num_threads();
+
+    return next < b.samples ? next : -1;
+}
+
 int64_t partial_count(struct row_blocks b, int64_t width)
 {
     return b.samples * b.blocks * width;

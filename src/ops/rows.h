@@ -45,6 +45,10 @@ typedef void sample_kernel(const struct tensor *y, struct row_blocks b, int64_t 
 void each_sample(const struct tensor *y, struct row_blocks b, sample_kernel *work);
 void each_block_of(const struct tensor *y, struct row_blocks b, int64_t n, block_kernel *work);
 
+/* The sample that a thread at work on sample n will most likely be given next, -1: none.  A guess,
+ * good for asking memory ahead and for nothing else. */
+int64_t sample_after(struct row_blocks b, int64_t n);
+
 /* Floats of a partial sum of `width` for each block. */
 int64_t partial_count(struct row_blocks b, int64_t width);
 

@@ -475,6 +475,51 @@ static void test_parts(void **state)
     graph_free(g);
 }
 
+/* x [N, H, W, C] normalised in 4 groups, with SiLU, by a graph of so many threads. */
+static void run_large(float *out, const float *x, struct shape shape, int threads)
+{
+    static const float weight[] = {1, 2, 3, 4, 5, 6, 7, 8, 8, 7, 6, 5, 4, 3, 2, 1};
+    struct tensor *y, *affine;
+    struct graph *g;
+
+    assert_int_equal(graph_new(&g, 0, threads, NULL), OK);
+    affine = graph_input(g, SHAPE(16), weight);
+    y = op_groupnorm(g, graph_input(g, shape, x), 4, affine, affine, NULL, true, 1e-6);
+    graph_keep(g, y);
+    assert_int_equal(graph_run(g, NULL), OK);
+    graph_read(g, y, out);
+    graph_free(g);
+}
+
+/* A result that no cache holds is written past them: the bits are those of each sample by itself,
+ * which is not, on any number of threads. */
+static void test_large(void **state)
+{
+    enum { N = 33, H = 128, W = 128, C = 16, SAMPLE = H * W * C };
+    float *x, *all, *again, *one;
+    struct rng r = rng_stream(8, RNG_TEST, 1);
+
+    (void)state;
+    x = malloc(N * SAMPLE * sizeof *x);
+    all = malloc(N * SAMPLE * sizeof *all);
+    again = malloc(N * SAMPLE * sizeof *again);
+    one = malloc(SAMPLE * sizeof *one);
+    assert_true(x && all && again && one);
+    for (int64_t i = 0; i < N * SAMPLE; i++)
+        x[i] = (float)(rng_u32(&r) >> 8) * 0x1p-22f - 2;
+    run_large(all, x, SHAPE(N, H, W, C), 1);
+    run_large(again, x, SHAPE(N, H, W, C), 3);
+    assert_memory_equal(all, again, N * SAMPLE * sizeof *all);
+    for (int64_t n = 0; n < N; n++) {
+        run_large(one, x + n * SAMPLE, SHAPE(1, H, W, C), 2);
+        assert_memory_equal(one, all + n * SAMPLE, SAMPLE * sizeof *one);
+    }
+    free(x);
+    free(all);
+    free(again);
+    free(one);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -483,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_l2norm_zeros),    cmocka_unit_test(test_groupnorm),
         cmocka_unit_test(test_hard_statistics), cmocka_unit_test(test_constant),
         cmocka_unit_test(test_residual),        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_large),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
