@@ -21,7 +21,7 @@ struct command {
 
 extern const struct command command_train, command_sample, command_grid, command_report,
     command_info, command_data, command_convert, command_encode, command_decode, command_eval,
-    command_bench, command_demo, command_lab, command_list, command_help, command_version,
+    command_bench, command_plan, command_demo, command_lab, command_list, command_help, command_version,
     command_completion, command_man;
 
 /* The i-th command of the program, or NULL. */

@@ -135,13 +135,17 @@ static int make_pictures(struct sample_job *job)
  */
 static int check_name(const char *name)
 {
+    struct imgen_error err;
+
     if (strlen(name) >= PICTURE_NAME - 64)
         return command_misused(&command_sample, "--output: a name of %zu letters", strlen(name));
+    if (imgen_clip_named(name) && imgen_clip_check(name, &err))
+        return sample_failed(&err);
     if (imgen_clip_named(name) || picture_name_ends(name) || !name[picture_name_stem(name)])
         return EXIT_DONE;
     return command_misused(&command_sample,
-                           "--output: '%s' ends in none of .png and, for clips, .webp, .apng and "
-                           ".y4m",
+                           "--output: '%s' ends in none of .png and, for clips, .webp, .apng, "
+                           ".y4m, .mp4 and .webm",
                            name);
 }
 

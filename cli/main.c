@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-    &command_demo,    &command_train,      &command_sample,  &command_grid,   &command_report,
-    &command_info,    &command_data,       &command_convert, &command_encode, &command_decode,
-    &command_eval,    &command_bench,      &command_lab,     &command_list,   &command_help,
-    &command_version, &command_completion, &command_man,
+    &command_demo, &command_train,   &command_sample,     &command_grid,   &command_report,
+    &command_info, &command_data,    &command_convert,    &command_encode, &command_decode,
+    &command_eval, &command_bench,   &command_plan,       &command_lab,    &command_list,
+    &command_help, &command_version, &command_completion, &command_man,
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };

@@ -43,7 +43,7 @@ const struct imgen_option sample_rows[] = {
      offsetof(struct sample_options, from), .value = "PICTURE.png"},
     {"output",
      "file; several pictures become NAME-000.png, NAME-001.png, ...; clips: .webp, .png or .apng, "
-     ".y4m, or a folder of frames",
+     ".y4m, .mp4, .webm, or a folder of frames",
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, output), "output.png", .letter = 'o',
      .value = "NAME.png"},
     {"grid", "one sheet, a row for each label or prompt, in place of single files",

@@ -9,6 +9,9 @@ if(IMGEN_TESTS)
     add_library(imgen_test_support STATIC ${SUPPORT_SOURCES})
     target_include_directories(imgen_test_support PUBLIC test)
     target_link_libraries(imgen_test_support PUBLIC imgen_static PkgConfig::CMOCKA)
+    if(TARGET imgen_video)
+        add_dependencies(imgen_test_support imgen_video)
+    endif()
     target_compile_definitions(imgen_test_support PUBLIC
         GOLDEN_DIR="${PROJECT_SOURCE_DIR}/test/golden" SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
 

@@ -30,6 +30,7 @@
 
 #include "imgen/autoencoder.h"
 #include "imgen/base.h"
+#include "imgen/cluster.h"
 #include "imgen/data.h"
 #include "imgen/flow.h"
 #include "imgen/lab.h"

@@ -90,7 +90,7 @@ IMGEN_API enum imgen_status imgen_picture_write(const char *path, const struct i
                                                 const struct imgen_recipe *recipe,
                                                 struct imgen_error *err);
 /* Write a clip by its name's ending: .webp, .png or .apng (animated, with the recipe, where it is
- * not NULL), .y4m; or, where the name has no ending of those, as a folder of pictures, 00000.png
+ * not NULL), .y4m, .mp4, .m4v, .webm; or, where the name has no ending of those, as a folder of pictures, 00000.png
  * and on, each with the recipe.  pixels [frames, height, width, channels]; rate: frames a second.
  */
 struct imgen_clip {
@@ -104,6 +104,10 @@ IMGEN_API enum imgen_status imgen_clip_write(const char *path, const struct imge
 
 /* 1: the name has such an ending. */
 IMGEN_API int imgen_clip_named(const char *path);
+
+/* Whether a clip of such a name could be written here: IMGEN_E_UNSUPPORTED where what writes the
+ * format is not installed (.mp4, .webm: the plugin for video), saying what to install. */
+IMGEN_API enum imgen_status imgen_clip_check(const char *path, struct imgen_error *err);
 
 /* E_FORMAT when the PNG holds no recipe, nor "parameters" as other programs write them. */
 IMGEN_API enum imgen_status imgen_recipe_read(struct imgen_recipe *out, const char *path,

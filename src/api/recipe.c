@@ -522,6 +522,13 @@ enum imgen_status imgen_clip_write(const char *path, const struct imgen_clip *cl
     return api_status(err, &e, st);
 }
 
+enum imgen_status imgen_clip_check(const char *path, struct imgen_error *err)
+{
+    struct error e = {0};
+
+    return api_status(err, &e, clip_check_name(path, &e));
+}
+
 int imgen_clip_named(const char *path)
 {
     return clip_writable(path);

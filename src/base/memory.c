@@ -74,6 +74,24 @@ enum status mem_block_new(void **out, uint64_t count, uint64_t size, const char 
     return OK;
 }
 
+enum status mem_block_imagine(void **out, uint64_t count, uint64_t size, const char *what,
+                              struct error *err)
+{
+    uint64_t bytes;
+
+    *out = NULL;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - 2 * HUGE_PAGE)
+        return too_many(count, size, what, err);
+    if (bytes < HUGE_PAGE)
+        return mem_new(out, count, size, what, err);
+    *out = mmap(NULL, whole_pages(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                -1, 0);
+    if (*out != MAP_FAILED)
+        return OK;
+    *out = NULL;
+    return fail(err, E_MEMORY, "%s: no addresses for %" PRIu64 " bytes", what, bytes);
+}
+
 void mem_block_free(void *block, uint64_t count, uint64_t size)
 {
     if (block && count * size >= HUGE_PAGE)

@@ -24,6 +24,11 @@ enum status mem_block_new(void **out, uint64_t count, uint64_t size, const char 
                           struct error *err);
 void mem_block_free(void *block, uint64_t count, uint64_t size);
 
+/* Addresses of so many bytes with no memory behind them: nothing may be read or written there.  For
+ * what is only counted.  Freed by mem_block_free. */
+enum status mem_block_imagine(void **out, uint64_t count, uint64_t size, const char *what,
+                              struct error *err);
+
 /* How many of its bytes have no memory yet because nothing touched them. */
 int64_t mem_block_missing(const void *block, uint64_t count, uint64_t size);
 

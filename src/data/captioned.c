@@ -343,7 +343,8 @@ static enum status nothing_there(const struct captioned *c, struct error *err)
 {
     if (c->frames)
         return fail(err, E_IO,
-                    "%s: no .webp, .png, .apng, .gif or .y4m clips, no folders of frames, and no "
+                    "%s: no .webp, .png, .apng, .gif, .y4m, .mp4 or .webm clips, no folders of "
+                    "frames, and no "
                     "list of captions",
                     c->files.path);
     return fail(err, E_IO, "%s: no .png, .jpg or .webp pictures, and no list of captions",

@@ -210,6 +210,11 @@ enum status graph_measure(struct graph *g, struct graph_stats *out, struct error
  * flops stay 0. */
 enum status graph_outline(const struct graph *g, struct graph_stats *out, struct error *err);
 
+/* Show every node that a run of the present tape would compute, in order, from shapes alone: nothing
+ * is planned, and what its inputs hold is never looked at. */
+typedef void graph_visitor(const struct tensor *y, void *user);
+enum status graph_visit(const struct graph *g, graph_visitor *visit, void *user, struct error *err);
+
 /* Called after each node of a run with the seconds it took, for profiles; NULL to stop. */
 typedef void graph_probe(const struct tensor *y, double seconds, void *user);
 void graph_set_probe(struct graph *g, graph_probe *probe, void *user);

@@ -243,6 +243,19 @@ enum status graph_measure(struct graph *g, struct graph_stats *out, struct error
     return st;
 }
 
+enum status graph_visit(const struct graph *g, graph_visitor *visit, void *user, struct error *err)
+{
+    struct plan p = {0};
+    enum status st;
+
+    if (!(st = recorded(g, err)) && !(st = place_all(g, &p, err)))
+        for (int32_t i = 0; i < g->n; i++)
+            if (p.offset[i] >= 0 || p.offset[i] == PLACE_BOUND)
+                visit(&g->node[i], user);
+    free(p.offset);
+    return st;
+}
+
 enum status graph_outline(const struct graph *g, struct graph_stats *out, struct error *err)
 {
     struct plan p = {0};

@@ -35,11 +35,15 @@ static const struct clip_format {
     /* NULL: read only. */
     enum status (*encode)(struct byte_buffer *out, const struct clip *c, int quality,
                           struct error *err);
+    /* Whether it can be read and written here; NULL: it can. */
+    enum status (*check)(struct error *err);
 } formats[] = {
-    {"animated WebP", {".webp"}, webp_is_clip, webp_clip_decode, webp_clip_encode},
-    {"APNG", {".png", ".apng"}, apng_is, apng_decode, apng_encode},
-    {"Y4M", {".y4m"}, y4m_is, y4m_decode, y4m_encode},
-    {"GIF", {".gif"}, gif_is, gif_decode, NULL},
+    {"animated WebP", {".webp"}, webp_is_clip, webp_clip_decode, webp_clip_encode, NULL},
+    {"APNG", {".png", ".apng"}, apng_is, apng_decode, apng_encode, NULL},
+    {"Y4M", {".y4m"}, y4m_is, y4m_decode, y4m_encode, NULL},
+    {"GIF", {".gif"}, gif_is, gif_decode, NULL, NULL},
+    {"MP4", {".mp4", ".m4v"}, mp4_is, mp4_decode, mp4_encode, video_check},
+    {"WebM", {".webm"}, webm_is, webm_decode, webm_encode, video_check},
 };
 
 enum { N_FORMATS = sizeof formats / sizeof *formats };
@@ -189,6 +193,20 @@ bool clip_writable(const char *name)
     return format && format->encode;
 }
 
+enum status clip_check_name(const char *path, struct error *err)
+{
+    const struct clip_format *format = format_of_name(path);
+    enum status st = OK;
+
+    if (!format || !format->encode)
+        st = fail(err, E_ARG, "the name of a clip ends in .webp, .png, .apng, .y4m, .mp4 or .webm");
+    else if (format->check)
+        st = format->check(err);
+    if (st)
+        fail_under(err, "%s", path);
+    return st;
+}
+
 static enum status check_clip(const struct clip *c, struct error *err)
 {
     if (c->frames < 1)
@@ -205,8 +223,8 @@ enum status clip_write(const char *path, const struct clip *c, int quality, stru
     struct clip even = *c;
     enum status st;
 
-    if (!format || !format->encode)
-        return fail(err, E_ARG, "%s: the name of a clip ends in .webp, .png, .apng or .y4m", path);
+    if ((st = clip_check_name(path, err)))
+        return st;
     if (quality < 1 || quality > CLIP_LOSSLESS)
         return fail(err, E_ARG, "%s: quality %d is outside 1..%d", path, quality, CLIP_LOSSLESS);
     if (even.rate == 0)

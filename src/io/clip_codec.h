@@ -11,6 +11,8 @@ bool webp_is_clip(const uint8_t *bytes, size_t n);
 bool apng_is(const uint8_t *bytes, size_t n);
 bool gif_is(const uint8_t *bytes, size_t n);
 bool y4m_is(const uint8_t *bytes, size_t n);
+bool mp4_is(const uint8_t *bytes, size_t n);
+bool webm_is(const uint8_t *bytes, size_t n);
 
 /* bytes are of the format; at most `most` frames, which is positive.  *out is zeroed by the caller,
  * who releases it after a failure too. */
@@ -23,6 +25,12 @@ enum status gif_decode(struct clip *out, const uint8_t *bytes, size_t n, int64_t
 enum status y4m_decode(struct clip *out, const uint8_t *bytes, size_t n, int64_t most,
                        struct error *err);
 
+/* E_UNSUPPORTED where the plugin for video is not there: video.c. */
+enum status mp4_decode(struct clip *out, const uint8_t *bytes, size_t n, int64_t most,
+                       struct error *err);
+enum status webm_decode(struct clip *out, const uint8_t *bytes, size_t n, int64_t most,
+                        struct error *err);
+
 /* c has frames and a rate; quality is within its range. */
 enum status webp_clip_encode(struct byte_buffer *out, const struct clip *c, int quality,
                              struct error *err);
@@ -30,6 +38,12 @@ enum status apng_encode(struct byte_buffer *out, const struct clip *c, int quali
                         struct error *err);
 enum status y4m_encode(struct byte_buffer *out, const struct clip *c, int quality,
                        struct error *err);
+enum status mp4_encode(struct byte_buffer *out, const struct clip *c, int quality,
+                       struct error *err);
+enum status webm_encode(struct byte_buffer *out, const struct clip *c, int quality,
+                        struct error *err);
+/* Whether the plugin is there; E_UNSUPPORTED says what to install. */
+enum status video_check(struct error *err);
 
 /* When frame t begins, in units of which there are `units` a second, counted from the first. */
 int64_t clip_time(const struct clip *c, int64_t t, int64_t units);

@@ -133,6 +133,16 @@ static int64_t context_width(const struct movie_config *c)
     return most;
 }
 
+/* Tokens of their common sequence; 0: there is one text, as long as it is. */
+static int64_t context_length(const struct movie_config *c)
+{
+    int64_t sum = 0;
+
+    for (int i = 0; i < c->lengths.n; i++)
+        sum += c->lengths.at[i];
+    return sum;
+}
+
 static enum status check_texts(const struct movie_config *c, struct error *err)
 {
     if (c->text_length == 1)
@@ -197,6 +207,7 @@ static void movie_io(const void *config, struct network_io *io)
         .condition_channels = c->condition_channels,
         .null_label = -1,
         .context_width = context_width(c),
+        .context_length = context_length(c),
         .pooled_width = c->pooled_width,
         .text_length = c->text_length,
         .n_skippable = (int)c->depth,

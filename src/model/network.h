@@ -54,6 +54,7 @@ struct network_io {
     int64_t n_labels;           /* rows of the label table: n_classes, or one more                */
     int32_t null_label;         /* the row that means "no request", or -1 when there is none      */
     int64_t context_width;      /* features of a token of the encoded sequence; 0: reads none   */
+    int64_t context_length;     /* tokens of that sequence; 0: any number                       */
     int64_t pooled_width;       /* of the vector that stands for the whole; 0: reads none       */
     int64_t text_length; /* numbers of a text (byte_text.h) that it encodes itself; 0: reads none */
     bool classifies;     /* forward gives logits [N, n_classes] of x; takes no label     */

@@ -200,16 +200,19 @@ enum status params_lay_out(struct params *p, struct error *err)
     return OK;
 }
 
-enum status params_alloc(struct params *p, bool gradients, struct error *err)
+typedef enum status new_block(void **out, uint64_t count, uint64_t size, const char *what,
+                              struct error *err);
+
+static enum status give_blocks(struct params *p, new_block *block, bool gradients,
+                               struct error *err)
 {
     enum status st;
 
     if ((st = params_lay_out(p, err)) ||
-        (st = mem_block_new((void **)&p->values, (uint64_t)p->n_values, sizeof(float), "parameters",
-                            err)))
+        (st = block((void **)&p->values, (uint64_t)p->n_values, sizeof(float), "parameters", err)))
         return st;
-    if (gradients && (st = mem_block_new((void **)&p->grads, (uint64_t)p->n_trained, sizeof(float),
-                                         "gradients", err)))
+    if (gradients && (st = block((void **)&p->grads, (uint64_t)p->n_trained, sizeof(float),
+                                 "gradients", err)))
         return st;
     for (int64_t i = 0; i < p->n; i++) {
         struct param *q = p->param[i];
@@ -218,6 +221,16 @@ enum status params_alloc(struct params *p, bool gradients, struct error *err)
         q->grad = gradients && q->trained ? p->grads + q->offset : NULL;
     }
     return OK;
+}
+
+enum status params_alloc(struct params *p, bool gradients, struct error *err)
+{
+    return give_blocks(p, mem_block_new, gradients, err);
+}
+
+enum status params_imagine(struct params *p, bool gradients, struct error *err)
+{
+    return give_blocks(p, mem_block_imagine, gradients, err);
 }
 
 /* In memory of its own or in a file. */

@@ -112,6 +112,9 @@ bool param_keeps_order(const struct param *q);
 
 /* Lay the arrays out and allocate values, and gradients when asked. E_MEMORY names the bytes. */
 enum status params_alloc(struct params *p, bool gradients, struct error *err);
+/* The same with addresses that have no memory behind them (mem_block_imagine): for tapes that are
+ * recorded to be counted and never run. */
+enum status params_imagine(struct params *p, bool gradients, struct error *err);
 /* The two halves for a file that lends most of them (params_map): decide the offsets, E_MEMORY when
  * declaring ran out of it; and allocate values of the parameters without an own place yet. */
 enum status params_lay_out(struct params *p, struct error *err);

@@ -10,19 +10,17 @@
  *
  * A checkpoint's own vocabulary comes first: a reduced model may have one of its own.
  */
-#define _GNU_SOURCE /* dladdr */
-
 #include "text/vocabulary.h"
 
+#include "base/home.h"
 #include "base/memory.h"
 #include "base/text.h"
 
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PLACES = 4, LIBRARY_PATH = 4096 };
+enum { PLACES = 4 };
 
 struct places {
     const char *what;
@@ -38,33 +36,6 @@ static const struct places places[] = {
                        {"tokenizer_3/spiece.model", "tokenizer/spiece.model", "spiece.model"},
                        "t5/spiece.model"},
 };
-
-/* The folder of this library, or of the program that holds it, with the slash; "" when nobody says.
- */
-static void library_folder(char out[LIBRARY_PATH])
-{
-    static const char inside = 0;
-    ssize_t n = -1;
-    Dl_info info;
-    char *slash;
-
-    *out = 0;
-    if (dladdr(&inside, &info) && info.dli_fname && strchr(info.dli_fname, '/')) {
-        n = (ssize_t)strlen(info.dli_fname);
-        if (n < LIBRARY_PATH)
-            memcpy(out, info.dli_fname, (size_t)n);
-    } else {
-        n = readlink("/proc/self/exe", out, LIBRARY_PATH);
-    }
-    if (n < 0 || n >= LIBRARY_PATH) {
-        *out = 0;
-        return;
-    }
-    out[n] = 0;
-    slash = strrchr(out, '/');
-    if (slash)
-        slash[1] = 0;
-}
 
 /* Whether "<folder>/<leaf>" is there: then it is *out.  Otherwise it joins what was looked at. */
 static bool is_there(char **out, enum status *st, struct text *looked, const char *folder,
@@ -95,7 +66,7 @@ enum status vocabulary_find(char **out, enum vocabulary which, const char *given
 {
     static const char *const data[] = {IMGEN_DATA_FROM_LIBRARY, "share/imgen"};
     const struct places *p = &places[which];
-    char looked_at[ERROR_TEXT / 2], library[LIBRARY_PATH];
+    char looked_at[ERROR_TEXT / 2], library[HOME_PATH];
     enum status st = OK;
     struct text looked;
 
@@ -106,9 +77,9 @@ enum status vocabulary_find(char **out, enum vocabulary which, const char *given
     for (int i = 0; folder && i < PLACES && p->of_checkpoint[i]; i++)
         if (is_there(out, &st, &looked, folder, p->of_checkpoint[i], err))
             return st;
-    library_folder(library);
+    home_find(library);
     for (size_t i = 0; i < sizeof data / sizeof *data && *library; i++) {
-        char leaf[LIBRARY_PATH];
+        char leaf[HOME_PATH];
         struct text below;
 
         text_init(&below, leaf, sizeof leaf);

@@ -133,12 +133,49 @@ static void test_step(void **state)
     speed_close(j);
 }
 
+static double flops_of(const char *name)
+{
+    struct speed_job *j;
+    struct error err = {0};
+    double seconds, flops;
+
+    if (speed_open(&j, name, 2, &err) || speed_step(j, &seconds, &err))
+        fail_msg("%s: %s", name, err.text);
+    flops = speed_flops(j);
+    speed_close(j);
+    return flops;
+}
+
+/* Clips: a sample's training is its prediction and twice as much again, a little more of attention,
+ * which computes its map anew.  32 samples against 8 with both branches. */
+static void test_clips(void **state)
+{
+    double train = flops_of("training step, video transformer 256 x 6, 256 tokens, batch 32") / 32;
+    double draw =
+        flops_of("sampling step, video transformer 256 x 6, 256 tokens, guided, batch 8") / 16;
+
+    (void)state;
+    assert_true(train > 3 * draw && train < 3.2 * draw);
+}
+
+/* Both halves of an autoencoder are trained, and each has its own benchmark. */
+static void test_clips_coded(void **state)
+{
+    double train = flops_of("training step, temporal autoencoder 64, 16 x 64 x 64, batch 1");
+    double halves = flops_of("encoder, temporal, 32 x 64 x 64 to 4 x 8 x 8 x 16, batch 1") +
+                    flops_of("decoder, temporal, 4 x 8 x 8 x 16 to 32 x 64 x 64, batch 1");
+
+    (void)state;
+    assert_true(train > 2.9 * halves / 2 && train < 3.1 * halves / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),    cmocka_unit_test(test_summary),
-        cmocka_unit_test(test_stopped), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_step),
+        cmocka_unit_test(test_rows),        cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_stopped),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_step),        cmocka_unit_test(test_clips),
+        cmocka_unit_test(test_clips_coded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

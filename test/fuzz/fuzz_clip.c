@@ -1,5 +1,5 @@
 /*
- * fuzz_clip.c - any bytes as an animated WebP, APNG, GIF or Y4M clip
+ * fuzz_clip.c - any bytes as an animated WebP, APNG, GIF or Y4M clip, or, where its plugin is, as video
  *
  * As in fuzz_image.c the checksums of PNG chunks are put right first, in every second input, since
  * random changes never hit them.

@@ -178,7 +178,7 @@ static void writing_refuses(void **state)
     (void)state;
     temp_path(path, dir, "a.gif");
     assert_int_equal(clip_write(path, &c, 100, &err), E_ARG);
-    assert_non_null(strstr(err.text, ".webp, .png, .apng or .y4m"));
+    assert_non_null(strstr(err.text, ".webp, .png, .apng, .y4m, .mp4 or .webm"));
     temp_path(path, dir, "a.y4m");
     assert_int_equal(clip_write(path, &c, 100, &err), E_ARG);
     assert_non_null(strstr(err.text, "alpha"));
