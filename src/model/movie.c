@@ -32,7 +32,8 @@
  *     lengths[1] tokens  [      contexts[1]      | 0 ]      and so on
  *
  * The number of frames a second is a word of the text.  What is known of the video beforehand (a
- * smaller version, its first frame) comes as further channels whose weights begin at zero.
+ * smaller version, its first frame) comes as further channels whose weights begin at zero: patches
+ * of noisy and known channels side by side under one projection are two projections, added.
  */
 #include "model/movie.h"
 #include "model/byte_text.h"
@@ -62,6 +63,11 @@ static const struct option options[] = {
      offsetof(struct movie_config, frames), "4", .lo = 1, .hi = 65536},
     {"condition_channels", "channels of what is known at each place beforehand; 0: nothing is",
      OPTION_INT, offsetof(struct movie_config, condition_channels), "0", .lo = 0, .hi = 1024},
+    {"first_frame",
+     "share of training clips that are told their first frame, to continue given ones; 0: none is",
+     OPTION_REAL, offsetof(struct movie_config, first_frame), "0", .lo = 0, .hi = 1},
+    {"upscale", "make clips so many times larger: it is told of the smaller one; 0: of none",
+     OPTION_INT, offsetof(struct movie_config, upscale), "0", .lo = 0, .hi = 16},
     {"patch", "side of a patch in pixels", OPTION_INT, offsetof(struct movie_config, patch), "2",
      .lo = 1, .hi = 256},
     {"width", "features of a token", OPTION_INT, offsetof(struct movie_config, width), "384",
@@ -114,6 +120,14 @@ static int64_t table_side(const struct movie_config *c)
 static int64_t table_times(const struct movie_config *c)
 {
     return c->times ? c->times : c->frames;
+}
+
+/* A first frame comes with a channel that says where it is. */
+static int64_t condition_channels(const struct movie_config *c)
+{
+    if (c->first_frame > 0)
+        return c->channels + 1;
+    return c->upscale ? c->channels : c->condition_channels;
 }
 
 static int64_t hidden(const struct movie_config *c)
@@ -170,10 +184,26 @@ static enum status check_texts(const struct movie_config *c, struct error *err)
     return OK;
 }
 
+/* What is known beforehand is one thing. */
+static enum status check_condition(const struct movie_config *c, struct error *err)
+{
+    if (c->upscale == 1)
+        return fail(err, E_ARG, "movie.upscale: once as large is as large: 2 or more");
+    if ((c->first_frame > 0) + (c->upscale > 0) + (c->condition_channels > 0) > 1)
+        return fail(err, E_ARG,
+                    "movie.first_frame = %g, movie.upscale = %" PRId64
+                    ", movie.condition_channels = %" PRId64 ": these exclude each other",
+                    c->first_frame, c->upscale, c->condition_channels);
+    return OK;
+}
+
 static enum status movie_check(const void *config, struct error *err)
 {
     const struct movie_config *c = config;
+    enum status st = check_condition(c, err);
 
+    if (st)
+        return st;
     if (c->size % c->patch)
         return fail(err, E_ARG,
                     "movie.patch: patches of %" PRId64 " do not divide frames of %" PRId64,
@@ -204,7 +234,9 @@ static void movie_io(const void *config, struct network_io *io)
         .out_channels = c->channels,
         .frames = c->frames,
         .frames_most = table_times(c),
-        .condition_channels = c->condition_channels,
+        .condition_channels = condition_channels(c),
+        .first_frame = c->first_frame,
+        .upscale = c->upscale,
         .null_label = -1,
         .context_width = context_width(c),
         .context_length = context_length(c),
@@ -331,9 +363,9 @@ static void patches_declare(struct movie *m, const struct movie_config *c, struc
 
     m->patches.weight = params_add_patch(x, "weight", c->width, c->channels, c->patch, usual(c));
     m->patches.bias = params_add(x, "bias", SHAPE(c->width), zero);
-    if (c->condition_channels)
+    if (condition_channels(c))
         m->condition.weight = params_add_patch(scope_in(s, "condition_embedder.proj"), "weight",
-                                               c->width, c->condition_channels, c->patch, zero);
+                                               c->width, condition_channels(c), c->patch, zero);
     m->times = params_add(at, "times", SHAPE(table_times(c), c->width), place);
     m->rows = params_add(at, "rows", SHAPE(table_side(c), c->width), place);
     m->columns = params_add(at, "columns", SHAPE(table_side(c), c->width), place);
@@ -397,7 +429,7 @@ static struct tensor *tokens(struct graph *g, const struct network *net,
     const struct movie *m = net->layers;
     struct tensor *x = cut(g, &m->patches, in->x, m->is->patch);
 
-    MUST(!in->condition == !m->is->condition_channels,
+    MUST(!in->condition == !condition_channels(m->is),
          "a condition is given to a network that reads one, and to no other");
     if (in->condition)
         x = op_add(g, x, cut(g, &m->condition, in->condition, m->is->patch));

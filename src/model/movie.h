@@ -11,7 +11,9 @@ enum { MOVIE_TEXTS = 3 }; /* encoders whose findings stand side by side, at most
 struct movie_config {
     int64_t size, channels, frames; /* videos [frames, size, size, channels]; others: positions,
                                        times                                                   */
-    int64_t condition_channels;     /* of what is known at each place; 0: nothing              */
+    int64_t condition_channels;     /* of what is known at each place; 0: nothing, or ...      */
+    double first_frame; /* ... the first frame, to this share of training clips; 0: none is    */
+    int64_t upscale;    /* ... or the clip, so many times smaller; 0: it is not                */
     int64_t patch, width, depth, heads;
     int64_t hidden;    /* features between, in the feed-forward; 0: 8/3 of the width           */
     int64_t positions; /* rows of the tables of rows and columns, in patches; 0: those of size */

@@ -50,6 +50,9 @@ struct network_io {
     int64_t frames;      /* of the videos [N, T, H, W, C] it handles; 0: pictures [N, H, W, C]    */
     int64_t frames_most; /* that a video may have; 0: any number                             */
     int64_t condition_channels; /* of network_input's condition; 0: reads none              */
+    double first_frame; /* share of training clips whose condition is their first frame and a mask,
+                           that of the others being 0; 0: it is something else (condition.h)    */
+    int64_t upscale;            /* the condition is the clip, so many times smaller; 0: it is not */
     int64_t n_classes;          /* 0: takes no label                                              */
     int64_t n_labels;           /* rows of the label table: n_classes, or one more                */
     int32_t null_label;         /* the row that means "no request", or -1 when there is none      */

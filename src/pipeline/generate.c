@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "pipeline/condition.h"
 #include "pipeline/guide.h"
 #include "pipeline/predictor.h"
 #include "pipeline/resolve.h"
@@ -35,6 +36,7 @@ struct run {
     int64_t length, first, count, evaluations;
     struct viewer viewer;
     struct repaint repaint;
+    float *condition; /* of all items, or NULL */
     struct teller teller;
 };
 
@@ -241,6 +243,20 @@ static struct predictor variance_of(struct asked *a, const struct generate_reque
     return r->guide ? predictor_of_pair(&a->variance) : of;
 }
 
+/* What this batch is told beforehand. */
+static void tell(struct network_predictor *net, const struct run *run)
+{
+    const struct generate_request *r = run->r;
+    int64_t length = condition_length(r->model->network);
+
+    if (!net->condition)
+        return;
+    if (r->condition)
+        network_predictor_condition(net, r->condition + run->first * length, length);
+    else
+        network_predictor_condition(net, run->condition, 0);
+}
+
 static enum status asked_init(struct asked *a, const struct run *run, struct error *err)
 {
     const struct generate_request *r = run->r;
@@ -263,6 +279,8 @@ static enum status asked_init(struct asked *a, const struct run *run, struct err
                          negative ? run->is.away : -1, run->count, both ? 2 : 1, err))))
         return st;
     net->away = run->is.away;
+    tell(net, run);
+    tell(&a->pair.net, run);
     if ((st =
              head_init(a, 0, run,
                        heads == HEADS_SECOND ? predictor_of_second(net) : predictor_of_network(net),
@@ -367,6 +385,22 @@ static enum status read_picture(struct run *run, int64_t batch, struct error *er
     return st;
 }
 
+static enum status read_given(struct run *run, struct error *err)
+{
+    const struct generate_request *r = run->r;
+    enum status st;
+
+    if ((st = mem_new((void **)&run->condition, (uint64_t)condition_length(r->model->network),
+                      sizeof *run->condition, "a condition", err)))
+        return st;
+    teller_begin(&run->teller, PHASE_ENCODING, 0);
+    st = condition_read(run->condition, r->model, r->given, r->threads,
+                        r->progress ? teller_watch : NULL, &run->teller, err);
+    if (st == E_CANCELLED)
+        fail_under(err, "encoding what is given");
+    return st;
+}
+
 /* What is there before the first step.  The decoder is opened first: that it is not to be had is
  * known at once, and a prompt takes seconds. */
 static enum status prepare(struct run *run, int64_t batch, struct error *err)
@@ -379,6 +413,7 @@ static enum status prepare(struct run *run, int64_t batch, struct error *err)
         (st = read_texts(&run->prompts, run, r->model, err)) ||
         (st = read_texts(&run->of_guides, run, r->guide, err)) ||
         (r->repaint && (st = read_picture(run, batch, err))) ||
+        (r->given && (st = read_given(run, err))) ||
         (!r->graph && (st = graph_of(&run->own, r, r->model, r->precision, err))) ||
         (r->guide && (st = graph_of(&run->of_guide, r, r->guide, r->precision, err))) ||
         (r->classifier && (st = graph_new(&run->of_classifier, GRAPH_FROZEN, r->threads, err))))
@@ -441,6 +476,7 @@ out:
     graph_free(run->of_classifier);
     viewer_release(&run->viewer);
     repaint_release(&run->repaint);
+    free(run->condition);
     prompts_release(&run->prompts);
     prompts_release(&run->of_guides);
     resolved_release(&run->is);

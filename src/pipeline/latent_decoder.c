@@ -313,10 +313,11 @@ enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64
     return OK;
 }
 
-enum status latent_encode(const struct latent_space *s, double *x, const float *picture,
-                          int64_t height, int64_t width, int threads, graph_watch *watch,
-                          void *user, struct error *err)
+enum status latent_encode(const struct latent_space *s, double *x, const float *pixels,
+                          int64_t frames, int64_t height, int64_t width, int threads,
+                          graph_watch *watch, void *user, struct error *err)
 {
+    const struct video_size size = {frames, height, width};
     struct codec_limits limits = limits_of(s);
     int64_t cells = height / s->factor * (width / s->factor);
     struct codec *c = NULL;
@@ -326,10 +327,14 @@ enum status latent_encode(const struct latent_space *s, double *x, const float *
     MUST(s->found, "an autoencoder that was not found is opened");
     limits.watch = watch;
     limits.watch_user = user;
+    if ((st = open_half(&c, s, HALVES_ENCODER, threads, err)))
+        goto out;
+    cells *= frames ? codec_frames(c, frames) : 1;
     if (!(st = mem_new((void **)&z, (uint64_t)(cells * s->channels), sizeof *z, "latents", err)) &&
-        !(st = open_half(&c, s, HALVES_ENCODER, threads, err)) &&
-        !(st = codec_encode(c, z, picture, 1, height, width, &limits, err)))
+        !(st = frames ? codec_encode_videos(c, z, pixels, 1, &size, &limits, err)
+                      : codec_encode(c, z, pixels, 1, height, width, &limits, err)))
         latent_space_apply(s, x, z, cells);
+out:
     codec_free(c);
     free(z);
     return st;

@@ -46,11 +46,12 @@ enum status latent_decoder_bytes(struct latent_decoder *d, int64_t *bytes, int64
                                  struct error *err);
 
 /* The other way: x [height / factor, width / factor, channels] = the latent of one picture of -1 to
- * 1, as the model's solver knows it, by the posterior's mean.  s was found, and its autoencoder has
- * an encoder: else what codec_open says.  watch: as above. */
-enum status latent_encode(const struct latent_space *s, double *x, const float *picture,
-                          int64_t height, int64_t width, int threads, graph_watch *watch,
-                          void *user, struct error *err);
+ * 1, as the model's solver knows it, by the posterior's mean; with frames, x [cells, ...] that of a
+ * clip of so many (codec_frames); 0: a picture.  s was found, and its autoencoder has an encoder:
+ * else what codec_open says.  watch: as above. */
+enum status latent_encode(const struct latent_space *s, double *x, const float *pixels,
+                          int64_t frames, int64_t height, int64_t width, int threads,
+                          graph_watch *watch, void *user, struct error *err);
 
 /* Rough pictures: by the tiny autoencoder, or by the large one's linear numbers, a pixel a latent.
  * The side of such a picture over the latent's; 0: there are no numbers, and no previews. */

@@ -14,6 +14,7 @@
 #include "pipeline/pair.h"
 
 #include "base/memory.h"
+#include "pipeline/condition.h"
 #include "pipeline/match.h"
 
 #include <inttypes.h>
@@ -63,6 +64,19 @@ static enum status check_asked(const struct network_io *guide, const struct netw
     return OK;
 }
 
+/* What it is told beforehand, the model is told too. */
+static enum status check_told(const struct network_io *guide, const struct network_io *model,
+                              struct error *err)
+{
+    struct condition_kind g = condition_kind_of(guide), m = condition_kind_of(model);
+
+    if (!guide->condition_channels ||
+        (condition_is_made(g) && g.first_frame == m.first_frame && g.upscale == m.upscale))
+        return OK;
+    return fail(err, E_ARG, "the guide is told of %s, and the model is not",
+                g.upscale ? "a smaller clip" : "a clip's first frame");
+}
+
 enum status pair_check(const struct model *guide, const struct model *model, enum guide_label label,
                        bool negative, struct error *err)
 {
@@ -76,7 +90,8 @@ enum status pair_check(const struct model *guide, const struct model *model, enu
         return fail(err, E_UNSUPPORTED,
                     "a '%s' reads an encoded text, and the guide has no encoders to make one",
                     guide->network->kind->name);
-    if ((st = models_match(guide, "guide", model, err)))
+    if ((st = models_match(guide, "guide", model, err)) ||
+        (st = check_told(io, &model->network->io, err)))
         return st;
     return check_asked(io, &model->network->io, label, negative, err);
 }

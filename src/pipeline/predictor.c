@@ -18,6 +18,7 @@
 #include "pipeline/predictor.h"
 
 #include "base/memory.h"
+#include "pipeline/condition.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,10 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
     if (io->text_length &&
         (st = mem_new((void **)&p->text, twice, (uint64_t)io->text_length * sizeof *p->text,
                       "texts", err)))
+        return st;
+    if (io->condition_channels &&
+        (st = mem_new((void **)&p->condition, twice * (uint64_t)condition_length(model->network),
+                      sizeof *p->condition, "conditions", err)))
         return st;
     if ((st = mem_new((void **)&p->label, (uint64_t)rows, sizeof *p->label, "labels", err)) ||
         (st = mem_new((void **)&p->fed, twice, sizeof *p->fed, "labels", err)) ||
@@ -92,8 +97,16 @@ enum status network_predictor_perturb(struct network_predictor *p, const bool *i
     return OK;
 }
 
+void network_predictor_condition(struct network_predictor *p, const float *known, int64_t step)
+{
+    MUST(p->condition, "a network without a condition is given one");
+    p->known = known;
+    p->known_step = step;
+}
+
 void network_predictor_release(struct network_predictor *p)
 {
+    free(p->condition);
     free(p->label);
     free(p->asked);
     free(p->fed);
@@ -127,6 +140,12 @@ static void feed(struct network_predictor *p, int64_t at, const double *x, const
         p->t[at + i] = (float)r->time;
         p->fed[at + i] = label ? label[i] : p->away;
     }
+    for (int64_t i = 0; p->known && i < p->rows; i++) {
+        int64_t length = condition_length(p->model->network);
+
+        memcpy(p->condition + (at + i) * length, p->known + i * p->known_step,
+               (size_t)length * sizeof *p->known);
+    }
     if (p->context)
         prompts_gather_encoded(p->prompts, p->context + at * p->prompts->tokens * p->prompts->width,
                                p->pooled + at * p->prompts->pooled_width, p->fed + at, p->rows);
@@ -145,6 +164,9 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows, boo
     graph_reset(g);
     in.x = graph_input(g, network_shape(p->model->network, rows, io->in_channels), p->x);
     in.t = graph_input(g, SHAPE(rows), p->t);
+    if (p->condition)
+        in.condition = graph_input(
+            g, network_shape(p->model->network, rows, io->condition_channels), p->condition);
     network_ask(g, io, &in, rows, p->fed, p->text);
     if (p->context)
         network_tell(g, io, &in, rows, p->prompts->tokens, p->context, p->pooled);

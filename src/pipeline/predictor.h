@@ -28,6 +28,9 @@ struct network_predictor {
     const struct prompts *prompts; /* what labels stand for, of a network that reads texts */
     int32_t *text;                 /* [2 rows, text_length]: the texts of a batch, or NULL */
     float *context, *pooled;       /* [2 rows, ...]: the same of encoded ones, or NULL     */
+    const float *known;            /* the caller's; NULL: nothing is, and the condition is 0 */
+    int64_t known_step;            /* from one row's to the next's                         */
+    float *condition;              /* [2 rows, condition_length] of a batch, or NULL       */
     struct network_head head[2];
     double *asked;           /* [rows, length] where y was computed, of one that remembers */
     double asked_t;          /* and when                                                   */
@@ -50,6 +53,11 @@ enum status network_predictor_perturb(struct network_predictor *p, const bool *i
 /* From now on what was asked last is remembered, and asked again runs nothing; one of a network
  * with two predictions, or with a variance, does so from the start. */
 enum status network_predictor_remember(struct network_predictor *p, struct error *err);
+
+/* What its rows are told beforehand, of a network with a condition, in both branches: each has
+ * known [condition_length] `step` numbers behind the one before (0: all have the same), kept by the
+ * caller; NULL: zeros. */
+void network_predictor_condition(struct network_predictor *p, const float *known, int64_t step);
 
 /* What a run of so many rows (at most twice its own) takes: planned, not run. */
 enum status network_predictor_measure(struct network_predictor *p, int64_t rows,

@@ -83,8 +83,8 @@ enum status repaint_init(struct repaint *p, const struct model *m, const struct 
     if (of->mask)
         shrink_mask(p);
     if (m->space && !of->latent)
-        return latent_encode(m->space, p->z, of->picture, p->shape.height, p->shape.width, threads,
-                             watch, user, err);
+        return latent_encode(m->space, p->z, of->picture, 0, p->shape.height, p->shape.width,
+                             threads, watch, user, err);
     for (int64_t i = 0; i < p->length; i++)
         p->z[i] = (double)(of->latent ? of->latent : of->picture)[i];
     return OK;

@@ -12,6 +12,7 @@
 #include "pipeline/resolve.h"
 
 #include "base/memory.h"
+#include "pipeline/condition.h"
 #include "pipeline/guide.h"
 
 #include <inttypes.h>
@@ -33,6 +34,31 @@ static enum status check_latents(const struct generate_request *r, struct error 
     if (r->settings.clip == CLIP_ON)
         return fail(err, E_ARG,
                     "clip: the model works on latents, which have no range to be kept in");
+    return OK;
+}
+
+/* What a network is told beforehand must be there, or may be, or there is nobody to tell. */
+static enum status check_condition(const struct generate_request *r, struct error *err)
+{
+    const struct network *net = r->model->network;
+    const struct condition_kind k = condition_kind_of(&net->io);
+    bool given = r->given || r->condition;
+
+    if (net->io.condition_channels && !condition_is_made(k))
+        return fail(err, E_UNSUPPORTED, "a '%s' that is told of a picture, and none is given",
+                    net->kind->name);
+    if (given && !condition_is_made(k))
+        return fail(err, E_ARG,
+                    "the model was not trained to begin with a given frame (movie.first_frame) or "
+                    "to make clips larger (movie.upscale)");
+    if (k.upscale && !given)
+        return fail(err, E_ARG,
+                    "the model makes clips %" PRId64 " times larger, and none is given", k.upscale);
+    if (k.first_frame && r->given && net->io.frames < 2)
+        return fail(err, E_ARG,
+                    "a clip of %" PRId64 " frames that begins with a given one: there is nothing "
+                    "left to make",
+                    model_frames(r->model));
     return OK;
 }
 
@@ -60,10 +86,7 @@ enum status resolve_model(const struct generate_request *r, struct error *err)
     if (net->io.frames && r->repaint)
         return fail(err, E_UNSUPPORTED, "a '%s' makes videos, and draws none over a picture",
                     net->kind->name);
-    if (net->io.condition_channels)
-        return fail(err, E_UNSUPPORTED, "a '%s' that is told of a picture, and none is given",
-                    net->kind->name);
-    if ((st = check_latents(r, err)))
+    if ((st = check_condition(r, err)) || (st = check_latents(r, err)))
         return st;
     if ((st = sampler_check(sampler_at(r->settings.sampler), &r->model->path,
                             model_has_variance(r->model), err)))
