@@ -26,6 +26,7 @@ enum rng_purpose {
     RNG_EVAL = 11,    /* subsets and directions of a measure; index: which        */
     RNG_DROPOUT = 12, /* dropout in training; index: number of the sample drawn   */
     RNG_LATENT = 13,  /* latents drawn from an encoder's posterior; index: picture */
+    RNG_CONDITION = 14, /* what a clip is told beforehand; index: number of the sample drawn */
 };
 
 struct rng {

@@ -68,8 +68,11 @@ static void told_close(struct dataset *d)
 static const struct dataset_format told_format = {
     .name = "condition", .get = told_get, .close = told_close};
 
-static enum status check(const struct dataset *of, struct condition_kind k, struct error *err)
+enum status condition_set_check(const struct dataset *of, struct condition_kind k,
+                                struct error *err)
 {
+    if (k.first_frame && k.upscale)
+        return fail(err, E_ARG, "movie.first_frame, movie.upscale: these exclude each other");
     if (k.first_frame && of->frames < 2)
         return fail(err, E_ARG, "movie.first_frame: the data are no clips, and have no first frame");
     if (k.upscale && (of->height % k.upscale || of->width % k.upscale))
@@ -89,7 +92,7 @@ enum status condition_set_open(struct dataset **out, const struct dataset *of,
 
     *out = NULL;
     MUST(condition_is_made(k), "a set of what nobody is told");
-    if ((st = check(of, k, err)) || (st = mem_new((void **)&d, 1, sizeof *d, "a data set", err)))
+    if ((st = condition_set_check(of, k, err)) || (st = mem_new((void **)&d, 1, sizeof *d, "a data set", err)))
         return st;
     *d = (struct dataset){.format = &told_format,
                           .count = of->count,

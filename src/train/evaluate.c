@@ -17,7 +17,9 @@
 #include "data/loader.h"
 #include "model/byte_text.h"
 #include "model/prompts.h"
+#include "pipeline/condition.h"
 #include "train/classify.h"
+#include "train/condition_batch.h"
 #include "train/criterion.h"
 
 #include <inttypes.h>
@@ -36,6 +38,7 @@ struct evaluation {
     const struct text_data *encoded; /* or NULL                             */
     char (*caption)[CAPTION_TEXT];   /* [rows], of encoded ones             */
     float *context, *pooled;         /* [batch] of the same                 */
+    float *condition;                /* [rows, condition_length], or NULL   */
     float *y;                        /* [batch, H, W, out_channels], or logits */
     int64_t row;                     /* floats of a row of y                   */
 };
@@ -182,7 +185,8 @@ static enum status check_labels(const struct evaluation *v, const struct network
 
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
                            const struct model *m, const struct text_data *encoded,
-                           const struct dataset *d, struct graph *g, struct error *err)
+                           const struct dataset *d, const struct dataset *known, struct graph *g,
+                           struct error *err)
 {
     const struct network_io *io = &m->network->io;
     int64_t pixels = network_places(m->network), rows = e->train.eval_count;
@@ -202,6 +206,8 @@ enum status evaluation_new(struct evaluation **out, const struct experiment *e,
         (st = mem_new((void **)&v->y, (uint64_t)(v->batch * row), sizeof *v->y, "predictions",
                       err)) ||
         (st = make_texts(v, io, err)) || (st = draw(v, d, io, err)) ||
+        (condition_is_made(condition_kind_of(io)) &&
+         (st = condition_of_set(&v->condition, m->network, d, known, EVAL_SEED, rows, err))) ||
         (st = check_labels(v, io, err)))
         goto out;
     v->row = row;
@@ -221,6 +227,7 @@ void evaluation_free(struct evaluation *v)
     free(v->caption);
     free(v->context);
     free(v->pooled);
+    free(v->condition);
     free(v->y);
     free(v);
 }
@@ -256,6 +263,9 @@ static struct tensor *record_rows(struct evaluation *v, const struct network *ne
         read_encoded(v, io, first, rows);
         network_tell(g, io, &in, rows, text_data_tokens(v->encoded), v->context, v->pooled);
     }
+    if (v->condition)
+        in.condition = graph_input(g, network_shape(net, rows, io->condition_channels),
+                                   v->condition + first * condition_length(net));
     y = network_forward(g, net, in);
     graph_keep(g, y);
     return y;

@@ -22,6 +22,7 @@
 #include "data/latents.h"
 #include "data/latents_file.h"
 #include "data/listing.h"
+#include "pipeline/condition_set.h"
 #include "pipeline/encode_set.h"
 #include "pipeline/latent_decoder.h"
 #include "train/evaluate.h"
@@ -215,6 +216,47 @@ static enum status is_complete(bool *out, const char *folder, struct error *err)
     return OK;
 }
 
+/* Clips or pictures whose latents stand in `folder`, or for whom noise stands in. */
+struct encoded {
+    const char *folder;
+    const struct dataset *pictures;
+    bool mirrored, stands_in;
+    struct codec *codec;
+    const struct latent_space *space;
+};
+
+/* Beside these, what the network is told of beforehand, in the same numbers; NULL: it is told of
+ * nothing. */
+static enum status encode_known(struct dataset **out, const struct encoded *of,
+                                const struct training_data_request *r, struct error *err)
+{
+    const struct network_io *io = &codec_network(of->codec)->io;
+    struct dataset *told = NULL;
+    char name[CONDITION_NAME], *inside = NULL;
+    bool there;
+    enum status st;
+
+    *out = NULL;
+    if (!condition_is_made(r->told))
+        return OK;
+    if ((st = condition_set_open(&told, of->pictures, r->told, err)) ||
+        (st = listing_path(&inside, of->folder, condition_name(name, r->told), err)) ||
+        (st = is_complete(&there, inside, err)))
+        goto out;
+    if (of->stands_in || (!r->writes && !there)) {
+        st = open_noise(out, told, of->mirrored, io, encode_set_frames(of->codec, told), err);
+        goto out;
+    }
+    if ((r->writes && (st = make_cache(inside, told, of->mirrored, of->codec, r, err))) ||
+        (st = open_cache(out, inside, of->codec, err)))
+        goto out;
+    latents_normalise_as(*out, of->space->mean, of->space->deviation);
+out:
+    dataset_close(told);
+    free(inside);
+    return st;
+}
+
 /* Beside latents of clips, those of pictures, in the same numbers. */
 static enum status encode_pictures(struct training_data *out, struct codec *codec,
                                    const struct training_data_request *r, struct error *err)
@@ -240,6 +282,11 @@ static enum status encode_pictures(struct training_data *out, struct codec *code
         goto out;
     latents_normalise_as(out->pictures, out->space->mean, out->space->deviation);
 out:
+    if (!st && r->told.upscale) /* the first frame of a picture would be all of it */
+        st = encode_known(&out->pictures_known,
+                          &(struct encoded){folder, pictures, mirrored, out->stands_in, codec,
+                                            out->space},
+                          r, err);
     dataset_close(pictures);
     free(folder);
     return st;
@@ -258,6 +305,7 @@ static enum status open_encoded(struct training_data *out, const struct training
     if ((st = codec_open(&codec, autoencoder_of(r), HALVES_BOTH, r->threads, err)) ||
         (st = experiment_data(e, &pictures, err)) ||
         (st = check_pictures(pictures, codec_network(codec), err)) ||
+        (condition_is_made(r->told) && (st = condition_set_check(pictures, r->told, err))) ||
         (st = is_complete(&there, e->data.cache, err)))
         goto out;
     mirrored = e->train.flip && pictures->flips;
@@ -275,6 +323,11 @@ static enum status open_encoded(struct training_data *out, const struct training
         if (!(st = space_of_noise(out, codec, err)) && out->set->frames)
             out->space->frames = whole_max(pictures->frames, 1);
     }
+    if (!st)
+        st = encode_known(&out->known,
+                          &(struct encoded){e->data.cache, pictures, mirrored, out->stands_in,
+                                            codec, out->space},
+                          r, err);
     if (!st && e->train.image_every)
         st = encode_pictures(out, codec, r, err);
 out:
@@ -291,6 +344,13 @@ static enum status open_named(struct training_data *out, const struct training_d
     enum status st;
 
     if ((st = experiment_data(e, &out->set, err)))
+        return st;
+    if (latents_info(out->set) && condition_is_made(r->told))
+        return fail(err, E_ARG,
+                    "%s: data.path has latents of clips alone; data.cache makes those of what they "
+                    "tell beside them",
+                    r->told.upscale ? "movie.upscale" : "movie.first_frame");
+    if (condition_is_made(r->told) && (st = condition_set_check(out->set, r->told, err)))
         return st;
     if (!latents_info(out->set))
         return e->train.image_every ? experiment_pictures(e, &out->pictures, err) : OK;
@@ -333,6 +393,8 @@ enum status training_data_as(struct training_data *d, const struct latent_space 
                     d->set->channels, s->channels);
     latent_space_free(d->space);
     d->space = NULL;
+    if (s && d->known && !d->stands_in)
+        latents_normalise_as(d->known, s->mean, s->deviation);
     return s && !d->stands_in ? in_space(d->set, s, "data", err) : OK;
 }
 
@@ -340,6 +402,8 @@ void training_data_release(struct training_data *d)
 {
     dataset_close(d->set);
     dataset_close(d->pictures);
+    dataset_close(d->known);
+    dataset_close(d->pictures_known);
     latent_space_free(d->space);
     memset(d, 0, sizeof *d);
 }
@@ -347,27 +411,44 @@ void training_data_release(struct training_data *d)
 /* --- held out -----------------------------------------------------------------------------------
  */
 
-static enum status encode_held_out(struct dataset **out, const struct dataset *pictures,
+/* known: as training_data_held_out's. */
+static enum status encode_held_out(struct dataset **out, struct dataset **known,
+                                   const struct dataset *pictures, const struct latent_space *space,
                                    const struct training_data_request *r, struct error *err)
 {
-    const struct experiment *e = r->experiment;
     struct codec *codec = NULL;
     char *folder = NULL;
     enum status st;
 
-    if ((st = listing_path(&folder, e->data.cache, "held-out", err)) ||
+    if ((st = listing_path(&folder, r->experiment->data.cache, "held-out", err)) ||
         (st = codec_open(&codec, autoencoder_of(r), HALVES_BOTH, r->threads, err)) ||
         (st = check_pictures(pictures, codec_network(codec), err)) ||
-        (st = make_cache(folder, pictures, false, codec, r, err)))
+        (st = make_cache(folder, pictures, false, codec, r, err)) ||
+        (st = open_cache(out, folder, codec, err)))
         goto out;
-    st = open_cache(out, folder, codec, err);
+    if (known)
+        st = encode_known(known, &(struct encoded){folder, pictures, false, false, codec, space},
+                          r, err);
 out:
     codec_free(codec);
     free(folder);
     return st;
 }
 
-enum status training_data_held_out(struct dataset **out, const struct latent_space *space,
+/* Noise as the training's, where that is noise. */
+static enum status noise_held_out(struct dataset **out, struct dataset **known,
+                                  const struct training_data *of, struct error *err)
+{
+    struct network_io io = {.factor = 1, .latent_channels = of->set->channels};
+    enum status st = open_noise(out, of->set, false, &io, of->set->frames, err);
+
+    return st || !known || !of->known
+               ? st
+               : open_noise(known, of->known, false, &io, of->known->frames, err);
+}
+
+enum status training_data_held_out(struct dataset **out, struct dataset **known,
+                                   const struct latent_space *space,
                                    const struct training_data *of,
                                    const struct training_data_request *r, struct error *err)
 {
@@ -376,11 +457,10 @@ enum status training_data_held_out(struct dataset **out, const struct latent_spa
     enum status st;
 
     *out = NULL;
-    if (of->stands_in) {
-        struct network_io io = {.factor = 1, .latent_channels = of->set->channels};
-
-        return open_noise(out, of->set, false, &io, of->set->frames, err);
-    }
+    if (known)
+        *known = NULL;
+    if (of->stands_in)
+        return noise_held_out(out, known, of, err);
     if ((st = evaluation_data(r->experiment, &d, err)))
         goto out;
     if (space && !latents_info(d)) {
@@ -388,8 +468,13 @@ enum status training_data_held_out(struct dataset **out, const struct latent_spa
         d = NULL;
         if (pictures->count == INT64_MAX) /* endless: what evaluations and sheets look at */
             pictures->count = t->eval_count > t->sample_count ? t->eval_count : t->sample_count;
-        if ((st = encode_held_out(&d, pictures, r, err)))
+        if ((st = encode_held_out(&d, known, pictures, space, r, err)))
             goto out;
+    }
+    if (space && known && !*known && condition_is_made(r->told)) {
+        st = fail(err, E_ARG, "data.eval_path: latents of clips alone, and the network is told of "
+                              "more");
+        goto out;
     }
     if (!space || !(st = in_space(d, space, "data.eval_path", err))) {
         *out = d;

@@ -69,6 +69,7 @@ static enum status fill_request(struct generate_request *out, struct generate_it
         .texts = r->texts,
         .n_texts = r->texts ? r->count : 0,
         .encoded = r->encoded,
+        .condition = r->condition,
         .items = *items,
         .n = r->count,
         .batch = r->batch > 1 ? r->batch : 1,

@@ -168,6 +168,7 @@ static enum status set_up(struct trainer *t, const struct train_request *r, bool
     if ((st = trainer_open_data(t, writes, err)) || (st = describe_config(t, err)) ||
         (st = trainer_make_model(t, err)) || (st = trainer_open_texts(t, writes, err)) ||
         (st = check_labels(t, err)) || (st = make_task(t, err)) || (st = make_arrays(t, err)) ||
+        (st = trainer_make_condition(t, err)) ||
         (st = graph_new(&t->graph, 0, r->threads, err)) ||
         (st = trainer_make_evaluation(t, writes, err)) || (st = trainer_choose_sheets(t, err)) ||
         (st = trainer_choose_texts(t, err)))
@@ -205,6 +206,8 @@ static void tear_down(struct trainer *t)
     prompts_release(&t->prompts);
     prompts_release(&t->sheet_encoded);
     text_data_close(t->encoded);
+    condition_batch_free(t->condition);
+    free(t->sheet_condition);
     free(t->context);
     free(t->pooled);
     free(t->number);
@@ -234,6 +237,7 @@ static struct sheet_request sheet_of(const struct trainer *t)
         .count = t->options.sample_count,
         .texts = t->sheet_texts,
         .encoded = t->encoded ? &t->sheet_encoded : NULL,
+        .condition = t->sheet_condition,
         .batch = t->options.batch / 2,
         .graph = t->graph,
         .threads = t->r->threads,

@@ -27,12 +27,25 @@ static bool tell_encoding(int64_t done, int64_t n, void *user)
     return !t->r->callback || t->r->callback(&e, t->r->user);
 }
 
+/* What the network is told of each clip: of the model that is there, or that will be. */
+static struct condition_kind told(const struct trainer *t)
+{
+    const struct experiment *e = t->r->experiment;
+    struct network_io io;
+
+    if (t->state.model)
+        return condition_kind_of(&t->state.model->network->io);
+    network_kind_at(e->model.network)->io(e->network, &io);
+    return condition_kind_of(&io);
+}
+
 static struct training_data_request data_request(struct trainer *t, bool writes)
 {
     const struct latent_space *s = t->state.model ? t->state.model->space : NULL;
 
     return (struct training_data_request){.experiment = t->r->experiment,
                                           .autoencoder = s && s->published ? s->found : NULL,
+                                          .told = told(t),
                                           .threads = t->r->threads,
                                           .writes = writes,
                                           .progress = tell_encoding,
@@ -169,7 +182,7 @@ enum status trainer_open_texts(struct trainer *t, bool writes, struct error *err
 enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error *err)
 {
     const struct training_data_request r = data_request(t, writes);
-    struct dataset *held_out = NULL;
+    struct dataset *held_out = NULL, *known = NULL;
     enum status st = OK;
 
     if (t->autoencode)
@@ -184,13 +197,29 @@ enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error
                               err);
     if (!t->options.eval_every)
         return OK;
-    if (!(st = training_data_held_out(&held_out, t->state.model->space, &t->data, &r, err)) &&
+    if (!(st = training_data_held_out(&held_out, &known, t->state.model->space, &t->data, &r,
+                                      err)) &&
         !(t->encoded &&
           (st = text_data_need_set(t->encoded, held_out, EVAL_SEED, t->options.eval_count, err))))
         st = evaluation_new(&t->evaluation, t->r->experiment, t->state.model, t->encoded, held_out,
-                            t->graph, err);
+                            known, t->graph, err);
     dataset_close(held_out);
+    dataset_close(known);
     return st;
+}
+
+enum status trainer_make_condition(struct trainer *t, struct error *err)
+{
+    const struct training_data *d = &t->data;
+    const struct condition_setting s = {.net = t->state.model->network,
+                                        .known = d->known,
+                                        .pictures = d->pictures_known,
+                                        .count = d->set->count,
+                                        .pictures_count = d->pictures ? d->pictures->count : 0,
+                                        .rows = t->options.batch,
+                                        .seed = t->options.seed};
+
+    return condition_is_made(told(t)) ? condition_batch_new(&t->condition, &s, err) : OK;
 }
 
 /* Whether sheets can be drawn, and as what. */
@@ -257,17 +286,22 @@ enum status trainer_choose_texts(struct trainer *t, struct error *err)
 {
     const struct training_data_request r = data_request(t, false);
     const struct experiment *e = t->r->experiment;
-    struct dataset *held_out = NULL;
+    struct dataset *held_out = NULL, *known = NULL;
     enum status st = OK;
 
     if (!(t->encoded || t->state.model->network->io.text_length) || !t->options.sample_every)
         return OK;
     if (e->data.eval_path && *e->data.eval_path)
-        st = training_data_held_out(&held_out, t->state.model->space, &t->data, &r, err);
+        st = training_data_held_out(&held_out, &known, t->state.model->space, &t->data, &r, err);
+    if (!st && t->condition)
+        st = condition_of_set(&t->sheet_condition, t->state.model->network,
+                              held_out ? held_out : t->data.set, held_out ? known : t->data.known,
+                              EVAL_SEED, t->options.sample_count, err);
     if (!st)
         st = read_captions(&t->sheet_texts, held_out ? held_out : t->data.set,
                            &t->state.model->network->io, t->options.sample_count, err);
     dataset_close(held_out);
+    dataset_close(known);
     return st || !t->encoded ? st : encode_sheet(t, err);
 }
 

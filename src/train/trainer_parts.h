@@ -9,6 +9,7 @@
 #include "model/prompts.h"
 #include "train/adamw.h"
 #include "train/checkpoint.h"
+#include "train/condition_batch.h"
 #include "train/criterion.h"
 #include "train/evaluate.h"
 #include "train/latent_data.h"
@@ -43,6 +44,8 @@ struct trainer {
     float *context, *pooled;   /* of the batch, of such a one                         */
     struct prompts sheet_encoded; /* of sheets, the same                                 */
     const char **sheet_texts;     /* [sample_count] of sheets, or NULL */
+    struct condition_batch *condition; /* of a network that is told of its clips, or NULL     */
+    float *sheet_condition;            /* [sample_count, condition_length], the same          */
     struct train_state state;
     char *config;
     float *total; /* [n_trained]: gradients summed over accumulated batches, or NULL */
@@ -68,9 +71,12 @@ enum status trainer_open_data(struct trainer *t, bool writes, struct error *err)
 enum status trainer_make_model(struct trainer *t, struct error *err);
 enum status trainer_make_evaluation(struct trainer *t, bool writes, struct error *err);
 enum status trainer_choose_sheets(struct trainer *t, struct error *err);
+/* What clips tell the network beforehand. */
+enum status trainer_make_condition(struct trainer *t, struct error *err);
 /* Who encodes captions for a network that reads them encoded, and all that they say of the set. */
 enum status trainer_open_texts(struct trainer *t, bool writes, struct error *err);
-/* What sheets are asked for where the network reads texts: held-out captions, or the training's. */
+/* What sheets are asked for where the network reads texts, and told of where it is: held-out
+ * captions and clips, or the training's. */
 enum status trainer_choose_texts(struct trainer *t, struct error *err);
 /* The autoencoder and the text encoders under the names by which a model in the run's folder, which
  * is there, sees it. */

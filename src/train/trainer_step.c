@@ -80,6 +80,8 @@ struct tensor *trainer_record(struct trainer *t)
     if (t->encoded)
         network_tell(g, &net->io, &in, t->batch.rows, text_data_tokens(t->encoded), t->context,
                      t->pooled);
+    if (t->condition)
+        in.condition = condition_batch_record(t->condition, g);
     in.drop = graph_input_i32(g, SHAPE(t->batch.rows, DROP_WORDS), t->batch.drop);
     y = network_forward(g, net, in);
     loss = net->io.classifies ? classify_loss(g, y, t->batch.label)
@@ -124,6 +126,8 @@ static enum status draw_batch(struct trainer *t, struct error *err)
         read_texts(t, b.captions);
     if (t->encoded)
         read_encoded(t, b.captions);
+    if (!st && t->condition)
+        st = condition_batch_draw(t->condition, b.pixels, b.first_sample, shows_pictures(t), err);
     criterion_draw(&t->criterion, &t->batch);
     if (t->autoencode)
         autoencode_draw(t->autoencode, (uint64_t)b.first_sample);

@@ -764,7 +764,7 @@ static void held_out_of_an_endless_set(void **state)
     read_config(&e, more);
     assert_int_equal(training_data_open(&d, &r, NULL), OK);
     assert_int_equal(d.set->count, 6);
-    assert_int_equal(training_data_held_out(&held, d.space, &d, &r, NULL), OK);
+    assert_int_equal(training_data_held_out(&held, NULL, d.space, &d, &r, NULL), OK);
     assert_int_equal(held->count, 3);
     dataset_close(held);
     training_data_release(&d);
@@ -807,7 +807,7 @@ static void pictures_of_a_folder(void **state)
     s = d.space;
     assert_int_equal(d.set->count, 6);
     assert_true(!d.set->flips && latents_info(d.set)->mirrored);
-    assert_int_equal(training_data_held_out(&held, s, &d, &r, NULL), OK);
+    assert_int_equal(training_data_held_out(&held, NULL, s, &d, &r, NULL), OK);
     assert_int_equal(held->count, 2);
     assert_int_equal(evaluation_data(&e, &pictures, NULL), OK);
     assert_int_equal(dataset_get(pictures, 1, picture, NULL, NULL, NULL), OK);
