@@ -66,6 +66,8 @@ struct imgen_model_info {
     int height, width, channels; /* of its pictures; of latents whose autoencoder is missing: 0 */
     int frames; /* of the clips that it makes, 1: pictures; missing likewise: 0               */
     int videos; /* 1: it makes clips of other lengths too (imgen_model_set_frames)            */
+    int first_frame; /* 1: its clips can begin with a given frame (imgen_request.init)        */
+    int upscale;     /* it makes given clips so many times larger (imgen_request.init_clip); 0 */
     int latent_height, latent_width, latent_channels; /* what its network works on; 0: on pixels */
     const char *autoencoder;      /* of latents: where it was found, else its name; or NULL       */
     const char *autoencoder_hash; /* of latents, else NULL: SHA-256                              */

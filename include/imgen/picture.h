@@ -89,15 +89,23 @@ IMGEN_API enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct i
 IMGEN_API enum imgen_status imgen_picture_write(const char *path, const struct imgen_image *image,
                                                 const struct imgen_recipe *recipe,
                                                 struct imgen_error *err);
-/* Write a clip by its name's ending: .webp, .png or .apng (animated, with the recipe, where it is
- * not NULL), .y4m, .mp4, .m4v, .webm; or, where the name has no ending of those, as a folder of pictures, 00000.png
- * and on, each with the recipe.  pixels [frames, height, width, channels]; rate: frames a second.
- */
+/* A clip.  pixels [frames, height, width, channels], 8 bits; rate: frames a second, 0 unknown. */
 struct imgen_clip {
     int64_t frames, height, width, channels;
     double rate;
     const uint8_t *pixels;
 };
+
+/* The first `most` frames, 0: all, of an animated WebP, APNG, GIF or Y4M file, by content; or of any
+ * other picture, which is one frame.  Give it back with imgen_clip_release.  E_FORMAT names what is
+ * broken. */
+IMGEN_API enum imgen_status imgen_clip_read(struct imgen_clip *out, const char *path, int64_t most,
+                                            struct imgen_error *err);
+IMGEN_API void imgen_clip_release(struct imgen_clip *clip); /* zeroes it; of one that was read */
+
+/* Write a clip by its name's ending: .webp, .png or .apng (animated, with the recipe, where it is
+ * not NULL), .y4m, .mp4, .m4v, .webm; or, where the name has no ending of those, as a folder of
+ * pictures, 00000.png and on, each with the recipe. */
 IMGEN_API enum imgen_status imgen_clip_write(const char *path, const struct imgen_clip *clip,
                                              const struct imgen_recipe *recipe,
                                              struct imgen_error *err);

@@ -23,7 +23,7 @@ struct imgen_item {
 /* What a request is busy with; those that it has no need of are left out. */
 enum imgen_phase {
     IMGEN_READING,  /* text encoders read the prompts                            */
-    IMGEN_ENCODING, /* the picture to make others of is encoded                  */
+    IMGEN_ENCODING, /* the picture or clip to make others of is encoded          */
     IMGEN_STEP,     /* the solver is inside of step `step`                       */
     IMGEN_STEPPED,  /* step `step` is done: state, and preview if asked, are there */
     IMGEN_DECODING, /* latents are decoded                                       */
@@ -60,14 +60,19 @@ struct imgen_request {
                                    UTF-8 of at most text_bytes bytes */
     int n_prompts;
     /* A picture to make others of, NULL: of nothing; brought to the model's size: its shorter side
-     * scaled, its centre cut out, alpha over white. */
+     * scaled, its centre cut out, alpha over white.  Of a model with info.first_frame the frame that
+     * clips begin with. */
     const struct imgen_image *init;
+    /* Of a model with info.upscale the clip that it makes larger, or a picture above, which is a
+     * clip of one frame: of exactly the size of the model's clips, over that; NULL of all others. */
+    const struct imgen_clip *init_clip;
     /* Of that, where it is made anew: white; black is kept exactly, grey mixes both.  As large as
      * init, colours as grey, alpha over black; NULL: everywhere. */
     const struct imgen_image *mask;
     double strength; /* with init, the share of the steps that are taken, the last ones: 0 gives it
-                        back, 1 leaves nothing of it, but on paths that never forget all */
-    const char *init_name, *mask_name; /* for recipes; may be NULL             */
+                        back, 1 leaves nothing of it, but on paths that never forget all; not
+                        looked at where init or init_clip is told to the model beforehand */
+    const char *init_name, *mask_name; /* for recipes, of a clip too; may be NULL */
     const char *sampler, *schedule;    /* see imgen_list                       */
     double shift;                      /* of schedule "shift"                  */
     int steps;                         /* 1 .. 1000                                */

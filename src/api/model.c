@@ -244,6 +244,8 @@ void imgen_model_info(const struct imgen_model *model, struct imgen_model_info *
         .channels = (int)shape.channels,
         .frames = (int)shape.frames,
         .videos = io->frames != 0 && !io->factor,
+        .first_frame = io->first_frame > 0,
+        .upscale = (int)io->upscale,
         .latent_height = s ? (int)io->height : 0,
         .latent_width = s ? (int)io->width : 0,
         .latent_channels = s ? (int)io->in_channels : 0,
@@ -487,9 +489,9 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
     struct relay to = {r, &model->model->network->io};
     struct generate_item *items = NULL;
     struct api_repaint repaint = {0};
+    uint8_t *given = NULL;
     struct generate_request g = {
         .model = model->model,
-        .repaint = r->init ? &repaint.request : NULL,
         .strength = r->strength,
         .classifier = r->classifier ? r->classifier->model : NULL,
         .classifier_scale = r->classifier_scale,
@@ -512,11 +514,15 @@ static enum status sample_floats(const struct imgen_model *model, const struct i
     if (!(st = check_found(model, err)) && !(st = settings_of(r, &g.settings, err)) &&
         !(st = precision_of(r, &g.precision, err)) && !(st = rng_of(r, &g.rng, err)) &&
         !(st = guide_of(model, r, &g, err)) && !(st = items_of(r, &items, err)) &&
-        !(st = api_repaint_init(&repaint, r, model->model, err))) {
+        !(st = api_repaint_init(&repaint, r, model->model, err)) &&
+        !(st = api_given_init(&given, r, model->model, err))) {
         g.items = items;
+        g.repaint = repaint.picture ? &repaint.request : NULL;
+        g.given = given;
         st = forecast ? forecast_find(forecast, &g, err) : generate(pixels, &g, NULL, err);
     }
     api_repaint_release(&repaint);
+    free(given);
     free(items);
     return st;
 }

@@ -9,6 +9,8 @@
 #include "io/image.h"
 #include "pipeline/picture.h"
 
+#include <inttypes.h>
+
 struct image api_image(const struct imgen_image *im)
 {
     return (struct image){im->height, im->width, im->channels, im->pixels};
@@ -17,6 +19,21 @@ struct image api_image(const struct imgen_image *im)
 void api_image_out(struct imgen_image *out, const struct image *im)
 {
     *out = (struct imgen_image){im->height, im->width, im->channels, im->pixels};
+}
+
+struct clip api_clip(const struct imgen_clip *c)
+{
+    return (struct clip){.frames = c->frames,
+                         .height = c->height,
+                         .width = c->width,
+                         .channels = c->channels,
+                         .rate = c->rate,
+                         .pixels = (uint8_t *)(uintptr_t)c->pixels};
+}
+
+void api_clip_out(struct imgen_clip *out, const struct clip *c)
+{
+    *out = (struct imgen_clip){c->frames, c->height, c->width, c->channels, c->rate, c->pixels};
 }
 
 enum imgen_status imgen_image_read(struct imgen_image *out, const char *path,
@@ -45,6 +62,26 @@ void imgen_image_release(struct imgen_image *image)
 
     image_release(&im);
     api_image_out(image, &im);
+}
+
+enum imgen_status imgen_clip_read(struct imgen_clip *out, const char *path, int64_t most,
+                                  struct imgen_error *err)
+{
+    struct error e = {0};
+    struct clip c = {0};
+    enum status st = most < 0 ? fail(&e, E_ARG, "%s: the first %" PRId64 " frames", path, most)
+                              : clip_read(&c, path, most, &e);
+
+    api_clip_out(out, &c);
+    return api_status(err, &e, st);
+}
+
+void imgen_clip_release(struct imgen_clip *clip)
+{
+    struct clip c = api_clip(clip);
+
+    clip_release(&c);
+    api_clip_out(clip, &c);
 }
 
 enum imgen_status imgen_sheet_draw(struct imgen_image *out, const float *x,

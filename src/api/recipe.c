@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "data/listing.h"
 #include "io/clip.h"
+#include "pipeline/condition.h"
 #include "pipeline/pair.h"
 #include "pipeline/settings.h"
 #include "sampler/start.h"
@@ -142,13 +143,26 @@ static void hash_image(char out[HASH_TEXT], const struct imgen_image *im)
     hash_end(&h, out);
 }
 
-static void put_init(struct imgen_recipe *out, const struct imgen_request *r)
+/* As that of a picture with all frames below one another, which a single frame is. */
+static void hash_clip(char out[HASH_TEXT], const struct imgen_clip *c)
 {
-    if (!r->init)
+    const struct imgen_image frames = {c->frames * c->height, c->width, c->channels,
+                                       (uint8_t *)(uintptr_t)c->pixels};
+
+    hash_image(out, &frames);
+}
+
+/* Of what the model is told beforehand nothing is left to begin with: strength 1. */
+static void put_init(struct imgen_recipe *out, const struct model *m, const struct imgen_request *r)
+{
+    if (!r->init && !r->init_clip)
         return;
     put(out->init, sizeof out->init, last_part(r->init_name ? r->init_name : ""));
-    hash_image(out->init_hash, r->init);
-    out->strength = r->strength;
+    if (r->init_clip)
+        hash_clip(out->init_hash, r->init_clip);
+    else
+        hash_image(out->init_hash, r->init);
+    out->strength = condition_is_made(condition_kind_of(&m->network->io)) ? 1 : r->strength;
     if (!r->mask)
         return;
     put(out->mask, sizeof out->mask, last_part(r->mask_name ? r->mask_name : ""));
@@ -203,7 +217,7 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
         (st = recipe_put_parts(out, model, &e)) || (st = put_classifier(out, r, &e)) ||
         (st = put_guide(out, r, &e)))
         return api_status(err, &e, st);
-    put_init(out, r);
+    put_init(out, model->model, r);
     put_loras(out, model);
     put(out->model, sizeof out->model, last_part(model->path));
     out->item = r->items[i];
@@ -502,12 +516,7 @@ enum imgen_status imgen_clip_write(const char *path, const struct imgen_clip *cl
                                    const struct imgen_recipe *recipe, struct imgen_error *err)
 {
     struct image_text said[RECIPE_TEXTS] = {0};
-    struct clip c = {.frames = clip->frames,
-                     .height = clip->height,
-                     .width = clip->width,
-                     .channels = clip->channels,
-                     .rate = clip->rate,
-                     .pixels = (uint8_t *)(uintptr_t)clip->pixels};
+    struct clip c = api_clip(clip);
     struct error e = {0};
     enum status st = OK;
 

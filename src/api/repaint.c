@@ -13,11 +13,12 @@
 
 #include "base/memory.h"
 #include "data/picture.h"
+#include "pipeline/condition.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-static enum status check(const struct imgen_image *im, const char *what, struct error *err)
+enum status api_image_check(const struct imgen_image *im, const char *what, struct error *err)
 {
     if (im->height > 0 && im->width > 0 && im->channels >= 1 && im->channels <= 4 && im->pixels)
         return OK;
@@ -34,7 +35,7 @@ static enum status check_mask(const struct imgen_request *r, struct error *err)
         return OK;
     if (!r->init)
         return fail(err, E_ARG, "a mask without the picture that it belongs to");
-    if ((st = check(r->mask, "a mask", err)))
+    if ((st = api_image_check(r->mask, "a mask", err)))
         return st;
     if (r->mask->height == r->init->height && r->mask->width == r->init->width)
         return OK;
@@ -69,9 +70,11 @@ enum status api_repaint_init(struct api_repaint *p, const struct imgen_request *
     enum status st;
 
     *p = (struct api_repaint){0};
+    if (condition_is_made(condition_kind_of(&m->network->io)))
+        return OK;
     if ((st = check_mask(r, err)) || !r->init)
         return st;
-    if ((st = check(r->init, "a picture to begin with", err)) ||
+    if ((st = api_image_check(r->init, "a picture to begin with", err)) ||
         (st = bring(&p->picture, r->init, &shape, 255, err)) ||
         (r->mask && (st = bring(&p->mask, r->mask, &grey, 0, err))))
         return st;
