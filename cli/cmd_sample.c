@@ -45,7 +45,8 @@ static void say_phase(struct sample_job *job, const struct imgen_progress *p)
     if (p->phase == IMGEN_READING)
         progress_say(&job->progress, "reading the prompt  %3.0f %%", 100 * p->share);
     else if (p->phase == IMGEN_ENCODING)
-        progress_say(&job->progress, "encoding the picture  %3.0f %%", 100 * p->share);
+        progress_say(&job->progress, "encoding %s  %3.0f %%",
+                     job->models.init_clip.pixels ? "the clip" : "the picture", 100 * p->share);
     else if (p->phase == IMGEN_DECODING)
         progress_say(&job->progress, "picture %" PRId64 "/%" PRId64 "   decoding  %3.0f %%", last,
                      p->n, 100 * p->share);
@@ -95,7 +96,10 @@ static void say_request(struct sample_job *job)
     if (r->guide)
         progress_note(&job->progress, "guided by a second model, asked for %s label",
                       strcmp(r->guide_label, "none") ? "the same" : "no");
-    if (r->init)
+    if (r->init_clip || (r->init && job->models.info.first_frame))
+        progress_note(&job->progress, r->init ? "beginning with %s" : "of the clip %s",
+                      r->init_name);
+    else if (r->init)
         progress_note(&job->progress, "of the picture %s, strength %g%s%s", r->init_name,
                       r->strength, r->mask ? ", under the mask " : "", r->mask ? r->mask_name : "");
 }
@@ -219,6 +223,9 @@ const struct command command_sample = {
         "    imgen sample model.safetensors --guide weak.safetensors --guide-label same --label 3\n"
         "    imgen sample movie.safetensors -p \"a red circle moves left\" --frames 16 -o "
         "red.webp\n"
+        "    imgen sample movie.safetensors -p \"a red circle moves left\" -i first.png -o "
+        "red.webp\n"
+        "    imgen sample upsampler.safetensors -i red.webp -o large.webp\n"
         "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png\n"
         "    imgen sample sd3.5_medium.safetensors -p \"a hand\" --cfg-scale 4 --skip-layers "
         "7,8,9\n"

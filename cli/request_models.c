@@ -34,6 +34,17 @@ int request_autoencoder(struct imgen_model *model, struct imgen_model_info *info
     return EXIT_DONE;
 }
 
+/* A model that makes clips larger is given one; a picture is a clip of one frame. */
+static enum imgen_status read_init(struct request_models *m, const char *path,
+                                   struct imgen_error *err)
+{
+    if (!path)
+        return IMGEN_OK;
+    imgen_model_info(m->model, &m->info);
+    return m->info.upscale ? imgen_clip_read(&m->init_clip, path, 0, err)
+                           : imgen_image_read(&m->init, path, err);
+}
+
 int request_models_open(struct request_models *m, const struct command *c,
                         const struct model_files *files)
 {
@@ -48,7 +59,7 @@ int request_models_open(struct request_models *m, const struct command *c,
                : imgen_model_open(&m->model, files->model, &err)) ||
         (files->classifier && imgen_model_open(&m->classifier, files->classifier, &err)) ||
         (files->guide && imgen_model_open(&m->guide, files->guide, &err)) ||
-        (files->init && imgen_image_read(&m->init, files->init, &err)) ||
+        read_init(m, files->init, &err) ||
         (files->mask && imgen_image_read(&m->mask, files->mask, &err)))
         return command_failed(c, &err);
     if ((code = loras_add(m->model, c, &files->lora)))
@@ -67,6 +78,7 @@ void request_models_close(struct request_models *m)
     imgen_model_close(m->guide);
     imgen_image_release(&m->init);
     imgen_image_release(&m->mask);
+    imgen_clip_release(&m->init_clip);
     *m = (struct request_models){0};
 }
 

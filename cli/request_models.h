@@ -15,6 +15,7 @@ struct request_models {
     struct imgen_model *model, *classifier, *guide; /* the last two: or NULL */
     struct imgen_model_info info;                   /* of the model         */
     struct imgen_image init, mask;                  /* without pixels: none */
+    struct imgen_clip init_clip;                    /* in place of init, to be made larger */
 };
 
 /* The files, NULL where there is none; `model` must be told, and `autoencoder` only where that of a

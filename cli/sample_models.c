@@ -6,6 +6,8 @@
  */
 #include "sample.h"
 
+#include <inttypes.h>
+
 /* As typed, or, where the model can, as the recipe says. */
 static int choose_size(struct sample_job *job)
 {
@@ -40,6 +42,57 @@ static int choose_frames(struct sample_job *job)
     if (imgen_model_set_frames(job->models.model, (int)frames, &err))
         return sample_failed(&err);
     imgen_model_info(job->models.model, m);
+    return EXIT_DONE;
+}
+
+/* A clip that is made larger says how large. */
+static int fit_clip(struct sample_job *job)
+{
+    const struct imgen_clip *c = &job->models.init_clip;
+    struct imgen_model_info *m = &job->models.info;
+    int64_t width = m->upscale * c->width, height = m->upscale * c->height;
+    struct imgen_error err;
+
+    if (sample_typed(job, "width") || sample_typed(job, "height") || sample_typed(job, "frames"))
+        return command_misused(&command_sample,
+                               "--width, --height, --frames: %s is made %d times larger, and says "
+                               "itself how large",
+                               job->files.init, m->upscale);
+    if (width > 16384 || height > 16384 || c->frames > 1024)
+        return command_misused(&command_sample,
+                               "%s: %" PRId64 " frames of %" PRId64 " x %" PRId64
+                               " are too many to be made %d times larger",
+                               job->files.init, c->frames, c->width, c->height, m->upscale);
+    if (((width != m->width || height != m->height) &&
+         imgen_model_resize(job->models.model, (int)width, (int)height, &err)) ||
+        (c->frames != m->frames &&
+         imgen_model_set_frames(job->models.model, (int)c->frames, &err)))
+        return sample_failed(&err);
+    imgen_model_info(job->models.model, m);
+    return EXIT_DONE;
+}
+
+/* What goes with a picture to make others of, and not with what a model is told beforehand. */
+static int check_told(const struct sample_job *job)
+{
+    const struct imgen_model_info *m = &job->models.info;
+
+    if (!m->first_frame && !m->upscale)
+        return EXIT_DONE;
+    if (job->files.mask)
+        return command_misused(&command_sample,
+                               "--mask: the model is told of a %s and makes nothing anew under one",
+                               m->upscale ? "clip" : "first frame");
+    if (sample_typed(job, "strength"))
+        return command_misused(
+            &command_sample,
+            "--strength: the model is told of a %s, and takes all of its steps",
+            m->upscale ? "clip" : "first frame");
+    if (m->upscale && !job->files.init)
+        return command_misused(&command_sample,
+                               "the model makes clips %d times larger: which? Name it with "
+                               "--init-img",
+                               m->upscale);
     return EXIT_DONE;
 }
 
@@ -92,6 +145,10 @@ int sample_open(struct sample_job *job, const char *word)
         return code;
     if ((code = request_models_open(&job->models, &command_sample, &job->files)))
         return code;
+    if ((code = check_told(job)))
+        return code;
+    if (job->models.init_clip.pixels)
+        return fit_clip(job);
     return (code = choose_size(job)) ? code : choose_frames(job);
 }
 

@@ -17,8 +17,10 @@ const struct imgen_option sample_rows[] = {
      "a file with a prompt a line ('-': standard input), or a configuration (.ini): "
      "captions of 32 of its held-out pictures",
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, prompts), .value = "FILE"},
-    {"init_img", "a picture to make others of, of any size", IMGEN_OPTION_TEXT,
-     offsetof(struct sample_options, init), .letter = 'i', .value = "PICTURE"},
+    {"init_img",
+     "a picture to make others of, of any size, or that a clip begins with; or, of a model that "
+     "makes clips larger, the clip",
+     IMGEN_OPTION_TEXT, offsetof(struct sample_options, init), .letter = 'i', .value = "PICTURE"},
     {"mask", "where it is made anew: white; black keeps it; as large as that picture",
      IMGEN_OPTION_TEXT, offsetof(struct sample_options, mask), .value = "PICTURE"},
     {"strength", "how far from it: 0 is the picture itself, 1 leaves nothing of it",

@@ -175,8 +175,9 @@ static void print_result_json(const struct sample_job *job)
                                                        : job->from.recipe.guide);
         json_out_text(&j, "guide_label", r->guide_label);
     }
-    if (r->init) {
+    if (r->init || r->init_clip)
         json_out_text(&j, "init", r->init_name);
+    if (r->init && !job->models.info.first_frame) {
         json_out_text(&j, "mask", r->mask ? r->mask_name : NULL);
         json_out_real(&j, "strength", r->strength);
     }

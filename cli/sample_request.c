@@ -202,7 +202,8 @@ int sample_ask(struct sample_job *job)
     r->preview_autoencoder = o->preview_autoencoder;
     r->classifier = job->models.classifier;
     r->guide = job->models.guide;
-    r->init = job->files.init ? &job->models.init : NULL;
+    r->init = job->models.init.pixels ? &job->models.init : NULL;
+    r->init_clip = job->models.init_clip.pixels ? &job->models.init_clip : NULL;
     r->mask = job->files.mask ? &job->models.mask : NULL;
     r->init_name = job->files.init;
     r->mask_name = job->files.mask;
