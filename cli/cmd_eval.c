@@ -25,7 +25,7 @@ static const char *const splits[] = {"train", "held-out", NULL};
 enum { SPLIT_TRAIN, SPLIT_HELD_OUT };
 
 struct eval_options {
-    bool help, each, json, quiet;
+    bool help, each, json, quiet, given;
     char *reference, *features, *resize, *pooling, *judge, *measures, *save, *label, *prompts;
     int split, reference_split;
     int64_t count, reference_count, size, channels, neighbours, subsets, subset_size, projections;
@@ -75,6 +75,8 @@ static const struct imgen_option rows[] = {
      "or "
      "a file with a prompt a line",
      IMGEN_OPTION_TEXT, offsetof(struct eval_options, prompts), .letter = 'p', .value = "FILE"},
+    {"given", "of a model that can: each clip begins with the first frame of that of its prompt",
+     IMGEN_OPTION_BOOL, offsetof(struct eval_options, given), .letter = 0},
     SOLVER_ROWS(offsetof(struct eval_options, solver)),
     {"seed", "of a model's noise, of pictures drawn from sets, of subsets and directions",
      IMGEN_OPTION_SEED, offsetof(struct eval_options, seed), "0", .letter = 's'},
@@ -170,6 +172,7 @@ static struct source_wish wish(struct job *job, const char *word)
         .seed = o->seed,
         .label = o->label,
         .prompts = o->prompts,
+        .given = o->given,
         .classifier = o->solver.classifier,
         .autoencoder = o->solver.autoencoder,
         .guide = o->solver.guide.model,
@@ -296,6 +299,20 @@ static int keep_figure(const struct imgen_measure_row *row, void *user)
     return 1;
 }
 
+/* Without another reference, clips that a model was given something of are held against these. */
+static void take_originals(struct imgen_measuring *m, const struct job *job)
+{
+    const struct picture_source *s = &job->pictures;
+
+    if (!s->originals || job->reference.kind)
+        return;
+    m->reference = s->pictures;
+    m->reference.pixels = s->originals;
+    m->paired = 1;
+    m->upscale = s->models.info.upscale;
+    m->first_frame = s->models.info.first_frame;
+}
+
 static int measure(struct job *job)
 {
     const struct eval_options *o = job->options;
@@ -309,6 +326,7 @@ static int measure(struct job *job)
     else
         m.reference = job->reference.pictures;
     m.paired = are_pairs(&job->pictures, &job->reference);
+    take_originals(&m, job);
     m.features = job->features;
     m.judge = job->judge;
     m.measures = o->measures;
@@ -602,6 +620,12 @@ const struct command command_eval = {
         "               -f run-fashion-mnist-features/model.safetensors\n"
         "    imgen eval pictures/ -r config/cifar10.ini -m sliced,wavelet,nearest --json\n"
         "    imgen eval pictures/ -r config/cifar10.ini -f inception.safetensors -m frechet,kid\n"
+        "\n"
+        "A model that is told of clips is asked to make them: larger, or, with --given, from their\n"
+        "first frames on; the originals are then what it is held against.\n"
+        "\n"
+        "    imgen eval upsampler.safetensors --prompts config/moving-upsampler.ini -n 64\n"
+        "    imgen eval movie.safetensors --given --prompts config/moving-first-frame.ini -n 64\n"
         "\n"
         "Two folders whose files have the same names, as decoded pictures and their originals,\n"
         "are compared picture by picture too.\n"

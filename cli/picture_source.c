@@ -52,6 +52,7 @@ void source_release(struct picture_source *s)
     prompt_list_release(&s->prompts);
     imgen_data_close(s->data);
     free(s->pixels);
+    free(s->originals);
     free(s->label);
     free(s->number);
     free(s->names);
@@ -165,7 +166,7 @@ static int read_set(struct picture_source *s, const struct source_wish *w)
 
 struct drawing {
     const struct source_wish *wish;
-    int64_t first, n; /* of this call, in all */
+    int64_t first, n, at_once; /* of this call, in all; of a call at most */
     double began;
 };
 
@@ -205,6 +206,34 @@ static int meaning(const struct picture_source *s, int label)
     return label < s->pictures.n_labels ? label : -1;
 }
 
+/* Of a model that is told of clips: picture i of an original, which frees what is made of it. */
+static int draw_given(struct picture_source *s, const struct source_wish *w,
+                      const struct imgen_model_info *m, struct imgen_request *r, int64_t i)
+{
+    int64_t length = (int64_t)m->frames * m->height * m->width * m->channels;
+    const struct imgen_clip original = {.frames = m->frames,
+                                        .height = m->height,
+                                        .width = m->width,
+                                        .channels = m->channels,
+                                        .pixels = s->originals + i * length};
+    const struct imgen_image first = {m->height, m->width, m->channels, s->originals + i * length};
+    struct imgen_clip small = {0};
+    struct imgen_error err;
+    int code = EXIT_DONE;
+
+    r->init = m->upscale ? NULL : &first;
+    r->init_clip = m->upscale ? &small : NULL;
+    if ((m->upscale && imgen_clip_resize(&small, &original, m->height / m->upscale,
+                                         m->width / m->upscale, "bicubic", &err)) ||
+        (!i && imgen_recipe_make(&s->recipe, s->models.model, r, 0, &err)) ||
+        imgen_sample(s->models.model, r, s->pixels + i * length, &err)) {
+        progress_end(w->progress);
+        code = command_failed(w->command, &err);
+    }
+    imgen_clip_release(&small);
+    return code;
+}
+
 static int draw_some(struct picture_source *s, const struct source_wish *w,
                      const struct imgen_model_info *m, int label, struct imgen_request *r,
                      struct drawing *d)
@@ -214,12 +243,14 @@ static int draw_some(struct picture_source *s, const struct source_wish *w,
     struct imgen_error err;
 
     r->items = items;
-    r->n_items = d->n - d->first < AT_ONCE ? d->n - d->first : AT_ONCE;
+    r->n_items = d->n - d->first < d->at_once ? d->n - d->first : d->at_once;
     for (int64_t i = 0; i < r->n_items; i++) {
         items[i] = item_at(s, w, label, d->first + i);
         s->number[d->first + i] = d->first + i;
         s->label[d->first + i] = meaning(s, items[i].label);
     }
+    if (s->originals)
+        return draw_given(s, w, m, r, d->first);
     if (!d->first && imgen_recipe_make(&s->recipe, s->models.model, r, 0, &err))
         return command_failed(w->command, &err);
     if (imgen_sample(s->models.model, r, s->pixels + d->first * length, &err)) {
@@ -232,7 +263,10 @@ static int draw_some(struct picture_source *s, const struct source_wish *w,
 static int draw_all(struct picture_source *s, const struct source_wish *w,
                     const struct imgen_model_info *m, int label)
 {
-    struct drawing d = {.wish = w, .n = s->pictures.n, .began = seconds_now()};
+    struct drawing d = {.wish = w,
+                        .n = s->pictures.n,
+                        .at_once = s->originals ? 1 : AT_ONCE,
+                        .began = seconds_now()};
     struct imgen_request r;
     int code;
 
@@ -246,7 +280,7 @@ static int draw_all(struct picture_source *s, const struct source_wish *w,
     r.n_prompts = (int)s->prompts.n;
     if ((code = w->solver(&r, w->user)))
         return code;
-    for (; d.first < d.n && !code; d.first += AT_ONCE)
+    for (; d.first < d.n && !code; d.first += d.at_once)
         code = draw_some(s, w, m, label, &r, &d);
     progress_end(w->progress);
     return code;
@@ -308,6 +342,46 @@ static const char *label_name(const struct picture_source *s, int i)
     return imgen_model_label(request_models_labelled(&s->models), i);
 }
 
+/* The clips that a model is given something of: those whose captions it is asked for. */
+static int read_originals(struct picture_source *s, const struct source_wish *w,
+                          const struct imgen_model_info *m)
+{
+    int64_t length = (int64_t)m->frames * m->height * m->width * m->channels;
+    struct imgen_data_info d = {0};
+    struct imgen_error err;
+    float *x;
+    int label, code = EXIT_DONE;
+
+    if (!m->upscale && !w->given)
+        return EXIT_DONE;
+    if (!m->upscale && !m->first_frame)
+        return command_misused(w->command, "--given: %s is told of no clips", w->word);
+    if (!s->prompts.data)
+        return command_misused(w->command,
+                               "%s is told of clips: of which configuration's? --prompts names it",
+                               w->word);
+    imgen_data_info(s->prompts.data, &d);
+    if (d.height != m->height || d.width != m->width || d.channels != m->channels ||
+        (d.frames > 1 ? d.frames : 1) != m->frames)
+        return command_misused(w->command,
+                               "%s has clips of %d frames of %d x %d, and the model makes them of "
+                               "%d frames of %d x %d",
+                               w->prompts, d.frames, d.width, d.height, m->frames, m->width,
+                               m->height);
+    s->originals = calloc((size_t)s->pictures.n, (size_t)length);
+    x = calloc((size_t)length, sizeof *x);
+    if (!s->originals || !x)
+        code = command_broken(w->command, "no memory for %" PRId64 " clips", s->pictures.n);
+    for (int64_t i = 0; i < s->pictures.n && !code; i++) {
+        if (imgen_data_get(s->prompts.data, i % s->prompts.n, x, &label, NULL, &err))
+            code = command_failed(w->command, &err);
+        for (int64_t k = 0; k < length && !code; k++)
+            s->originals[i * length + k] = (uint8_t)((x[k] + 1) * 127.5f + 0.5f);
+    }
+    free(x);
+    return code;
+}
+
 static int read_model(struct picture_source *s, const struct source_wish *w)
 {
     const struct model_files files = {.model = w->word,
@@ -341,7 +415,7 @@ static int read_model(struct picture_source *s, const struct source_wish *w)
         s->names[i] = label_name(s, i);
     if (m.n_labels && s->names[0])
         s->pictures.label_names = s->names;
-    if (!(code = draw_all(s, w, &m, label)))
+    if (!(code = read_originals(s, w, &m)) && !(code = draw_all(s, w, &m, label)))
         describe_model(s, w);
     return code;
 }

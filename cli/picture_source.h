@@ -26,6 +26,8 @@ struct source_wish {
     const char *prompts;            /* of one that reads texts: prompt_list_read's path   */
     const char *classifier, *guide; /* to guide a model by, or NULL               */
     const char *autoencoder;        /* of a model of latents: struct model_files  */
+    bool given; /* of a model that can: the clips that prompts are of give their first frames; one
+                   that makes clips larger is always given them, made smaller */
     /* Of a model: fills in the solver's part of the request; returns an exit code. */
     int (*solver)(struct imgen_request *r, void *user);
     double (*scale)(const struct request_models *models, int label, void *user);
@@ -41,6 +43,7 @@ struct picture_source {
     const char *word;
     struct imgen_pictures pictures;
     uint8_t *pixels;
+    uint8_t *originals; /* as pixels: the clips that a model was given something of, or NULL */
     int *label;
     int64_t *number; /* [n]: which of its set each picture is */
     const char **names;

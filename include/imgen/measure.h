@@ -64,6 +64,8 @@ struct imgen_measuring {
     int neighbours;       /* of precision and recall                             */
     int subsets, subset_size; /* of kid; size 0: 1000, or as many as there are  */
     int projections;          /* of sliced                                      */
+    int upscale;              /* of pairs that a model made so many times larger; 0: none did */
+    int first_frame;          /* 1: of pairs of clips that a model was given the first frames of */
     uint64_t seed;
     int threads;                      /* 0: one per processor */
     const char *save;                 /* write the reference's features here, or NULL            */

@@ -103,6 +103,12 @@ IMGEN_API enum imgen_status imgen_clip_read(struct imgen_clip *out, const char *
                                             struct imgen_error *err);
 IMGEN_API void imgen_clip_release(struct imgen_clip *clip); /* zeroes it; of one that was read */
 
+/* The clip in another size, frame by frame, antialiased: by "box", "bilinear", "bicubic" or
+ * "lanczos".  *out is released by the caller. */
+IMGEN_API enum imgen_status imgen_clip_resize(struct imgen_clip *out, const struct imgen_clip *in,
+                                              int64_t height, int64_t width, const char *filter,
+                                              struct imgen_error *err);
+
 /* Write a clip by its name's ending: .webp, .png or .apng (animated, with the recipe, where it is
  * not NULL), .y4m, .mp4, .m4v, .webm; or, where the name has no ending of those, as a folder of
  * pictures, 00000.png and on, each with the recipe. */

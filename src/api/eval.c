@@ -442,8 +442,13 @@ static enum status set_up(struct measuring *s, struct error *err)
     if ((st = own_features(s, judged, err)) || (st = reference_features(s, err)))
         return st;
     s->task.D = s->features ? s->features->D : 0;
-    s->task.options = (struct measure_options){m->neighbours, m->subsets, m->subset_size,
-                                               m->projections, m->seed};
+    s->task.options = (struct measure_options){.neighbours = m->neighbours,
+                                               .subsets = m->subsets,
+                                               .subset_size = m->subset_size,
+                                               .projections = m->projections,
+                                               .seed = m->seed,
+                                               .upscale = m->upscale,
+                                               .first_frame = m->first_frame != 0};
     return OK;
 }
 

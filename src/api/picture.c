@@ -10,6 +10,7 @@
 #include "pipeline/picture.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct image api_image(const struct imgen_image *im)
 {
@@ -82,6 +83,57 @@ void imgen_clip_release(struct imgen_clip *clip)
 
     clip_release(&c);
     api_clip_out(clip, &c);
+}
+
+static enum status find_filter(enum resize_filter *out, const char *name, struct error *err)
+{
+    static const char *const names[] = {[RESIZE_BOX] = "box",
+                                        [RESIZE_BILINEAR] = "bilinear",
+                                        [RESIZE_BICUBIC] = "bicubic",
+                                        [RESIZE_LANCZOS] = "lanczos"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) {
+            *out = (enum resize_filter)i;
+            return OK;
+        }
+    return fail(err, E_ARG, "'%.40s' is none of box, bilinear, bicubic and lanczos", name);
+}
+
+static enum status resize_clip(struct clip *out, const struct clip *in, int64_t height,
+                               int64_t width, const char *filter, struct error *err)
+{
+    enum resize_filter by = RESIZE_BOX;
+    enum status st;
+
+    if ((st = find_filter(&by, filter, err)) ||
+        (st = clip_begin(out, height, width, in->channels, err)))
+        return st;
+    out->rate = in->rate;
+    for (int64_t t = 0; t < in->frames && !st; t++) {
+        const struct image frame = clip_frame(in, t);
+        struct image made = {0};
+
+        if (!(st = image_resize(&made, &frame, height, width, by, err)))
+            st = clip_add(out, made.pixels, err);
+        image_release(&made);
+    }
+    return st;
+}
+
+enum imgen_status imgen_clip_resize(struct imgen_clip *out, const struct imgen_clip *in,
+                                    int64_t height, int64_t width, const char *filter,
+                                    struct imgen_error *err)
+{
+    const struct clip from = api_clip(in);
+    struct error e = {0};
+    struct clip c = {0};
+    enum status st = resize_clip(&c, &from, height, width, filter, &e);
+
+    if (st)
+        clip_release(&c);
+    api_clip_out(out, &c);
+    return api_status(err, &e, st);
 }
 
 enum imgen_status imgen_sheet_draw(struct imgen_image *out, const float *x,

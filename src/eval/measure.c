@@ -24,6 +24,8 @@
     X(nearest)      \
     X(psnr)         \
     X(ssim)         \
+    X(bicubic)      \
+    X(first_frame)  \
     X(obedience)
 
 #define DECLARE(name) extern const struct measure measure_##name;
@@ -68,6 +70,10 @@ const char *measure_lacks(const struct measure *m, const struct measure_task *t)
         return "the pictures of the reference, not their statistics alone";
     if (m->needs & NEEDS_PAIRS && !t->paired)
         return "pairs: two folders whose files have the same names";
+    if (m->needs & NEEDS_SMALLER && t->options.upscale < 2)
+        return "pictures that a model has made larger";
+    if (m->needs & NEEDS_FIRST_FRAME && !t->options.first_frame)
+        return "clips that a model was given the first frames of";
     if (m->needs & NEEDS_LABELS && !p->label)
         return "pictures that were asked for by a label";
     if (m->needs & NEEDS_LABELS && !p->reader && !p->guess)

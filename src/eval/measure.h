@@ -40,6 +40,8 @@ struct measure_options {
     int64_t subsets, subset_size; /* of kid; size 0: 1000, or as many as there are   */
     int64_t projections;          /* of sliced                                       */
     uint64_t seed;                /* of what is drawn                                */
+    int64_t upscale;              /* of pictures that were made so many times larger; 0: no  */
+    bool first_frame;             /* clips were given their first frame, the reference's     */
 };
 
 struct neighbour;
@@ -71,6 +73,8 @@ enum measure_needs {
     NEEDS_PIXELS = 4,   /* the same              */
     NEEDS_LABELS = 8,   /* and a judge           */
     NEEDS_PAIRS = 16,   /* picture by picture    */
+    NEEDS_SMALLER = 128,     /* options.upscale     */
+    NEEDS_FIRST_FRAME = 256, /* options.first_frame */
 };
 
 struct measure {
@@ -213,6 +217,15 @@ struct similarity {
 };
 enum status ssim_pairs(struct similarity *out, struct pixel_set a, struct pixel_set b,
                        int64_t height, int64_t width, int64_t channels, struct error *err);
+
+/* --- bicubic.c --- */
+
+/* Peak signal to noise of n pictures, [n, length] of the set's size, against their originals, and
+ * of the originals `times` smaller and brought back by bicubic interpolation; equal ones have the
+ * ratio of half a grey level in one number.  Sides are multiples of times.  E_MEMORY. */
+enum status bicubic_ratios(double *ours, double *bicubic, const uint8_t *pictures,
+                           const uint8_t *originals, int64_t n, const struct picture_set *p,
+                           int64_t times, struct error *err);
 
 /* --- obedience.c --- */
 

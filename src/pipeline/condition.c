@@ -89,27 +89,21 @@ static struct image frame_of(const uint8_t *clip, int64_t t, int64_t height, int
                           (uint8_t *)(uintptr_t)clip + t * height * width * channels};
 }
 
-enum status condition_shrink(uint8_t *small, const float *clip, const struct view_shape *shape,
+enum status condition_shrink(uint8_t *small, const uint8_t *clip, const struct view_shape *shape,
                              int64_t times, struct error *err)
 {
-    int64_t n = view_length(shape), height = shape->height / times, width = shape->width / times;
-    uint8_t *levels;
-    enum status st;
+    int64_t height = shape->height / times, width = shape->width / times;
+    size_t bytes = (size_t)(height * width * shape->channels);
+    enum status st = OK;
 
-    if ((st = mem_new((void **)&levels, (uint64_t)n, sizeof *levels, "a clip", err)))
-        return st;
-    st = picture_levels(levels, clip, n, err);
     for (int64_t t = 0; t < shape->frames && !st; t++) {
-        const struct image in =
-            frame_of(levels, t, shape->height, shape->width, shape->channels);
-        size_t bytes = (size_t)(height * width * shape->channels);
+        const struct image in = frame_of(clip, t, shape->height, shape->width, shape->channels);
         struct image made = {0};
 
         if (!(st = image_resize(&made, &in, height, width, RESIZE_BICUBIC, err)))
             memcpy(small + (size_t)t * bytes, made.pixels, bytes);
         image_release(&made);
     }
-    free(levels);
     return st;
 }
 
@@ -128,6 +122,24 @@ enum status condition_enlarge(float *clip, const uint8_t *small, const struct vi
             picture_floats(clip + t * frame, made.pixels, frame);
         image_release(&made);
     }
+    return st;
+}
+
+enum status condition_blur(float *out, const float *clip, const struct view_shape *shape,
+                           int64_t times, struct error *err)
+{
+    int64_t n = view_length(shape);
+    uint8_t *levels = NULL, *small = NULL;
+    enum status st;
+
+    if (!(st = mem_new((void **)&levels, (uint64_t)n, sizeof *levels, "a clip", err)) &&
+        !(st = mem_new((void **)&small, (uint64_t)(n / (times * times)), sizeof *small,
+                       "a smaller clip", err)) &&
+        !(st = picture_levels(levels, clip, n, err)) &&
+        !(st = condition_shrink(small, levels, shape, times, err)))
+        st = condition_enlarge(out, small, shape, times, err);
+    free(levels);
+    free(small);
     return st;
 }
 

@@ -39,12 +39,16 @@ int64_t condition_given(const struct model *m);
 enum status condition_read(float *out, const struct model *m, const uint8_t *given, int threads,
                            graph_watch *watch, void *user, struct error *err);
 
-/* A clip of this shape, -1 to 1, `times` smaller, which its sides are multiples of, as files hold
- * it: by antialiased bicubic interpolation, in 8 bits.  E_NOT_FINITE; E_MEMORY. */
-enum status condition_shrink(uint8_t *small, const float *clip, const struct view_shape *shape,
+/* A clip of this shape in 8 bits, `times` smaller, which its sides are multiples of: by antialiased
+ * bicubic interpolation.  E_MEMORY. */
+enum status condition_shrink(uint8_t *small, const uint8_t *clip, const struct view_shape *shape,
                              int64_t times, struct error *err);
 /* A clip of this shape from one so many times smaller, by bilinear interpolation. */
 enum status condition_enlarge(float *clip, const uint8_t *small, const struct view_shape *shape,
                               int64_t times, struct error *err);
+/* What training shows of a clip, -1 to 1: smaller, and brought back.  out may be clip.
+ * E_NOT_FINITE; E_MEMORY. */
+enum status condition_blur(float *out, const float *clip, const struct view_shape *shape,
+                           int64_t times, struct error *err);
 
 #endif

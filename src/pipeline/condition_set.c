@@ -20,32 +20,11 @@ struct told {
     struct condition_kind kind;
 };
 
-static struct view_shape shape_of(const struct dataset *d)
-{
-    return (struct view_shape){d->height, d->width, d->channels, whole_max(d->frames, 1)};
-}
-
-/* In place: smaller, and back. */
-static enum status pass_small(float *clip, const struct dataset *d, int64_t times,
-                              struct error *err)
-{
-    const struct view_shape shape = shape_of(d);
-    uint8_t *small;
-    enum status st;
-
-    if ((st = mem_new((void **)&small, (uint64_t)(view_length(&shape) / (times * times)),
-                      sizeof *small, "a smaller clip", err)))
-        return st;
-    if (!(st = condition_shrink(small, clip, &shape, times, err)))
-        st = condition_enlarge(clip, small, &shape, times, err);
-    free(small);
-    return st;
-}
-
 static enum status told_get(const struct dataset *d, int64_t i, float *pixels, int32_t *label,
                             char caption[CAPTION_TEXT], struct error *err)
 {
     const struct told *t = d->impl;
+    const struct view_shape shape = {d->height, d->width, d->channels, whole_max(d->frames, 1)};
     float *clip;
     enum status st;
 
@@ -53,8 +32,8 @@ static enum status told_get(const struct dataset *d, int64_t i, float *pixels, i
                       err)))
         return st;
     if (!(st = dataset_get(t->of, i, clip, label, caption, err)) && t->kind.upscale)
-        st = pass_small(clip, t->of, t->kind.upscale, err);
-    if (!st)
+        st = condition_blur(pixels, clip, &shape, t->kind.upscale, err);
+    else if (!st)
         memcpy(pixels, clip, (size_t)dataset_length(d) * sizeof *clip);
     free(clip);
     return st;

@@ -24,30 +24,13 @@ struct condition_batch {
     float *values; /* [rows, condition_length] */
 };
 
-/* source: the clip, made smaller and brought back. */
-static enum status pass_small(float *source, const struct network *net, const float *clip,
-                              struct error *err)
+enum status condition_of_clip(float *out, const struct network *net, const struct dataset *known,
+                              int64_t index, const float *pixels, struct error *err)
 {
     const struct network_io *io = &net->io;
     const struct view_shape shape = {io->height, io->width, io->in_channels,
                                      whole_max(io->frames, 1)};
-    int64_t times = io->upscale;
-    uint8_t *small;
-    enum status st;
-
-    if ((st = mem_new((void **)&small, (uint64_t)(view_length(&shape) / (times * times)),
-                      sizeof *small, "a smaller clip", err)))
-        return st;
-    if (!(st = condition_shrink(small, clip, &shape, times, err)))
-        st = condition_enlarge(source, small, &shape, times, err);
-    free(small);
-    return st;
-}
-
-enum status condition_of_clip(float *out, const struct network *net, const struct dataset *known,
-                              int64_t index, const float *pixels, struct error *err)
-{
-    bool first_frame = !known && !net->io.upscale;
+    bool first_frame = !known && !io->upscale;
     float *source = NULL;
     enum status st = OK;
 
@@ -58,7 +41,7 @@ enum status condition_of_clip(float *out, const struct network *net, const struc
         MUST(dataset_length(known) == condition_source(net), "what a clip tells has another size");
         st = dataset_get(known, index, source, NULL, NULL, err);
     } else if (!first_frame) {
-        st = pass_small(source, net, pixels, err);
+        st = condition_blur(source, pixels, &shape, io->upscale, err);
     }
     if (!st)
         condition_fill(out, net, first_frame ? pixels : source);
