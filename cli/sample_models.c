@@ -65,8 +65,7 @@ static int fit_clip(struct sample_job *job)
                                job->files.init, c->frames, c->width, c->height, m->upscale);
     if (((width != m->width || height != m->height) &&
          imgen_model_resize(job->models.model, (int)width, (int)height, &err)) ||
-        (c->frames != m->frames &&
-         imgen_model_set_frames(job->models.model, (int)c->frames, &err)))
+        (c->frames != m->frames && imgen_model_set_frames(job->models.model, (int)c->frames, &err)))
         return sample_failed(&err);
     imgen_model_info(job->models.model, m);
     return EXIT_DONE;
@@ -84,10 +83,9 @@ static int check_told(const struct sample_job *job)
                                "--mask: the model is told of a %s and makes nothing anew under one",
                                m->upscale ? "clip" : "first frame");
     if (sample_typed(job, "strength"))
-        return command_misused(
-            &command_sample,
-            "--strength: the model is told of a %s, and takes all of its steps",
-            m->upscale ? "clip" : "first frame");
+        return command_misused(&command_sample,
+                               "--strength: the model is told of a %s, and takes all of its steps",
+                               m->upscale ? "clip" : "first frame");
     if (m->upscale && !job->files.init)
         return command_misused(&command_sample,
                                "the model makes clips %d times larger: which? Name it with "

@@ -96,9 +96,9 @@ struct imgen_clip {
     const uint8_t *pixels;
 };
 
-/* The first `most` frames, 0: all, of an animated WebP, APNG, GIF or Y4M file, by content; or of any
- * other picture, which is one frame.  Give it back with imgen_clip_release.  E_FORMAT names what is
- * broken. */
+/* The first `most` frames, 0: all, of an animated WebP, APNG, GIF or Y4M file, by content; or of
+ * any other picture, which is one frame.  Give it back with imgen_clip_release.  E_FORMAT names
+ * what is broken. */
 IMGEN_API enum imgen_status imgen_clip_read(struct imgen_clip *out, const char *path, int64_t most,
                                             struct imgen_error *err);
 IMGEN_API void imgen_clip_release(struct imgen_clip *clip); /* zeroes it; of one that was read */

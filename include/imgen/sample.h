@@ -60,11 +60,12 @@ struct imgen_request {
                                    UTF-8 of at most text_bytes bytes */
     int n_prompts;
     /* A picture to make others of, NULL: of nothing; brought to the model's size: its shorter side
-     * scaled, its centre cut out, alpha over white.  Of a model with info.first_frame the frame that
-     * clips begin with. */
+     * scaled, its centre cut out, alpha over white.  Of a model with info.first_frame the frame
+     * that clips begin with. */
     const struct imgen_image *init;
     /* Of a model with info.upscale the clip that it makes larger, or a picture above, which is a
-     * clip of one frame: of exactly the size of the model's clips, over that; NULL of all others. */
+     * clip of one frame: of exactly the size of the model's clips, over that; NULL of all others.
+     */
     const struct imgen_clip *init_clip;
     /* Of that, where it is made anew: white; black is kept exactly, grey mixes both.  As large as
      * init, colours as grey, alpha over black; NULL: everywhere. */

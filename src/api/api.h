@@ -52,15 +52,16 @@ struct api_repaint {
     struct repaint_request request; /* of the arrays below */
     float *picture, *mask;
 };
-/* Nothing where the request has no picture, or the model is told of it beforehand.  E_ARG: a mask of another size, or without a picture,
- * or pictures that are none; E_MEMORY.  Release also after a failure. */
+/* Nothing where the request has no picture, or the model is told of it beforehand.  E_ARG: a mask
+ * of another size, or without a picture, or pictures that are none; E_MEMORY.  Release also after a
+ * failure. */
 enum status api_repaint_init(struct api_repaint *p, const struct imgen_request *r,
                              const struct model *m, struct error *err);
 void api_repaint_release(struct api_repaint *p);
 
 /* *out (heap): what a model is told beforehand, as condition_given has it; NULL where that is
- * nothing.  E_ARG: a mask beside it, a clip for a model that is told of none, one that is no picture
- * or of another size than the model makes larger, with the numbers; E_MEMORY. */
+ * nothing.  E_ARG: a mask beside it, a clip for a model that is told of none, one that is no
+ * picture or of another size than the model makes larger, with the numbers; E_MEMORY. */
 enum status api_given_init(uint8_t **out, const struct imgen_request *r, const struct model *m,
                            struct error *err);
 

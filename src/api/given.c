@@ -1,5 +1,6 @@
 /*
- * given.c - the frame or clip of a request that its model is told of beforehand, as the model wants it
+ * given.c - the frame or clip of a request that its model is told of beforehand, as the model wants
+ * it
  *
  * A first frame may be any picture: it goes the way of a picture to make others of, to the model's
  * size.  A clip to be made larger has its size already, and the model makes that many times as much

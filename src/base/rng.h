@@ -13,19 +13,19 @@
 
 /* What the numbers are for.  Values are part of every saved run: append, never renumber. */
 enum rng_purpose {
-    RNG_INIT = 1,     /* initial parameters; index: parameter                     */
-    RNG_NOISE = 2,    /* x_0 of training; index: number of the sample drawn       */
-    RNG_TIME = 3,     /* t of training; index: number of the sample drawn         */
-    RNG_DROP = 4,     /* label dropping; index: number of the sample drawn        */
-    RNG_SHUFFLE = 5,  /* order of a data set; index: epoch                        */
-    RNG_AUGMENT = 6,  /* flips and crops; index: number of the sample drawn       */
-    RNG_DATA = 7,     /* procedural pictures; index: picture                      */
-    RNG_START = 8,    /* X_0 of sampling; index: picture                          */
-    RNG_STEP = 9,     /* noise of SDE steps; index: picture                       */
-    RNG_TEST = 10,    /* tests and benchmarks                                     */
-    RNG_EVAL = 11,    /* subsets and directions of a measure; index: which        */
-    RNG_DROPOUT = 12, /* dropout in training; index: number of the sample drawn   */
-    RNG_LATENT = 13,  /* latents drawn from an encoder's posterior; index: picture */
+    RNG_INIT = 1,       /* initial parameters; index: parameter                     */
+    RNG_NOISE = 2,      /* x_0 of training; index: number of the sample drawn       */
+    RNG_TIME = 3,       /* t of training; index: number of the sample drawn         */
+    RNG_DROP = 4,       /* label dropping; index: number of the sample drawn        */
+    RNG_SHUFFLE = 5,    /* order of a data set; index: epoch                        */
+    RNG_AUGMENT = 6,    /* flips and crops; index: number of the sample drawn       */
+    RNG_DATA = 7,       /* procedural pictures; index: picture                      */
+    RNG_START = 8,      /* X_0 of sampling; index: picture                          */
+    RNG_STEP = 9,       /* noise of SDE steps; index: picture                       */
+    RNG_TEST = 10,      /* tests and benchmarks                                     */
+    RNG_EVAL = 11,      /* subsets and directions of a measure; index: which        */
+    RNG_DROPOUT = 12,   /* dropout in training; index: number of the sample drawn   */
+    RNG_LATENT = 13,    /* latents drawn from an encoder's posterior; index: picture */
     RNG_CONDITION = 14, /* what a clip is told beforehand; index: number of the sample drawn */
 };
 

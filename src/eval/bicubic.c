@@ -1,10 +1,11 @@
 /*
- * bicubic.c - what an upsampler is worth: its clips and bicubic interpolation, against the originals
+ * bicubic.c - what an upsampler is worth: its clips and bicubic interpolation, against the
+ * originals
  *
- * Whoever makes small pictures large has bicubic interpolation for nothing, so that is what a network
- * has to beat, on pictures that it never saw, from the same small ones: the originals made smaller
- * by antialiased bicubic interpolation in 8 bits, as in the literature of super-resolution.  The
- * gain is taken frame by frame, where both had the same to begin with.
+ * Whoever makes small pictures large has bicubic interpolation for nothing, so that is what a
+ * network has to beat, on pictures that it never saw, from the same small ones: the originals made
+ * smaller by antialiased bicubic interpolation in 8 bits, as in the literature of super-resolution.
+ * The gain is taken frame by frame, where both had the same to begin with.
  */
 #include "eval/measure.h"
 
@@ -76,8 +77,9 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
     enum status st;
 
     if (p->height % times || p->width % times)
-        return fail(err, E_ARG, "pictures of %" PRId64 " x %" PRId64 " made %" PRId64
-                    " times smaller", p->width, p->height, times);
+        return fail(err, E_ARG,
+                    "pictures of %" PRId64 " x %" PRId64 " made %" PRId64 " times smaller",
+                    p->width, p->height, times);
     if ((st = mem_new((void **)&ours, (uint64_t)n, sizeof *ours, "ratios", err)) ||
         (st = mem_new((void **)&bicubic, (uint64_t)n, sizeof *bicubic, "ratios", err)) ||
         (st = bicubic_ratios(ours, bicubic, p->pixels, t->reference.pixels, n, p, times, err)))
@@ -90,8 +92,8 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
         better += ours[i] > bicubic[i];
         ours[i] -= bicubic[i];
     }
-    measure_add_mean(out, "psnr_gain", ours, n, "dB above that; %" PRId64 " of %" PRId64
-                     " are better", better, n);
+    measure_add_mean(out, "psnr_gain", ours, n,
+                     "dB above that; %" PRId64 " of %" PRId64 " are better", better, n);
 out:
     free(ours);
     free(bicubic);

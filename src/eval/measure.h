@@ -69,10 +69,10 @@ struct measure_result {
 /* What a measure cannot do without. */
 enum measure_needs {
     NEEDS_REFERENCE = 1,
-    NEEDS_FEATURES = 2, /* of all sets it needs  */
-    NEEDS_PIXELS = 4,   /* the same              */
-    NEEDS_LABELS = 8,   /* and a judge           */
-    NEEDS_PAIRS = 16,   /* picture by picture    */
+    NEEDS_FEATURES = 2,      /* of all sets it needs  */
+    NEEDS_PIXELS = 4,        /* the same              */
+    NEEDS_LABELS = 8,        /* and a judge           */
+    NEEDS_PAIRS = 16,        /* picture by picture    */
     NEEDS_SMALLER = 128,     /* options.upscale     */
     NEEDS_FIRST_FRAME = 256, /* options.first_frame */
 };

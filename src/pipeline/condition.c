@@ -4,11 +4,11 @@
  * A network that sees what is known of a clip beside the noise, as further channels of the same
  * places, learns to make the rest of it.  Given the first frame it makes that picture move; given
  * the clip in a smaller size it makes the detail, which is an upsampler.  Nothing else of training
- * or sampling changes: the noise, the loss and the solver are of the clip alone.  Polyak et al. 2024,
- * "Movie Gen", sections 3.1.5 and 5; movie-gen.md 5.
+ * or sampling changes: the noise, the loss and the solver are of the clip alone.  Polyak et al.
+ * 2024, "Movie Gen", sections 3.1.5 and 5; movie-gen.md 5.
  *
- * What a user gives is pictures in files, so what training shows is what such files would have held:
- * a clip is made smaller into 8 bits and brought back to its size in the same way.  Bilinear
+ * What a user gives is pictures in files, so what training shows is what such files would have
+ * held: a clip is made smaller into 8 bits and brought back to its size in the same way.  Bilinear
  * interpolation back, as the paper has it, adds no edges of its own that would have to be unlearnt.
  *
  * In latents the first frame goes through the autoencoder alone, as a picture.  The first latent of

@@ -6,8 +6,8 @@
  *     io.first_frame   [first frame | 1] at the first frame, 0 at all others; all 0: it is not told
  *     io.upscale       the clip, made smaller by that factor and brought back to its size
  *
- * in the model's own numbers, so that of a model of latents it is latents: of a first frame those of
- * a picture, which know nothing of what comes next.
+ * in the model's own numbers, so that of a model of latents it is latents: of a first frame those
+ * of a picture, which know nothing of what comes next.
  */
 #ifndef IMGEN_PIPELINE_CONDITION_H
 #define IMGEN_PIPELINE_CONDITION_H

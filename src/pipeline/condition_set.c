@@ -28,8 +28,8 @@ static enum status told_get(const struct dataset *d, int64_t i, float *pixels, i
     float *clip;
     enum status st;
 
-    if ((st = mem_new((void **)&clip, (uint64_t)dataset_length(t->of), sizeof *clip, "a clip",
-                      err)))
+    if ((st =
+             mem_new((void **)&clip, (uint64_t)dataset_length(t->of), sizeof *clip, "a clip", err)))
         return st;
     if (!(st = dataset_get(t->of, i, clip, label, caption, err)) && t->kind.upscale)
         st = condition_blur(pixels, clip, &shape, t->kind.upscale, err);
@@ -53,11 +53,12 @@ enum status condition_set_check(const struct dataset *of, struct condition_kind 
     if (k.first_frame && k.upscale)
         return fail(err, E_ARG, "movie.first_frame, movie.upscale: these exclude each other");
     if (k.first_frame && of->frames < 2)
-        return fail(err, E_ARG, "movie.first_frame: the data are no clips, and have no first frame");
+        return fail(err, E_ARG,
+                    "movie.first_frame: the data are no clips, and have no first frame");
     if (k.upscale && (of->height % k.upscale || of->width % k.upscale))
         return fail(err, E_ARG,
-                    "movie.upscale: pictures of %" PRId64 " x %" PRId64
-                    " cannot be made %" PRId64 " times smaller",
+                    "movie.upscale: pictures of %" PRId64 " x %" PRId64 " cannot be made %" PRId64
+                    " times smaller",
                     of->width, of->height, k.upscale);
     return OK;
 }
@@ -71,7 +72,8 @@ enum status condition_set_open(struct dataset **out, const struct dataset *of,
 
     *out = NULL;
     MUST(condition_is_made(k), "a set of what nobody is told");
-    if ((st = condition_set_check(of, k, err)) || (st = mem_new((void **)&d, 1, sizeof *d, "a data set", err)))
+    if ((st = condition_set_check(of, k, err)) ||
+        (st = mem_new((void **)&d, 1, sizeof *d, "a data set", err)))
         return st;
     *d = (struct dataset){.format = &told_format,
                           .count = of->count,

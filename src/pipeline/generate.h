@@ -27,7 +27,7 @@ struct generate_request {
     int n_times;
     const struct repaint_request *repaint; /* a picture to make pictures of, or NULL          */
     double strength; /* of that: the share of the steps that are taken, 0 to 1, grid_start's  */
-    const uint8_t *given; /* what a network is told of all items (condition_given), or NULL */
+    const uint8_t *given;   /* what a network is told of all items (condition_given), or NULL */
     const float *condition; /* [n, condition_length] instead, each item's as the network reads it */
     const char *const *numbers; /* [n_numbers] "SECTION.NAME=VALUE": pipeline/settings.h */
     int n_numbers;
@@ -63,8 +63,8 @@ struct generate_request {
  * ones are asked for, or that are to be clipped as pixels are, for a classifier or guide that does
  * not fit it (classifier_check, pair_check), labels, scales, steps or strength out of range,
  * guidance that the network was not trained for or has no attention for, something given to a
- * network that is told of nothing, or nothing to one that makes clips larger, and a picture to begin
- * with that is none (repaint_init) or for a solver that chooses its own steps; else as
+ * network that is told of nothing, or nothing to one that makes clips larger, and a picture to
+ * begin with that is none (repaint_init) or for a solver that chooses its own steps; else as
  * sampling_run. evaluations, which may be NULL, counts those of both models. */
 enum status generate(float *out, const struct generate_request *r, int64_t *evaluations,
                      struct error *err);

@@ -52,8 +52,8 @@ static enum status check_condition(const struct generate_request *r, struct erro
                     "the model was not trained to begin with a given frame (movie.first_frame) or "
                     "to make clips larger (movie.upscale)");
     if (k.upscale && !given)
-        return fail(err, E_ARG,
-                    "the model makes clips %" PRId64 " times larger, and none is given", k.upscale);
+        return fail(err, E_ARG, "the model makes clips %" PRId64 " times larger, and none is given",
+                    k.upscale);
     if (k.first_frame && r->given && net->io.frames < 2)
         return fail(err, E_ARG,
                     "a clip of %" PRId64 " frames that begins with a given one: there is nothing "

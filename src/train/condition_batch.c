@@ -6,8 +6,8 @@
  * clip, which follows from that of the sample as it does in the loader.  So a condition, too, is a
  * function of the seed and the sample's number, however batches are cut and runs resumed.
  *
- * A network that is told first frames must do without them as well, if it is to make clips of a text
- * alone: part of the clips is shown without.  An upsampler is never without its clip.
+ * A network that is told first frames must do without them as well, if it is to make clips of a
+ * text alone: part of the clips is shown without.  An upsampler is never without its clip.
  */
 #include "train/condition_batch.h"
 
@@ -59,8 +59,8 @@ enum status condition_of_set(float **out, const struct network *net, const struc
 
     if ((st = mem_new((void **)out, (uint64_t)rows, (uint64_t)length * sizeof **out, "conditions",
                       err)) ||
-        (st = mem_new((void **)&pixels, (uint64_t)dataset_length(d), sizeof *pixels, "a clip",
-                      err)))
+        (st =
+             mem_new((void **)&pixels, (uint64_t)dataset_length(d), sizeof *pixels, "a clip", err)))
         return st;
     for (int64_t i = 0; i < rows && !st; i++) {
         int64_t at = loader_index(seed, d->count, i);
@@ -117,9 +117,8 @@ static enum status draw_row(struct condition_batch *c, int64_t row, const float 
     float *out = c->values + row * condition_length(net);
 
     if (is_told(c, sample, picture))
-        return condition_of_clip(
-            out, net, known, loader_index(c->is.seed, count, sample),
-            pixels + row * network_places(net) * net->io.in_channels, err);
+        return condition_of_clip(out, net, known, loader_index(c->is.seed, count, sample),
+                                 pixels + row * network_places(net) * net->io.in_channels, err);
     condition_fill(out, net, NULL);
     return OK;
 }

@@ -20,7 +20,8 @@ enum status condition_of_set(float **out, const struct network *net, const struc
 
 struct condition_batch;
 
-/* Referred to.  known: as above, of the clips and of the pictures beside them; NULL: pixels tell. */
+/* Referred to.  known: as above, of the clips and of the pictures beside them; NULL: pixels tell.
+ */
 struct condition_setting {
     const struct network *net;
     const struct dataset *known, *pictures;

@@ -39,8 +39,8 @@ enum status evaluation_data(const struct experiment *e, struct dataset **out, st
 /* Draw train.eval_count pictures of d, which is not read afterwards; encoded: what a network that
  * reads that is told of their captions, which were needed already, kept by the caller; else NULL.
  * known: what clips of d tell a network that is told of them, as condition_of_clip has it, not read
- * afterwards; all do, whatever the share in training.  It runs on g, the caller's, as many pictures at once as a training step has: what a step fits in,
- * it fits in too. */
+ * afterwards; all do, whatever the share in training.  It runs on g, the caller's, as many pictures
+ * at once as a training step has: what a step fits in, it fits in too. */
 enum status evaluation_new(struct evaluation **out, const struct experiment *e,
                            const struct model *m, const struct text_data *encoded,
                            const struct dataset *d, const struct dataset *known, struct graph *g,

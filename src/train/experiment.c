@@ -471,6 +471,12 @@ static enum status check_use(const struct experiment *e, const struct dataset *d
             "model.network: a '%s' that reads encoded texts: section text names who encodes "
             "them (clip_l, clip_g, t5xxl)",
             kind->name);
+    if (io.condition_channels && !(io.first_frame > 0) && !io.upscale)
+        return fail(err, E_ARG,
+                    "movie.condition_channels: of %" PRId64
+                    " channels nobody knows what they are to be told; movie.first_frame and "
+                    "movie.upscale say it",
+                    io.condition_channels);
     if (io.factor)
         return check_autoencoder(e, &io, err);
     if (io.classifies && !d->n_classes)

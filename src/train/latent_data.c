@@ -283,10 +283,10 @@ static enum status encode_pictures(struct training_data *out, struct codec *code
     latents_normalise_as(out->pictures, out->space->mean, out->space->deviation);
 out:
     if (!st && r->told.upscale) /* the first frame of a picture would be all of it */
-        st = encode_known(&out->pictures_known,
-                          &(struct encoded){folder, pictures, mirrored, out->stands_in, codec,
-                                            out->space},
-                          r, err);
+        st = encode_known(
+            &out->pictures_known,
+            &(struct encoded){folder, pictures, mirrored, out->stands_in, codec, out->space}, r,
+            err);
     dataset_close(pictures);
     free(folder);
     return st;
@@ -324,10 +324,10 @@ static enum status open_encoded(struct training_data *out, const struct training
             out->space->frames = whole_max(pictures->frames, 1);
     }
     if (!st)
-        st = encode_known(&out->known,
-                          &(struct encoded){e->data.cache, pictures, mirrored, out->stands_in,
-                                            codec, out->space},
-                          r, err);
+        st = encode_known(
+            &out->known,
+            &(struct encoded){e->data.cache, pictures, mirrored, out->stands_in, codec, out->space},
+            r, err);
     if (!st && e->train.image_every)
         st = encode_pictures(out, codec, r, err);
 out:
@@ -427,8 +427,8 @@ static enum status encode_held_out(struct dataset **out, struct dataset **known,
         (st = open_cache(out, folder, codec, err)))
         goto out;
     if (known)
-        st = encode_known(known, &(struct encoded){folder, pictures, false, false, codec, space},
-                          r, err);
+        st = encode_known(known, &(struct encoded){folder, pictures, false, false, codec, space}, r,
+                          err);
 out:
     codec_free(codec);
     free(folder);
@@ -448,8 +448,7 @@ static enum status noise_held_out(struct dataset **out, struct dataset **known,
 }
 
 enum status training_data_held_out(struct dataset **out, struct dataset **known,
-                                   const struct latent_space *space,
-                                   const struct training_data *of,
+                                   const struct latent_space *space, const struct training_data *of,
                                    const struct training_data_request *r, struct error *err)
 {
     const struct train_options *t = &r->experiment->train;
@@ -472,8 +471,9 @@ enum status training_data_held_out(struct dataset **out, struct dataset **known,
             goto out;
     }
     if (space && known && !*known && condition_is_made(r->told)) {
-        st = fail(err, E_ARG, "data.eval_path: latents of clips alone, and the network is told of "
-                              "more");
+        st = fail(err, E_ARG,
+                  "data.eval_path: latents of clips alone, and the network is told of "
+                  "more");
         goto out;
     }
     if (!space || !(st = in_space(d, space, "data.eval_path", err))) {

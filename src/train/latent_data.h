@@ -24,7 +24,7 @@ struct training_data_request {
 /* All owned. */
 struct training_data {
     struct dataset *set;
-    struct dataset *pictures;   /* beside clips, of train.image_every; or NULL */
+    struct dataset *pictures; /* beside clips, of train.image_every; or NULL */
     /* Of latents, those that clips and pictures are told of beforehand, one each; or NULL. */
     struct dataset *known, *pictures_known;
     struct latent_space *space; /* NULL: the set's numbers are pixels */
@@ -41,8 +41,8 @@ struct training_data {
  *     latents           -            -         the same; nothing can show them
  *
  * Pictures beside clips are those of the same kind (experiment_pictures), and their latents stand
- * in the folder "pictures" of that of the clips'.  What clips are told of beforehand has its latents
- * in a folder of a cache likewise, "first-frame" or "upscale-2" (condition_name).
+ * in the folder "pictures" of that of the clips'.  What clips are told of beforehand has its
+ * latents in a folder of a cache likewise, "first-frame" or "upscale-2" (condition_name).
  *
  * A cache of pictures that may be mirrored holds both, where train.flip is on: a mirrored latent is
  * no latent of the mirrored picture.  E_ARG for other combinations, and pictures of a size that the
@@ -60,8 +60,7 @@ void training_data_release(struct training_data *d); /* zeroes it */
  * latents of it stand in the cache's folder "held-out".  *known: what its clips are told, as
  * training_data.known; NULL: nobody asks. */
 enum status training_data_held_out(struct dataset **out, struct dataset **known,
-                                   const struct latent_space *space,
-                                   const struct training_data *of,
+                                   const struct latent_space *space, const struct training_data *of,
                                    const struct training_data_request *r, struct error *err);
 
 #endif

@@ -17,7 +17,7 @@ struct sheet_request {
     const char *const *texts; /* [count] that they are asked for, of a network that reads them */
     const struct prompts *encoded; /* what encoders say of them, of one that reads that; or NULL */
     const float *condition; /* [count, condition_length] that it is told beforehand, or NULL */
-    int64_t batch;                 /* at most so many at once                                    */
+    int64_t batch;          /* at most so many at once                                    */
     struct graph *graph;
     int threads; /* of what decodes latents                                  */
     bool rough;  /* latents by their linear preview                          */

@@ -42,8 +42,8 @@ struct trainer {
     int32_t *number, *text;    /* [rows] 0, 1, ...; [rows, text_length] what each is asked for   */
     struct text_data *encoded; /* of a network that reads encoded texts, or NULL      */
     float *context, *pooled;   /* of the batch, of such a one                         */
-    struct prompts sheet_encoded; /* of sheets, the same                                 */
-    const char **sheet_texts;     /* [sample_count] of sheets, or NULL */
+    struct prompts sheet_encoded;      /* of sheets, the same                                 */
+    const char **sheet_texts;          /* [sample_count] of sheets, or NULL */
     struct condition_batch *condition; /* of a network that is told of its clips, or NULL     */
     float *sheet_condition;            /* [sample_count, condition_length], the same          */
     struct train_state state;
