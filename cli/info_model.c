@@ -148,6 +148,10 @@ void info_model(const struct imgen_model *model)
     else if (m.height)
         printf("  pictures       %d x %d, %d channel%s\n", m.width, m.height, m.channels,
                m.channels == 1 ? "" : "s");
+    if (m.first_frame)
+        printf("  begins with    a first frame, where --init-img gives one\n");
+    if (m.upscale)
+        printf("  makes larger   a clip that --init-img gives, %d times\n", m.upscale);
     if (m.autoencoder_hash)
         print_latents(&m);
     if (m.about) {
@@ -209,6 +213,8 @@ void info_model_json(struct json_out *j, const struct imgen_model *model)
     json_out_int(j, "height", m.height);
     json_out_int(j, "width", m.width);
     json_out_int(j, "channels", m.channels);
+    json_out_bool(j, "first_frame", m.first_frame);
+    json_out_int(j, "upscale", m.upscale);
     if (m.autoencoder_hash) {
         json_out_open(j, "latents", '{');
         json_out_int(j, "height", m.latent_height);

@@ -84,7 +84,9 @@ enum status resolve_model(const struct generate_request *r, struct error *err)
     if (r->settings.heads == HEADS_SECOND && !r->model->options.second)
         return fail(err, E_ARG, "heads: the model makes one prediction, there is no second");
     if (net->io.frames && r->repaint)
-        return fail(err, E_UNSUPPORTED, "a '%s' makes videos, and draws none over a picture",
+        return fail(err, E_UNSUPPORTED,
+                    "a '%s' makes videos, and draws none over a picture; one that was trained with "
+                    "movie.first_frame begins with it",
                     net->kind->name);
     if ((st = check_condition(r, err)) || (st = check_latents(r, err)))
         return st;
