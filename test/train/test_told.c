@@ -257,6 +257,18 @@ static void requests_tell_what_training_told(void **state)
     dataset_close(clips);
 }
 
+/* The rows as a network would see them. */
+static void read_rows(float *out, const struct condition_batch *c, struct graph *g)
+{
+    struct tensor *x;
+
+    graph_reset(g);
+    x = condition_batch_record(c, g);
+    graph_keep(g, x);
+    assert_int_equal(graph_run(g, NULL), OK);
+    graph_read(g, x, out);
+}
+
 /* A clip is told its first frame or not by its number alone, in the share that was asked for, and
  * that frame stands where the mask says, nothing elsewhere. */
 static void a_share_is_told(void **state)
@@ -264,12 +276,12 @@ static void a_share_is_told(void **state)
     enum { ROWS = 64 };
     struct model *m = open_model("pixels");
     struct network *net = m->network;
-    int64_t length = condition_length(net), told = 0, K = 4;
+    int64_t length = condition_length(net), told = 0, moved = 0, K = 4;
+    bool was[ROWS];
     const struct condition_setting s = {.net = net, .count = 6, .rows = ROWS, .seed = 5};
     float *clips = malloc((size_t)ROWS * CLIP * sizeof *clips), *row;
     float *values = malloc((size_t)(ROWS * length) * sizeof *values);
     struct condition_batch *c;
-    struct tensor *x;
     struct graph *g;
 
     (void)state;
@@ -279,13 +291,10 @@ static void a_share_is_told(void **state)
     assert_int_equal(graph_new(&g, 0, 2, NULL), OK);
     assert_int_equal(condition_batch_new(&c, &s, NULL), OK);
     assert_int_equal(condition_batch_draw(c, clips, 100, false, NULL), OK);
-    x = condition_batch_record(c, g);
-    graph_keep(g, x);
-    assert_int_equal(graph_run(g, NULL), OK);
-    graph_read(g, x, values);
+    read_rows(values, c, g);
     for (int i = 0; i < ROWS; i++) {
         row = values + i * length;
-        told += row[K - 1] == 1;
+        told += was[i] = row[K - 1] == 1;
         for (int64_t p = 0; p < length / K; p++) {
             bool here = row[K - 1] == 1 && p < SIDE * SIDE;
 
@@ -295,19 +304,55 @@ static void a_share_is_told(void **state)
         }
     }
     assert_in_range(told, ROWS * 0.4, ROWS * 0.8);
+    assert_int_equal(condition_batch_draw(c, clips, 101, false, NULL), OK); /* by its number */
+    read_rows(values, c, g);
+    for (int i = 0; i + 1 < ROWS; i++) {
+        assert_int_equal(values[i * length + K - 1] == 1, was[i + 1]);
+        moved += was[i] != was[i + 1];
+    }
+    assert_true(moved > 0);
     net->io.frames = 1; /* of pictures none is */
     assert_int_equal(condition_batch_draw(c, clips, 100, true, NULL), OK);
-    graph_reset(g);
-    x = condition_batch_record(c, g);
-    graph_keep(g, x);
-    assert_int_equal(graph_run(g, NULL), OK);
-    graph_read(g, x, values);
+    read_rows(values, c, g);
     for (int64_t i = 0; i < ROWS * SIDE * SIDE * K; i++)
         assert_true(values[i] == 0);
     condition_batch_free(c);
     graph_free(g);
     free(clips);
     free(values);
+    model_free(m);
+}
+
+/* What a row is told is of its own clip: told the very clips that a loader brings, in an order of
+ * its own and past an epoch, a network sees each of them twice. */
+static void rows_are_told_of_their_own(void **state)
+{
+    enum { ROWS = 3, BATCHES = 4, LATENT = CELLS * CELL };
+    struct model *m = open_model("larger");
+    struct dataset *set = open_cache("cache");
+    const struct condition_setting s = {
+        .net = m->network, .known = set, .count = set->count, .rows = ROWS, .seed = 9};
+    static float values[ROWS * LATENT];
+    struct condition_batch *c;
+    struct loader *l;
+    struct graph *g;
+
+    (void)state;
+    assert_int_equal(graph_new(&g, 0, 2, NULL), OK);
+    assert_int_equal(loader_new(&l, set, ROWS, 9, 1, false, NULL), OK);
+    assert_int_equal(condition_batch_new(&c, &s, NULL), OK);
+    for (int k = 0; k < BATCHES; k++) {
+        struct batch b;
+
+        assert_int_equal(loader_next(l, &b, NULL), OK);
+        assert_int_equal(condition_batch_draw(c, b.pixels, b.first_sample, false, NULL), OK);
+        read_rows(values, c, g);
+        assert_memory_equal(values, b.pixels, sizeof values);
+    }
+    condition_batch_free(c);
+    loader_free(l);
+    graph_free(g);
+    dataset_close(set);
     model_free(m);
 }
 
@@ -502,6 +547,7 @@ int main(void)
         cmocka_unit_test(caches_are_the_autoencoders),
         cmocka_unit_test(requests_tell_what_training_told),
         cmocka_unit_test(a_share_is_told),
+        cmocka_unit_test(rows_are_told_of_their_own),
         cmocka_unit_test(it_begins_as_it_was),
         cmocka_unit_test(given_things_count),
         cmocka_unit_test(runs_that_cannot_be),
