@@ -6,6 +6,7 @@
  */
 #include "imgen.h"
 #include "support/temp.h"
+#include "support/tensor_files.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -118,21 +119,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void expect_same_files(const char *a, const char *b)
-{
-    FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
-    int x, y;
-
-    assert_true(f && g);
-    do {
-        x = fgetc(f);
-        y = fgetc(g);
-        assert_int_equal(x, y);
-    } while (x != EOF);
-    fclose(f);
-    fclose(g);
-}
-
 static void a_stopped_run_goes_on_to_the_same_bits(void **state)
 {
     struct seen cut = {.stop_after = 2}, rest = {0};
@@ -149,7 +135,7 @@ static void a_stopped_run_goes_on_to_the_same_bits(void **state)
     assert_int_equal(train("cut", NULL, 1, &rest, &err), IMGEN_OK);
     assert_non_null(strstr(rest.from, "checkpoint-00000002"));
     assert_int_equal(rest.steps, 1);
-    expect_same_files(at(path, "cut/model.safetensors"), at(whole, "run/model.safetensors"));
+    assert_true(same_files(at(path, "cut/model.safetensors"), at(whole, "run/model.safetensors")));
 }
 
 static void a_wrong_setting_is_named(void **state)
@@ -514,7 +500,7 @@ static void a_picture_carries_its_recipe(void **state)
     assert_int_equal(imgen_recipe_make(&made, model, &r, 4, &err), IMGEN_OK);
     assert_int_equal(imgen_picture_write(at(path, "a.png"), &image, &made, &err), IMGEN_OK);
     assert_int_equal(imgen_picture_write(at(twin, "b.png"), &image, &made, &err), IMGEN_OK);
-    expect_same_files(path, twin);
+    assert_true(same_files(path, twin));
 
     assert_int_equal(imgen_recipe_read(&read, path, &err), IMGEN_OK);
     assert_memory_equal(&read, &made, sizeof read);

@@ -33,3 +33,11 @@ struct model *model_random(const char *description, uint64_t seed)
     }
     return m;
 }
+
+void model_save_random(const char *path, const char *description, uint64_t seed)
+{
+    struct model *m = model_random(description, seed);
+
+    assert_int_equal(model_save(m, path, NULL, NULL), OK);
+    model_free(m);
+}

@@ -10,5 +10,7 @@
  * 0.05 times a normal number, also those where training starts from zero: so that every layer
  * counts.  Another seed, other weights.  Fails the test where the description is refused. */
 struct model *model_random(const char *description, uint64_t seed);
+/* The same, as a file. */
+void model_save_random(const char *path, const char *description, uint64_t seed);
 
 #endif
