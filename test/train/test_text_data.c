@@ -8,7 +8,6 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "data/latents_file.h"
 #include "data/listing.h"
 #include "model/clip.h"
 #include "pipeline/generate.h"
