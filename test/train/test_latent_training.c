@@ -270,28 +270,54 @@ static void write_picture(const char *path, int which)
     assert_int_equal(png_write(path, &im, NULL, 0, NULL), OK);
 }
 
-/* Of an endless set as many pictures are encoded as evaluations and sheets look at. */
+/* Of an endless set as many pictures are encoded as evaluations and sheets look at, whichever look
+ * at more; and they are those of eval_path. */
 static void held_out_of_an_endless_set(void **state)
 {
-    const char *more[] = {"data.format=relations", "data.path=training",  "data.eval_path=held-out",
-                          "data.size=32",          "data.limit=6",        "data.cache=pairs",
-                          "train.eval_every=1",    "train.eval_count=3",  "train.sample_count=2",
-                          "train.batch=2",         "train.out=pairs-run", NULL};
-    struct experiment e;
-    struct training_data_request r = {.experiment = &e, .threads = 1, .writes = true};
-    struct training_data d;
-    struct dataset *held;
+    static const char *const sheets[] = {"train.sample_count=2", "train.sample_count=5"};
+    static const char *const caches[] = {"data.cache=pairs", "data.cache=more-pairs"};
+    static const int counts[] = {3, 5};
+    char caption[CAPTION_TEXT], asked[CAPTION_TEXT];
 
     (void)state;
-    must_train(more, NULL);
-    run_read(&e, latent_run_config, more);
-    assert_int_equal(training_data_open(&d, &r, NULL), OK);
-    assert_int_equal(d.set->count, 6);
-    assert_int_equal(training_data_held_out(&held, d.space, &d, &r, NULL), OK);
-    assert_int_equal(held->count, 3);
-    dataset_close(held);
-    training_data_release(&d);
-    experiment_release(&e);
+    for (int k = 0; k < 2; k++) {
+        const char *const more[] = {"data.format=relations",
+                                    "data.path=training",
+                                    "data.eval_path=held-out",
+                                    "data.size=32",
+                                    "data.limit=6",
+                                    caches[k],
+                                    "train.eval_every=1",
+                                    "train.eval_count=3",
+                                    sheets[k],
+                                    "train.batch=2",
+                                    k ? "train.out=more-pairs-run" : "train.out=pairs-run",
+                                    NULL};
+        static float z[32 * 32 * 3];
+        struct experiment e;
+        struct training_data_request r = {.experiment = &e, .threads = 1, .writes = true};
+        struct training_data d;
+        struct dataset *held, *pictures;
+        int32_t label, own;
+
+        must_train(more, NULL);
+        run_read(&e, latent_run_config, more);
+        assert_int_equal(training_data_open(&d, &r, NULL), OK);
+        assert_int_equal(d.set->count, 6);
+        assert_int_equal(training_data_held_out(&held, d.space, &d, &r, NULL), OK);
+        assert_int_equal(held->count, counts[k]);
+        assert_int_equal(evaluation_data(&e, &pictures, NULL), OK);
+        for (int64_t i = 0; i < held->count; i++) {
+            assert_int_equal(dataset_get(held, i, z, &label, caption, NULL), OK);
+            assert_int_equal(dataset_get(pictures, i, z, &own, asked, NULL), OK);
+            assert_int_equal(label, own);
+            assert_string_equal(caption, asked);
+        }
+        dataset_close(pictures);
+        dataset_close(held);
+        training_data_release(&d);
+        experiment_release(&e);
+    }
 }
 
 /* Mirrored pictures are encoded as they are, for a latent must not be mirrored; and pictures held

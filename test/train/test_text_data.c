@@ -256,6 +256,35 @@ static void damage_and_other_encoders_are_seen(void **state)
     listing_release(&l);
 }
 
+/* Words of another encoder are never taken, though somebody put them where ours are looked for. */
+static void a_part_of_another_encoder_is_refused(void **state)
+{
+    const struct text_encoders e = encoders();
+    struct count c = {0};
+    struct error err = {0};
+    struct text_data *t;
+    char ours[2 * NAME], theirs[2 * NAME];
+    uint8_t *bytes;
+    uint64_t n;
+
+    (void)state;
+    t = must_open(&e, "mine", true, &c);
+    assert_int_equal(text_data_need(t, texts, TEXTS, NULL), OK);
+    text_data_close(t);
+    write_encoder(2);
+    t = must_open(&e, "yours", true, &c);
+    assert_int_equal(text_data_need(t, texts, TEXTS, NULL), OK);
+    text_data_close(t);
+    write_encoder(1);
+    find_part(ours, "mine");
+    find_part(theirs, "yours");
+    assert_int_equal(file_read(&bytes, &n, theirs, 1 << 24, NULL), OK);
+    assert_int_equal(file_write(ours, bytes, n, NULL), OK);
+    free(bytes);
+    assert_int_equal(open_data(&t, &e, "mine", true, &c, &err), E_FORMAT);
+    assert_says(err.text, "words of the encoders");
+}
+
 /* --- training --------------------------------------------------------------------------------- */
 
 static enum status train(const char *name, int64_t stop, bool resume, const char *more,
@@ -351,6 +380,7 @@ int main(void)
         cmocka_unit_test(only_what_is_missing_is_asked),
         cmocka_unit_test(stops_and_plans),
         cmocka_unit_test(damage_and_other_encoders_are_seen),
+        cmocka_unit_test(a_part_of_another_encoder_is_refused),
         cmocka_unit_test(learns_from_nothing),
         cmocka_unit_test(the_model_finds_its_encoders),
         cmocka_unit_test(what_is_missing_is_told),
