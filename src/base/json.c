@@ -193,6 +193,14 @@ enum status config_seed(uint64_t *out, bool *there, const json_t *object, const 
     return fail(err, E_FORMAT, "\"%s\" is \"%s\", not a seed", key, utf8_shown(shown, text));
 }
 
+int config_set_seed(json_t *object, const char *key, uint64_t seed)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRIu64, seed);
+    return json_object_set_new(object, key, json_string(text));
+}
+
 enum status config_hash(char out[HASH_TEXT], const json_t *object, const char *key,
                         struct error *err)
 {
@@ -255,6 +263,14 @@ enum status config_need(const json_t *object, const char *key, struct error *err
     if (!json_object_get(object, key))
         return fail(err, E_FORMAT, "\"%s\" is missing", key);
     return OK;
+}
+
+enum status config_need_int(int64_t *out, const json_t *object, const char *key, int64_t lo,
+                            int64_t hi, struct error *err)
+{
+    enum status st = config_need(object, key, err);
+
+    return st ? st : config_int(out, object, key, lo, lo, hi, err);
 }
 
 /* Measured first, then written into memory of that size: json_dumps grows its text as it writes,

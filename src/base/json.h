@@ -43,6 +43,8 @@ enum status config_text(const char **out, const json_t *object, const char *key,
  * whether the key is; without it *out stays as it was. */
 enum status config_seed(uint64_t *out, bool *there, const json_t *object, const char *key,
                         struct error *err);
+/* Set one: 0, or -1 for want of memory, as json_object_set_new. */
+int config_set_seed(json_t *object, const char *key, uint64_t seed);
 /* A SHA-256 in small letters, as base/hash.h makes it; E_FORMAT when the key is missing. */
 enum status config_hash(char out[HASH_TEXT], const json_t *object, const char *key,
                         struct error *err);
@@ -55,6 +57,8 @@ enum status config_ints(int64_t *out, int64_t *n, int64_t room, const json_t *ob
 
 /* E_FORMAT when a key is missing: for members that have no sensible fallback. */
 enum status config_need(const json_t *object, const char *key, struct error *err);
+enum status config_need_int(int64_t *out, const json_t *object, const char *key, int64_t lo,
+                            int64_t hi, struct error *err);
 
 /* One line of text of a value, keys in the order they were set: *out is heap, freed with free().
  * Equal values give equal bytes.  E_MEMORY. */

@@ -175,6 +175,11 @@ int64_t bundle_find(const struct bundle *b, const char *name)
     return -1;
 }
 
+enum status bundle_path(char **out, const struct bundle *b, int64_t i, struct error *err)
+{
+    return listing_path(out, b->path, b->files[i].name, err);
+}
+
 static enum status copy_text(char **out, const struct bundle_file *f, const char *path,
                              uint64_t limit, struct error *err)
 {
@@ -198,7 +203,7 @@ enum status bundle_text(char **out, uint64_t *n, const struct bundle *b, int64_t
 
     *out = NULL;
     *n = f->n;
-    if ((st = listing_path(&path, b->path, f->name, err)))
+    if ((st = bundle_path(&path, b, i, err)))
         return st;
     st = f->bytes ? copy_text(out, f, path, limit, err)
                   : file_read((uint8_t **)out, n, path, limit, err);
@@ -212,9 +217,24 @@ enum status bundle_picture(struct image *out, const struct bundle *b, int64_t i,
     char *path;
     enum status st;
 
-    if ((st = listing_path(&path, b->path, f->name, err)))
+    if ((st = bundle_path(&path, b, i, err)))
         return st;
     st = f->bytes ? image_decode(out, f->bytes, f->n, path, err) : image_read(out, path, err);
+    free(path);
+    return st;
+}
+
+enum status bundle_clip(struct clip *out, const struct bundle *b, int64_t i, int64_t most,
+                        struct error *err)
+{
+    const struct bundle_file *f = &b->files[i];
+    char *path;
+    enum status st;
+
+    if ((st = bundle_path(&path, b, i, err)))
+        return st;
+    st = f->bytes ? clip_decode(out, f->bytes, f->n, most, path, err)
+                  : clip_read(out, path, most, err);
     free(path);
     return st;
 }

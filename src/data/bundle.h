@@ -5,6 +5,7 @@
 #define IMGEN_DATA_BUNDLE_H
 
 #include "base/error.h"
+#include "io/clip.h"
 #include "io/image.h"
 
 #include <stdint.h>
@@ -32,11 +33,18 @@ void bundle_release(struct bundle *b); /* zeroes it; fine on a zeroed one */
 /* The number of a file, or -1. */
 int64_t bundle_find(const struct bundle *b, const char *name);
 
+/* The path of file i, as errors name it: in an archive, behind the archive's own.  *out is heap,
+ * freed by the caller.  E_MEMORY. */
+enum status bundle_path(char **out, const struct bundle *b, int64_t i, struct error *err);
+
 /* File i as text, followed by a zero byte; *out is heap, freed by the caller.  E_IO; E_FORMAT,
  * naming it, when it holds more than `limit` bytes; E_MEMORY. */
 enum status bundle_text(char **out, uint64_t *n, const struct bundle *b, int64_t i, uint64_t limit,
                         struct error *err);
 /* File i as a picture; released by the caller.  Fails as image_read.  Safe from several threads. */
 enum status bundle_picture(struct image *out, const struct bundle *b, int64_t i, struct error *err);
+/* The same as a clip, of which at most `most` frames are read, 0: all.  Fails as clip_read. */
+enum status bundle_clip(struct clip *out, const struct bundle *b, int64_t i, int64_t most,
+                        struct error *err);
 
 #endif

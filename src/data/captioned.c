@@ -264,7 +264,7 @@ static enum status read_pair(struct pair *p, int64_t i, struct error *err)
     uint64_t n;
     enum status st;
 
-    if ((st = listing_path(&path, b->path, b->files[i].name, err)))
+    if ((st = bundle_path(&path, b, i, err)))
         return st;
     if ((st = bundle_text(&text, &n, b, i, json ? CAPTION_RECORD_BYTES : CAPTION_FILE_BYTES, err)))
         goto out;

@@ -9,7 +9,6 @@
 
 #include "base/memory.h"
 #include "base/whole.h"
-#include "data/listing.h"
 #include "data/picture.h"
 
 #include <inttypes.h>
@@ -97,21 +96,6 @@ int64_t clip_folder_find(const struct bundle *b, const char *folder, size_t leng
         if (is_frame(b->files[low].name, folder, length))
             return low;
     return -1;
-}
-
-static enum status bundle_clip(struct clip *out, const struct bundle *b, int64_t i, int64_t most,
-                               struct error *err)
-{
-    const struct bundle_file *f = &b->files[i];
-    char *path;
-    enum status st;
-
-    if ((st = listing_path(&path, b->path, f->name, err)))
-        return st;
-    st = f->bytes ? clip_decode(out, f->bytes, f->n, most, path, err)
-                  : clip_read(out, path, most, err);
-    free(path);
-    return st;
 }
 
 /* Append the picture; the first says what all have to be. */

@@ -17,6 +17,8 @@
 
 #include "base/memory.h"
 #include "data/latents_file.h"
+#include "data/latents_index.h"
+#include "data/latents_part.h"
 #include "data/listing.h"
 
 #include <inttypes.h>

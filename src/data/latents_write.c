@@ -23,6 +23,8 @@
 #include "base/utf8.h"
 #include "base/whole.h"
 #include "data/latents_file.h"
+#include "data/latents_index.h"
+#include "data/latents_part.h"
 #include "data/listing.h"
 
 #include <errno.h>

@@ -6,7 +6,7 @@
  * how large the picture was.  What the picture was, and how it was encoded, tells whoever encodes a
  * folder for the second time which pictures are done.
  *
- * As in a cache (latents_file.c), the numbers and all that is said of them stand under one
+ * As in a cache (latents_part.c), the numbers and all that is said of them stand under one
  * checksum: the JSON without it, in one line, and the numbers behind it.
  *
  * Latents of other programs come without any of that.  Their layout follows from which side has the
@@ -18,6 +18,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/latents_file.h"
+#include "data/seal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,11 +49,9 @@ static json_t *describe(const struct picture_latent *z)
     json_t *root =
         json_pack("{s:i, s:s, s:I, s:I}", "format", FORMAT_VERSION, "autoencoder", z->autoencoder,
                   "height", (json_int_t)z->height, "width", (json_int_t)z->width);
-    char seed[24];
 
-    snprintf(seed, sizeof seed, "%" PRIu64, z->seed);
     if (root && ((z->picture[0] && json_object_set_new(root, "picture", json_string(z->picture))) ||
-                 (z->sampled && json_object_set_new(root, "sampled", json_string(seed))) ||
+                 (z->sampled && config_set_seed(root, "sampled", z->seed)) ||
                  (z->tile_rows && json_object_set_new(root, "tile",
                                                       json_pack("[I, I]", (json_int_t)z->tile_rows,
                                                                 (json_int_t)z->tile_columns))))) {
@@ -62,42 +61,16 @@ static json_t *describe(const struct picture_latent *z)
     return root;
 }
 
-/* Of the description without its checksum, and the numbers as they lie in the file. */
-static enum status checksum_of(char out[HASH_TEXT], const json_t *root, const void *values,
-                               uint64_t bytes, struct error *err)
+static enum status describe_sealed(char **out, const struct picture_latent *z, const char *path,
+                                   struct error *err)
 {
-    struct hash h;
-    char *text;
-    enum status st;
-
-    if ((st = config_dump(&text, root, err)))
-        return st;
-    hash_begin(&h);
-    hash_add(&h, text, strlen(text));
-    hash_add(&h, "\n", 1);
-    hash_add(&h, values, bytes);
-    hash_end(&h, out);
-    free(text);
-    return OK;
-}
-
-static enum status seal(char **out, const struct picture_latent *z, const char *path,
-                        struct error *err)
-{
-    uint64_t bytes = (uint64_t)count_of(z) * sizeof *z->values;
     json_t *root = describe(z);
-    char checksum[HASH_TEXT];
     enum status st;
 
     *out = NULL;
     if (!root)
         return fail(err, E_MEMORY, "no memory to describe %s", path);
-    if (!(st = checksum_of(checksum, root, z->values, bytes, err))) {
-        if (json_object_set_new(root, "checksum", json_string(checksum)))
-            st = fail(err, E_MEMORY, "no memory to describe %s", path);
-        else
-            st = config_dump(out, root, err);
-    }
+    st = seal_close(out, root, z->values, (uint64_t)count_of(z) * sizeof *z->values, err);
     json_decref(root);
     return st;
 }
@@ -115,7 +88,7 @@ enum status picture_latent_save(const char *path, const struct picture_latent *z
 
     MUST(hash_is(z->autoencoder) && z->values && z->height > 0 && z->width > 0,
          "a latent of nobody, or of no picture");
-    if ((st = seal(&words, z, path, err)))
+    if ((st = describe_sealed(&words, z, path, err)))
         return st;
     text.value = words;
     st = safetensors_save(path, &tensor, 1, &text, 1, err);
@@ -145,33 +118,15 @@ static enum status read_description(struct picture_latent *z, const json_t *root
     int64_t version;
     enum status st;
 
-    if ((st = config_need(root, "format", err)) ||
-        (st = config_int(&version, root, "format", 0, 1, FORMAT_VERSION, err)) ||
+    if ((st = config_need_int(&version, root, "format", 1, FORMAT_VERSION, err)) ||
         (st = config_hash(z->autoencoder, root, "autoencoder", err)) ||
         (json_object_get(root, "picture") &&
          (st = config_hash(z->picture, root, "picture", err))) ||
-        (st = config_need(root, "height", err)) || (st = config_need(root, "width", err)) ||
-        (st = config_int(&z->height, root, "height", 1, 1, PICTURE_SIDE, err)) ||
-        (st = config_int(&z->width, root, "width", 1, 1, PICTURE_SIDE, err)) ||
+        (st = config_need_int(&z->height, root, "height", 1, PICTURE_SIDE, err)) ||
+        (st = config_need_int(&z->width, root, "width", 1, PICTURE_SIDE, err)) ||
         (st = config_seed(&z->seed, &z->sampled, root, "sampled", err)))
         return st;
     return read_tile(z, root, err);
-}
-
-static enum status check_content(json_t *root, const struct file_tensor *t, struct error *err)
-{
-    char claimed[HASH_TEXT], found[HASH_TEXT];
-    enum status st;
-
-    if ((st = config_hash(claimed, root, "checksum", err)))
-        return st;
-    json_object_del(root, "checksum");
-    if ((st = checksum_of(found, root, t->bytes, t->n_bytes, err)))
-        return st;
-    if (!strcmp(claimed, found))
-        return OK;
-    return fail(err, E_FORMAT, "damaged: its checksum is %s, that of its content %s", claimed,
-                found);
 }
 
 static enum status check_side(const struct file_tensor *t, int64_t rows, int64_t columns,
@@ -202,8 +157,8 @@ static enum status read_ours(struct picture_latent *z, const struct safetensors 
     z->channels = t->dim[2];
     if ((st = config_parse(&root, text, strlen(text), TEXT_LIMIT, key, err)))
         return st;
-    if (!(st = read_description(z, root, err)) && !(st = check_content(root, t, err)) &&
-        z->channels != channels)
+    if (!(st = read_description(z, root, err)) &&
+        !(st = seal_open(root, t->bytes, t->n_bytes, err)) && z->channels != channels)
         st = fail(err, E_FORMAT,
                   "a latent of %" PRId64 " channels, and the autoencoder's have %" PRId64,
                   z->channels, channels);

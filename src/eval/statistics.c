@@ -92,8 +92,7 @@ static enum status read_description(struct statistics *s, const char *text, stru
 
     if ((st = config_parse(&root, text, strlen(text), TEXT_LIMIT, key, err)))
         return st;
-    if (!(st = config_need(root, "format", err)) &&
-        !(st = config_int(&version, root, "format", 0, 1, FORMAT_VERSION, err)) &&
+    if (!(st = config_need_int(&version, root, "format", 1, FORMAT_VERSION, err)) &&
         !(st = config_need(root, "network", err)) &&
         !(st = copy_text(s->network, sizeof s->network, root, "network", err)) &&
         !(st = copy_text(s->protocol, sizeof s->protocol, root, "protocol", err)) &&

@@ -1,65 +1,23 @@
 /*
  * codec.c - pictures to latents and back, of any size, within a limit of memory
  *
- * A small picture is best run with others in a batch, a large one alone, one that is larger than
- * memory in strips (strips.h), with the same result to 16 bits, and one that is larger still in
- * tiles (tiling.h).  Which of them it is follows from what the graph's plan says it takes:
+ * What is done follows the plan (codec_plan.c): pictures whole and several at a time, or one by one
+ * in strips or tiles.  Each of them is so many runs of one half (codec_half.c), and each run is
+ * told to who waits for it, who may stop it there.
  *
- *     bytes = weights + what the plan packs of them + values and scratch of a run + a tile in and
- * out
- *
- * Where values lie is known from shapes in a millisecond, so tiles are looked for by that; packed
- * weights and scratch are known once the primitives are made.  So the search begins without them,
- * plans the tile it finds, and begins again with what that took, until a tile fits with all it
- * takes.  Tiles only become smaller on the way, so it ends.
- *
- * Plans of a frozen graph hold packed copies of the weights, each its own.  Only the present one is
- * kept: a folder of pictures of a hundred sizes must not hold the weights a hundred times.
- *
- * A posterior is drawn from after its tiles were blended, with noise for the whole picture: drawn
- * tile by tile, the noise of two tiles would be averaged where they overlap, and a latent would be
- * less noisy there than the encoder says.
+ * An autoencoder is asked the same whether its file or the caller owns the network; its hash names
+ * it, so that a cache of latents can tell whose they are.
  */
 #include "pipeline/codec.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/rng.h"
 #include "base/whole.h"
-#include "pipeline/autoencoder_file.h"
-#include "pipeline/codec_video.h"
+#include "pipeline/codec_plan.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Enough to fill the machine, few enough that values stay small. */
-enum { BATCH_PIXELS = 1 << 16, BATCH_MAX = 64 };
-
-/* What is recorded: a batch of pictures of rows x columns cells through one half. */
-struct recording {
-    enum autoencoder_halves half;
-    bool code; /* encode: leave the code as it is; else its mean */
-    int64_t batch, rows, columns;
-};
-
-/* What a plan is a function of, besides the network. */
-struct question {
-    enum autoencoder_halves half;
-    bool code;
-    int64_t n, height, width, memory, tile, overlap;
-};
-
-struct codec {
-    struct autoencoder_file file; /* zeroed where the network is the caller's */
-    const struct network *net;
-    char hash[HASH_TEXT];
-    struct graph *graph;
-    int threads;
-    struct recording planned; /* what the graph holds a plan of            */
-    struct question asked;    /* last, and the answer; half 0: nothing yet */
-    struct codec_plan answer;
-};
 
 /* --- opening ------------------------------------------------------------------------------------
  */
@@ -152,314 +110,8 @@ int64_t codec_memory_usual(void)
     return mem_available() / 4 * 3;
 }
 
-/* --- recording ----------------------------------------------------------------------------------
- */
-
-/* Numbers of one picture before and after. */
-static int64_t length_in(const struct codec *c, const struct recording *r)
-{
-    const struct network_io *io = &c->net->io;
-
-    return r->half == HALVES_DECODER
-               ? r->rows * r->columns * io->latent_channels
-               : r->rows * io->factor * r->columns * io->factor * io->in_channels;
-}
-
-static int64_t code_channels(const struct codec *c, bool code)
-{
-    return c->net->io.latent_channels * (code && c->net->io.gaussian ? 2 : 1);
-}
-
-static int64_t length_out(const struct codec *c, const struct recording *r)
-{
-    struct recording back = *r;
-
-    if (r->half != HALVES_DECODER)
-        return r->rows * r->columns * code_channels(c, r->code);
-    back.half = HALVES_ENCODER;
-    return length_in(c, &back);
-}
-
-/* To an autoencoder of videos a picture is a video of one frame. */
-static struct shape shape_of(const struct codec *c, const struct recording *r, int64_t height,
-                             int64_t width, int64_t channels)
-{
-    return c->net->io.frames ? SHAPE(r->batch, 1, height, width, channels)
-                             : SHAPE(r->batch, height, width, channels);
-}
-
-/* Shapes alone matter until it is run: x may be NULL before. */
-static struct tensor *record_half(struct codec *c, const struct recording *r, const float *x)
-{
-    const struct network_io *io = &c->net->io;
-    struct graph *g = c->graph;
-    struct tensor *y;
-
-    graph_reset(g);
-    if (r->half == HALVES_DECODER) {
-        y = graph_input(g, shape_of(c, r, r->rows, r->columns, io->latent_channels), x);
-        y = autoencoder_decode(g, c->net, y);
-        if (io->frames)
-            y = autoencoder_cut(g, y, 1);
-    } else {
-        y = graph_input(
-            g, shape_of(c, r, r->rows * io->factor, r->columns * io->factor, io->in_channels), x);
-        y = autoencoder_encode(g, c->net, y);
-        if (!r->code)
-            y = autoencoder_latents(g, c->net, y, NULL);
-    }
-    graph_keep(g, y);
-    return y;
-}
-
-static bool same(const struct recording *a, const struct recording *b)
-{
-    return a->half == b->half && a->code == b->code && a->batch == b->batch && a->rows == b->rows &&
-           a->columns == b->columns;
-}
-
-static void plan_only(struct codec *c, const struct recording *r)
-{
-    if (!same(&c->planned, r))
-        graph_forget(c->graph);
-    c->planned = *r;
-}
-
-static enum status run(struct codec *c, const struct recording *r, float *out, const float *in,
-                       struct error *err)
-{
-    struct tensor *y;
-    enum status st;
-
-    plan_only(c, r);
-    y = record_half(c, r, in);
-    if ((st = graph_run(c->graph, err)))
-        return st;
-    graph_read(c->graph, y, out);
-    return OK;
-}
-
-struct graph *codec_graph(struct codec *c)
-{
-    graph_forget(c->graph);
-    c->planned = (struct recording){0};
-    return c->graph;
-}
-
 /* --- the plan -----------------------------------------------------------------------------------
  */
-
-/* The search for tiles that fit. */
-struct search {
-    struct codec *codec;
-    struct recording recording;
-    int64_t fixed; /* bytes that do not lie in the arena, as far as they are known */
-    struct error *err;
-    enum status failed;
-};
-
-static int64_t buffers(const struct codec *c, const struct recording *r)
-{
-    return (length_in(c, r) + length_out(c, r)) * r->batch * (int64_t)sizeof(float);
-}
-
-static int64_t weights(const struct codec *c)
-{
-    return params_numbers(c->net->params) * (int64_t)sizeof(float);
-}
-
-static int64_t outline(struct search *s, const struct recording *r)
-{
-    struct graph_stats stats = {0};
-
-    record_half(s->codec, r, NULL);
-    if (!s->failed)
-        s->failed = graph_outline(s->codec->graph, &stats, s->err);
-    return s->fixed + stats.arena_bytes + buffers(s->codec, r);
-}
-
-static int64_t tile_cost(int64_t rows, int64_t columns, void *user)
-{
-    struct search *s = user;
-    struct recording r = s->recording;
-
-    r.rows = rows;
-    r.columns = columns;
-    return outline(s, &r);
-}
-
-/* All that the recording takes, with its primitives made. */
-static enum status measure(struct search *s, int64_t *bytes, struct error *err)
-{
-    struct codec *c = s->codec;
-    struct graph_stats stats;
-    int64_t fixed;
-    enum status st;
-
-    plan_only(c, &s->recording);
-    record_half(c, &s->recording, NULL);
-    if ((st = graph_measure(c->graph, &stats, err)))
-        return st;
-    fixed = weights(c) + stats.held_bytes + stats.scratch_bytes;
-    *bytes = fixed + stats.arena_bytes + buffers(c, &s->recording);
-    s->fixed = whole_max(s->fixed, fixed);
-    return OK;
-}
-
-static int64_t overlap_of(const struct codec_limits *l)
-{
-    if (l->overlap)
-        return l->overlap;
-    return l->tile ? whole_min(CODEC_OVERLAP, l->tile / 2) : CODEC_OVERLAP;
-}
-
-static enum status cut(struct tiling *t, struct search *s, int64_t height, int64_t width,
-                       const struct codec_limits *l, struct error *err)
-{
-    int64_t factor = s->codec->net->io.factor;
-    enum status st;
-
-    if (l->tile)
-        return tiling_plan(t, height, width, factor, l->tile, overlap_of(l), err);
-    st = tiling_fit(t, height, width, factor, overlap_of(l), l->memory, tile_cost, s, err);
-    return s->failed ? s->failed : st;
-}
-
-/* Tiles of a picture of this size, and what one of them takes. */
-static enum status find_tiles(struct codec_plan *p, struct search *s, int64_t height, int64_t width,
-                              const struct codec_limits *l, struct error *err)
-{
-    enum status st;
-
-    for (;;) {
-        if ((st = cut(&p->tiling, s, height, width, l, err)))
-            return st;
-        s->recording.rows = p->tiling.down.tile;
-        s->recording.columns = p->tiling.across.tile;
-        if ((st = measure(s, &p->bytes, err)) || !l->memory || p->bytes <= l->memory)
-            return st;
-        if (l->tile)
-            return fail(err, E_MEMORY,
-                        "a tile of %" PRId64 " x %" PRId64 " cells takes %" PRId64
-                        " bytes, and %" PRId64 " are allowed",
-                        p->tiling.across.tile, p->tiling.down.tile, p->bytes, l->memory);
-    }
-}
-
-/* Several whole pictures in a run, where that is faster and fits: as many as the pixels that keep
- * the machine busy, and then as few as make no more runs. */
-static enum status find_batch(struct codec_plan *p, struct search *s, int64_t n,
-                              const struct codec_limits *l, struct error *err)
-{
-    const struct tiling *t = &p->tiling;
-    int64_t b = whole_clamp(BATCH_PIXELS / (t->height * t->width), 1, BATCH_MAX), bytes;
-    enum status st = OK;
-
-    for (b = whole_min(b, n); b > 1; b /= 2) {
-        s->recording.batch = whole_parts(n, whole_parts(n, b));
-        if (l->memory && outline(s, &s->recording) > l->memory)
-            continue;
-        if (s->failed || (st = measure(s, &bytes, err)))
-            break;
-        if (l->memory && bytes > l->memory)
-            continue;
-        p->bytes = bytes;
-        p->batch = s->recording.batch;
-        break;
-    }
-    return s->failed ? s->failed : st;
-}
-
-static bool is_whole(const struct tiling *t)
-{
-    return tiling_count(t) == 1 && t->height % t->factor == 0 && t->width % t->factor == 0;
-}
-
-static struct strips_task strips_of(struct codec *c, const struct question *q)
-{
-    return (struct strips_task){.net = c->net,
-                                .half = q->half,
-                                .code = q->code,
-                                .height = q->height,
-                                .width = q->width,
-                                .graph = c->graph,
-                                .threads = c->threads};
-}
-
-/* A picture that does not fit in one piece.  In strips, if those fit; *in_tiles: how the search for
- * tiles ended, which stands where they do not. */
-static enum status find_strips(struct codec_plan *p, struct codec *c, const struct question *q,
-                               enum status in_tiles, struct error *err)
-{
-    const struct strips_task t = strips_of(c, q);
-    struct codec_plan strips = {.batch = 1};
-    enum status st;
-
-    c->planned = (struct recording){0};
-    st = strips_fit(&strips.strips, &t, q->memory, NULL); /* what err says of tiles stands */
-    if (st == E_CANCELLED)
-        return fail(err, st, "stopped while strips were planned");
-    if (st)
-        return in_tiles;
-    strips.bytes = strips.strips.bytes;
-    strips.runs = q->n * strips.strips.runs;
-    *p = strips;
-    return tiling_plan(&p->tiling, q->height, q->width, c->net->io.factor, INT64_MAX, 0, NULL);
-}
-
-static enum status find_plan(struct codec_plan *out, struct codec *c, const struct question *q,
-                             const struct codec_limits *l, struct error *err)
-{
-    struct search s = {.codec = c,
-                       .recording = {.half = q->half, .code = q->code, .batch = 1},
-                       .fixed = weights(c),
-                       .err = err};
-    enum status st;
-
-    st = find_tiles(out, &s, q->height, q->width, l, err);
-    if (!l->tile && (st == E_MEMORY || (!st && tiling_count(&out->tiling) > 1)))
-        st = find_strips(out, c, q, st, err);
-    if (st || out->strips.n)
-        return st;
-    if (q->n > 1 && is_whole(&out->tiling) && (st = find_batch(out, &s, q->n, l, err)))
-        return st;
-    out->runs = out->batch > 1 ? whole_parts(q->n, out->batch) : q->n * tiling_count(&out->tiling);
-    return OK;
-}
-
-static bool same_question(const struct question *a, const struct question *b)
-{
-    return a->half == b->half && a->code == b->code && a->n == b->n && a->height == b->height &&
-           a->width == b->width && a->memory == b->memory && a->tile == b->tile &&
-           a->overlap == b->overlap;
-}
-
-/* code: what an encoder leaves, see struct recording.  A search may make primitives several times,
- * and who encodes a picture has often asked what it will take: the last answer is remembered. */
-static enum status make_plan(struct codec_plan *out, struct codec *c, enum autoencoder_halves half,
-                             bool code, int64_t n, int64_t height, int64_t width,
-                             const struct codec_limits *l, struct error *err)
-{
-    const struct question q = {half, code, n, height, width, l->memory, l->tile, l->overlap};
-    enum status st;
-
-    MUST(half == HALVES_ENCODER || half == HALVES_DECODER, "a plan is of one half");
-    *out = (struct codec_plan){.batch = 1};
-    if (n < 0 || l->tile < 0 || l->overlap < 0 || l->memory < 0)
-        return fail(err, E_ARG,
-                    "%" PRId64 " pictures in tiles of %" PRId64 " that share %" PRId64
-                    " cells, in %" PRId64 " bytes",
-                    n, l->tile, l->overlap, l->memory);
-    if (same_question(&q, &c->asked)) {
-        *out = c->answer;
-        return OK;
-    }
-    if ((st = find_plan(out, c, &q, l, err)))
-        return st;
-    c->asked = q;
-    c->answer = *out;
-    return OK;
-}
 
 static bool wants_code(const struct codec *c, enum autoencoder_halves half,
                        const struct codec_limits *l)
@@ -474,7 +126,7 @@ enum status codec_plan(struct codec_plan *out, struct codec *c, enum autoencoder
                        struct error *err)
 {
     l = l ? l : &unlimited;
-    return make_plan(out, c, half, wants_code(c, half, l), n, height, width, l, err);
+    return codec_plan_for(out, c, half, wants_code(c, half, l), n, height, width, l, err);
 }
 
 /* --- the work -----------------------------------------------------------------------------------
@@ -484,7 +136,7 @@ struct work {
     struct codec *codec;
     const struct codec_limits *limits;
     struct codec_plan plan;
-    struct recording recording;
+    struct codec_half half;
     int64_t done; /* runs */
     double told;  /* when progress was called last */
 };
@@ -537,9 +189,9 @@ static enum status map_tile(float *out, const float *in, int64_t rows, int64_t c
     struct work *w = user;
     enum status st;
 
-    w->recording.rows = rows;
-    w->recording.columns = columns;
-    if ((st = run(w->codec, &w->recording, out, in, err)))
+    w->half.rows = rows;
+    w->half.columns = columns;
+    if ((st = codec_half_run(w->codec, &w->half, out, in, err)))
         return st;
     return tell(w, err);
 }
@@ -549,14 +201,15 @@ static enum status map_tile(float *out, const float *in, int64_t rows, int64_t c
 static enum status map_batches(struct work *w, float *out, const float *in, int64_t n,
                                struct error *err)
 {
-    const struct recording *r = &w->recording;
-    int64_t from = length_in(w->codec, r), to = length_out(w->codec, r);
+    const struct codec_half *h = &w->half;
+    int64_t from = codec_half_in(w->codec, h), to = codec_half_out(w->codec, h);
     enum status st;
 
-    for (int64_t first = 0; first < n; first += r->batch) {
-        int64_t at = whole_min(first, n - r->batch);
+    for (int64_t first = 0; first < n; first += h->batch) {
+        int64_t at = whole_min(first, n - h->batch);
 
-        if ((st = run(w->codec, r, out + at * to, in + at * from, err)) || (st = tell(w, err)))
+        if ((st = codec_half_run(w->codec, h, out + at * to, in + at * from, err)) ||
+            (st = tell(w, err)))
             return st;
     }
     return OK;
@@ -569,8 +222,8 @@ static enum status map_tiles(struct work *w, float *out, const float *in, int64_
     const struct network_io *io = &w->codec->net->io;
     const struct tiling *t = &w->plan.tiling;
     int64_t cells = t->down.cells * t->across.cells, pixels = t->height * t->width;
-    int64_t channels = code_channels(w->codec, w->recording.code);
-    bool decodes = w->recording.half == HALVES_DECODER;
+    int64_t channels = codec_code_channels(w->codec, w->half.code);
+    bool decodes = w->half.half == HALVES_DECODER;
     enum status st = OK;
 
     for (int64_t i = 0; i < n && !st; i++)
@@ -586,15 +239,15 @@ static enum status map_strips(struct work *w, float *out, const float *in, int64
                               struct error *err)
 {
     const struct codec_plan *p = &w->plan;
-    const struct question q = {.half = w->recording.half,
-                               .code = w->recording.code,
-                               .height = p->tiling.height,
-                               .width = p->tiling.width};
-    const struct strips_task t = strips_of(w->codec, &q);
+    const struct codec_question q = {.half = w->half.half,
+                                     .code = w->half.code,
+                                     .height = p->tiling.height,
+                                     .width = p->tiling.width};
+    const struct strips_task t = codec_strips(w->codec, &q);
     int64_t channels = w->codec->net->io.in_channels;
     int64_t picture = q.height * q.width * channels;
     int64_t latent =
-        p->tiling.down.cells * p->tiling.across.cells * code_channels(w->codec, w->recording.code);
+        p->tiling.down.cells * p->tiling.across.cells * codec_code_channels(w->codec, w->half.code);
     bool decodes = q.half == HALVES_DECODER;
     enum status st = OK;
 
@@ -611,33 +264,11 @@ static enum status work_on(struct work *w, float *out, const float *in, int64_t 
 
     if (p->strips.n)
         return map_strips(w, out, in, n, err);
-    w->recording.batch = p->batch;
-    w->recording.rows = p->tiling.down.tile;
-    w->recording.columns = p->tiling.across.tile;
-    return is_whole(&p->tiling) ? map_batches(w, out, in, n, err) : map_tiles(w, out, in, n, err);
-}
-
-enum status codec_draw(struct codec *c, uint64_t seed, float *latent, const float *code,
-                       int64_t cells, uint64_t index, struct error *err)
-{
-    int64_t C = c->net->io.latent_channels;
-    struct rng r = rng_stream(seed, RNG_LATENT, index);
-    struct graph *g = c->graph;
-    struct tensor *z;
-    float *noise;
-    enum status st;
-
-    if ((st = mem_new((void **)&noise, (uint64_t)(cells * C), sizeof *noise, "noise", err)))
-        return st;
-    rng_normals(&r, noise, cells * C);
-    graph_reset(g);
-    z = autoencoder_latents(g, c->net, graph_input(g, SHAPE(1, cells, 1, 2 * C), code),
-                            graph_input(g, SHAPE(1, cells, 1, C), noise));
-    graph_keep(g, z);
-    if (!(st = graph_run(g, err)))
-        graph_read(g, z, latent);
-    free(noise);
-    return st;
+    w->half.batch = p->batch;
+    w->half.rows = p->tiling.down.tile;
+    w->half.columns = p->tiling.across.tile;
+    return codec_plan_is_whole(&p->tiling) ? map_batches(w, out, in, n, err)
+                                           : map_tiles(w, out, in, n, err);
 }
 
 static enum status sample(struct work *w, float *latents, const float *pictures, int64_t n,
@@ -666,13 +297,13 @@ enum status codec_encode(struct codec *c, float *latents, const float *pictures,
     struct work w = {.codec = c, .limits = l ? l : &unlimited};
     enum status st;
 
-    w.recording.half = HALVES_ENCODER;
-    w.recording.code = wants_code(c, HALVES_ENCODER, w.limits);
+    w.half.half = HALVES_ENCODER;
+    w.half.code = wants_code(c, HALVES_ENCODER, w.limits);
     watch(&w);
-    if (!(st = make_plan(&w.plan, c, HALVES_ENCODER, w.recording.code, n, height, width, w.limits,
-                         err)))
-        st = w.recording.code ? sample(&w, latents, pictures, n, err)
-                              : work_on(&w, latents, pictures, n, err);
+    if (!(st = codec_plan_for(&w.plan, c, HALVES_ENCODER, w.half.code, n, height, width, w.limits,
+                              err)))
+        st = w.half.code ? sample(&w, latents, pictures, n, err)
+                         : work_on(&w, latents, pictures, n, err);
     graph_set_watch(c->graph, NULL, NULL);
     return st;
 }
@@ -684,9 +315,9 @@ enum status codec_decode(struct codec *c, float *pictures, const float *latents,
     struct work w = {.codec = c, .limits = l ? l : &unlimited};
     enum status st;
 
-    w.recording.half = HALVES_DECODER;
+    w.half.half = HALVES_DECODER;
     watch(&w);
-    if (!(st = make_plan(&w.plan, c, HALVES_DECODER, false, n, height, width, w.limits, err)))
+    if (!(st = codec_plan_for(&w.plan, c, HALVES_DECODER, false, n, height, width, w.limits, err)))
         st = work_on(&w, pictures, latents, n, err);
     graph_set_watch(c->graph, NULL, NULL);
     return st;

@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "base/whole.h"
+#include "pipeline/codec_half.h"
 #include "pipeline/frame_tiles.h"
 
 #include <inttypes.h>

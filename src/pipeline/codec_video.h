@@ -31,13 +31,4 @@ enum status codec_decode_videos(struct codec *c, float *videos, const float *lat
 enum status codec_videos_bytes(struct codec *c, enum autoencoder_halves half, int64_t *bytes,
                                int64_t n, const struct video_size *size, struct error *err);
 
-/* --- from codec.c -------------------------------------------------------------------------------
- */
-
-/* Its graph, to record on; what was planned on it before is forgotten. */
-struct graph *codec_graph(struct codec *c);
-/* A latent [cells, C] drawn from its code [cells, 2 C] by the seed and the clip's number. */
-enum status codec_draw(struct codec *c, uint64_t seed, float *latent, const float *code,
-                       int64_t cells, uint64_t index, struct error *err);
-
 #endif

@@ -2,9 +2,9 @@
  * model.h - a model: everything that one file holds and sampling needs
  *
  *     NAME.safetensors
- *       metadata  "imgen": JSON {version, model, path, precondition, network sections, sample,
- *       labels, step, autoencoder} tensors   the network's parameters (the averaged ones), under
- * their public names
+ *       metadata  "imgen": JSON {format, model, path, precondition, the network's section, sample,
+ *                 labels, step, about, autoencoder, encoders}
+ *       tensors   the network's parameters (the averaged ones), under their public names
  */
 #ifndef IMGEN_PIPELINE_MODEL_H
 #define IMGEN_PIPELINE_MODEL_H
@@ -14,62 +14,9 @@
 #include "model/adapter.h"
 #include "model/network.h"
 #include "pipeline/latent_space.h"
+#include "pipeline/model_options.h"
 #include "pipeline/text_encoders.h"
 #include "sampler/sampler.h"
-
-/* How a person would sample from it unless told otherwise; also the options of the request. */
-struct sample_defaults {
-    int sampler;  /* number of the sampler, see sampler_at            */
-    int schedule; /* number of the time grid, see grid_kind_at        */
-    double shift; /* of the shifted grid                              */
-    int64_t steps;
-    double cfg_scale; /* guidance scale w                                 */
-    int heads;        /* enum use_heads                                   */
-    int clip;         /* enum clip_when                                   */
-};
-
-/* Whether the predicted picture is kept inside the range of pictures on the way.  What is made of
- * noise or score is divided by a small alpha at the beginning, and a little error there is a large
- * one of the picture: AUTO clips those predictions and no others. */
-enum clip_when {
-    CLIP_AUTO,
-    CLIP_ON,
-    CLIP_OFF,
-};
-const char *clip_when_name(int i); /* NULL past the last */
-
-/* Of a network with two: velocity from the first and score from the second, or one of them alone
- * with the other converted from it (theory.md 2.4). */
-enum use_heads {
-    HEADS_BOTH,
-    HEADS_FIRST,
-    HEADS_SECOND,
-};
-extern const struct option sample_option_rows[];
-
-/* What the numbers of a picture mean. */
-struct picture_range {
-    double low, high; /* black and white in the network's numbers: -1 and 1 */
-};
-
-/* Options of section "model". */
-struct model_options {
-    int network;       /* number of the kind, see network_kind_at     */
-    int path;          /* number of the path, see path_kind_at        */
-    int prediction;    /* enum prediction                             */
-    int second;        /* of its further channels: 0 none, else 1 + enum prediction */
-    int precondition;  /* number of the wrapper, see precondition_kind_at           */
-    int time_input;    /* enum time_input                             */
-    double time_scale; /* TIME_SCALED: the network reads time_scale * t             */
-    double precondition_values[CHOICE_VALUES]; /* section "precondition"           */
-};
-extern const struct option model_option_rows[];
-
-const char *use_heads_name(int i); /* NULL past the last */
-
-/* "none" and the names of predictions: number i is model_options.second = i.  NULL past the last.
- */
-const char *model_second_name(int i);
 
 struct model {
     struct network *network;

@@ -6,7 +6,7 @@
  * first step, and the encoders are gone when the run begins; what they said is mapped, and the
  * system's page cache is the only one there is.
  *
- * Files are the parts of a cache of latents (data/latents_file.h): numbers under a checksum, whose
+ * Files are the parts of a cache of latents (data/latents_part.h): numbers under a checksum, whose
  * they are by hash, and a caption each, here the whole point.  A "latent" is what is said of one
  * caption:
  *
@@ -26,6 +26,7 @@
 #include "base/memory.h"
 #include "base/whole.h"
 #include "data/latents_file.h"
+#include "data/latents_part.h"
 #include "data/listing.h"
 #include "data/loader.h"
 

@@ -5,7 +5,9 @@
  * tests: what is checked are promises, not quality.
  */
 #include "imgen.h"
+#include "support/says.h"
 #include "support/temp.h"
+#include "support/tensor_files.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -118,21 +120,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void expect_same_files(const char *a, const char *b)
-{
-    FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
-    int x, y;
-
-    assert_true(f && g);
-    do {
-        x = fgetc(f);
-        y = fgetc(g);
-        assert_int_equal(x, y);
-    } while (x != EOF);
-    fclose(f);
-    fclose(g);
-}
-
 static void a_stopped_run_goes_on_to_the_same_bits(void **state)
 {
     struct seen cut = {.stop_after = 2}, rest = {0};
@@ -149,7 +136,7 @@ static void a_stopped_run_goes_on_to_the_same_bits(void **state)
     assert_int_equal(train("cut", NULL, 1, &rest, &err), IMGEN_OK);
     assert_non_null(strstr(rest.from, "checkpoint-00000002"));
     assert_int_equal(rest.steps, 1);
-    expect_same_files(at(path, "cut/model.safetensors"), at(whole, "run/model.safetensors"));
+    assert_true(same_files(at(path, "cut/model.safetensors"), at(whole, "run/model.safetensors")));
 }
 
 static void a_wrong_setting_is_named(void **state)
@@ -427,8 +414,7 @@ static void expect_refused(struct imgen_request r, const char *said)
 
     assert_int_equal(imgen_sample(model, &r, pixels, &err), IMGEN_E_ARG);
     assert_int_equal(err.status, IMGEN_E_ARG);
-    if (!strstr(err.text, said))
-        fail_msg("'%s' does not say '%s'", err.text, said);
+    assert_says(err.text, said);
 }
 
 static void what_cannot_be_asked_for_is_refused(void **state)
@@ -514,7 +500,7 @@ static void a_picture_carries_its_recipe(void **state)
     assert_int_equal(imgen_recipe_make(&made, model, &r, 4, &err), IMGEN_OK);
     assert_int_equal(imgen_picture_write(at(path, "a.png"), &image, &made, &err), IMGEN_OK);
     assert_int_equal(imgen_picture_write(at(twin, "b.png"), &image, &made, &err), IMGEN_OK);
-    expect_same_files(path, twin);
+    assert_true(same_files(path, twin));
 
     assert_int_equal(imgen_recipe_read(&read, path, &err), IMGEN_OK);
     assert_memory_equal(&read, &made, sizeof read);

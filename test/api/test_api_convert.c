@@ -13,22 +13,7 @@
 #include <cmocka.h>
 
 static const char model[] = GOLDEN_DIR "/gguf/all-types.gguf";
-static char dir[TEMP_PATH], path[TEMP_PATH];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    temp_dir_new(dir);
-    temp_path(path, dir, "new.safetensors");
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    temp_dir_remove(dir);
-    return 0;
-}
+static const char path[] = "new.safetensors";
 
 static int count_calls(uint64_t done, uint64_t total, void *user)
 {
@@ -80,7 +65,7 @@ static int stop(uint64_t done, uint64_t total, void *user)
 
 static void test_refusals(void **state)
 {
-    char never[TEMP_PATH];
+    const char *never = "never.gguf";
     struct imgen_conversion *c;
     struct imgen_error err;
 
@@ -89,9 +74,8 @@ static void test_refusals(void **state)
     assert_null(c);
     assert_non_null(strstr(err.text, "onnx"));
     assert_int_equal(imgen_conversion_open(&c, model, "f15", "gguf", &err), IMGEN_E_ARG);
-    assert_int_equal(imgen_conversion_open(&c, dir, "f16", "gguf", &err), IMGEN_E_ARG);
+    assert_int_equal(imgen_conversion_open(&c, ".", "f16", "gguf", &err), IMGEN_E_ARG);
     assert_int_equal(imgen_conversion_open(&c, model, "f32", "gguf", &err), IMGEN_OK);
-    temp_path(never, dir, "never.gguf");
     assert_int_equal(imgen_conversion_run(c, never, stop, NULL, &err), IMGEN_E_CANCELLED);
     assert_int_equal(remove(never), -1);
     imgen_conversion_close(c);
@@ -116,5 +100,5 @@ int main(void)
         cmocka_unit_test(test_types_are_listed),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

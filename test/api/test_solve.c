@@ -7,6 +7,7 @@
  * is used.
  */
 #include "imgen.h"
+#include "support/says.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -14,8 +15,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -238,8 +237,7 @@ static void refused(const struct imgen_solving *s, enum imgen_status status, con
     double x[N] = {0};
 
     assert_int_equal(imgen_solve(x, s, &err), status);
-    if (!strstr(err.text, what))
-        fail_msg("'%s' does not say '%s'", err.text, what);
+    assert_says(err.text, what);
 }
 
 static void what_cannot_be_is_refused(void **state)
@@ -301,13 +299,11 @@ static void a_predictor_can_stop(void **state)
 
 /* ---- Tensors in another order ---- */
 
-static char folder[TEMP_PATH];
-
 /* [C, H, W] in the file, [H W C] here; saved, looked at, and loaded again. */
 static void parameters_are_stored_as_their_file_wants(void **state)
 {
     const int64_t here = 24, file[] = {2, 3, 4};
-    char path[TEMP_PATH];
+    const char *path = "turned.safetensors";
     struct imgen_params *p, *q;
     struct imgen_graph *g;
     struct imgen_file *f;
@@ -317,7 +313,6 @@ static void parameters_are_stored_as_their_file_wants(void **state)
     float stored[24], kept[24];
 
     (void)state;
-    temp_path(path, folder, "turned.safetensors");
     assert_int_equal(imgen_params_new(&p, NULL), IMGEN_OK);
     assert_int_equal(imgen_params_new(&q, NULL), IMGEN_OK);
     imgen_param_add_stored(p, "w", 1, &here, IMGEN_NORMAL_002, 3, file, (const int[]){1, 2, 0});
@@ -371,20 +366,6 @@ static void a_transposed_convolution_enlarges(void **state)
     imgen_graph_free(g);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,5 +381,5 @@ int main(void)
         cmocka_unit_test(a_transposed_convolution_enlarges),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

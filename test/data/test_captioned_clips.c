@@ -24,21 +24,7 @@
 
 enum { SIDE = 8, FRAME = SIDE * SIDE * 3, MOST = 16 };
 
-static char folder[TEMP_PATH];
-
-static int fresh(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    return 0;
-}
-
-static int gone(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
+static const char folder[] = "."; /* the tests run in one of their own */
 
 static void write_text(const char *name, const char *text)
 {
@@ -271,10 +257,10 @@ static void errors_name_clips_and_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(texts_stand_beside, fresh, gone),
-        cmocka_unit_test_setup_teardown(lists_name_clips, fresh, gone),
-        cmocka_unit_test_setup_teardown(archives_hold_clips, fresh, gone),
-        cmocka_unit_test_setup_teardown(errors_name_clips_and_numbers, fresh, gone),
+        cmocka_unit_test_setup_teardown(texts_stand_beside, temp_enter, temp_leave),
+        cmocka_unit_test_setup_teardown(lists_name_clips, temp_enter, temp_leave),
+        cmocka_unit_test_setup_teardown(archives_hold_clips, temp_enter, temp_leave),
+        cmocka_unit_test_setup_teardown(errors_name_clips_and_numbers, temp_enter, temp_leave),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "data/latents.h"
 #include "data/latents_file.h"
+#include "data/latents_part.h"
 #include "support/temp.h"
 
 #include <setjmp.h>

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "data/latents.h"
 #include "data/latents_file.h"
+#include "data/latents_index.h"
 #include "data/loader.h"
 #include "pipeline/picture.h"
 #include "support/temp.h"

@@ -203,6 +203,16 @@ static void checker_tells_what_is_wrong(void **state)
         (struct relation){{SHAPE_CIRCLE, SHAPE_STAR}, {SHAPE_BLUE, SHAPE_RED}, RELATION_LEFT_OF};
     a = relation_judge(&asked, &seen);
     assert_false(a.objects || a.all);
+    for (int k = 0; k < 2; k++) { /* one of the two is right, and the other's colour or form not */
+        asked = seen.what;
+        asked.colour[k] = SHAPE_GREEN;
+        a = relation_judge(&asked, &seen);
+        assert_false(a.objects || a.all);
+        asked = seen.what;
+        asked.form[k] = SHAPE_CROSS;
+        a = relation_judge(&asked, &seen);
+        assert_false(a.objects || a.all);
+    }
     seen.clear = false;
     a = relation_judge(&seen.what, &seen);
     assert_false(a.objects || a.all);

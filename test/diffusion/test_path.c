@@ -259,7 +259,8 @@ static void logit_normal_times(void **state)
     assert_true(fabs(square / 2.25 - 1) < 5 * sqrt(2.0 / N));
 }
 
-/* Of 20,000 times a share u lies below the quantile of u, and the density is what shares grow by. */
+/* Of 20,000 times a share u lies below the quantile of u, and the density is what shares grow by.
+ */
 static void laws_know_their_quantiles(void **state)
 {
     enum { N = 20000, SHARES = 9 };

@@ -12,6 +12,7 @@
 #include "io/safetensors.h"
 #include "pipeline/model.h"
 #include "support/models.h"
+#include "support/says.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -39,21 +40,13 @@ static char folder[TEMP_PATH], network[TEMP_PATH];
 static struct model *model;
 static uint8_t pixels[N * LENGTH];
 
-static struct model *save_model(const char *description, const char *path)
-{
-    struct model *m = model_random(description, 5);
-
-    assert_int_equal(model_save(m, path, NULL, NULL), OK);
-    return m;
-}
-
 static int set_up(void **state)
 {
     struct rng r = rng_stream(7, RNG_TEST, 0);
 
     (void)state;
     temp_dir_new(folder);
-    model = save_model(about, temp_path(network, folder, "network.safetensors"));
+    model = model_saved(temp_path(network, folder, "network.safetensors"), about, 5);
     for (int64_t i = 0; i < N * LENGTH; i++)
         pixels[i] = (uint8_t)rng_below(&r, 256);
     return 0;
@@ -253,7 +246,7 @@ static void test_refusals(void **state)
     assert_non_null(strstr(err.text, "12 x 11"));
     features_close(f);
 
-    model_free(save_model(unet, temp_path(other, folder, "unet.safetensors")));
+    model_save_random(temp_path(other, folder, "unet.safetensors"), unet, 5);
     assert_int_equal(features_open(&f, other, NULL, &err), E_ARG);
     assert_null(f);
     assert_non_null(strstr(err.text, "a unet is no feature network"));
@@ -346,8 +339,7 @@ static void test_false_statistics(void **state)
         assert_int_equal(safetensors_save(path, files[i].tensor, files[i].n, &about_it, 1, NULL),
                          OK);
         assert_int_equal(statistics_load(&s, path, &err), E_FORMAT);
-        if (!strstr(err.text, files[i].says))
-            fail_msg("'%s' does not say '%s'", err.text, files[i].says);
+        assert_says(err.text, files[i].says);
         statistics_release(&s);
     }
 }

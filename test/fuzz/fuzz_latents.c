@@ -5,7 +5,8 @@
  * if it is an object of JSON at all, it is given the checksum that it should have.
  */
 #include "base/json.h"
-#include "data/latents_file.h"
+#include "data/latents_index.h"
+#include "data/latents_part.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -7,11 +7,10 @@
  * codes where something must.
  */
 #include "base/file.h"
-#include "base/rng.h"
+#include "base/numbers.h"
 #include "io/convert.h"
 #include "io/encode.h"
 #include "io/gguf_blocks.h"
-#include "base/numbers.h"
 #include "io/safetensors.h"
 #include "io/weights.h"
 #include "support/temp.h"
@@ -26,31 +25,6 @@
 #include <cmocka.h>
 
 enum { ROWS = 12, COLUMNS = 64, MOST = ROWS * COLUMNS };
-
-static char dir[TEMP_PATH];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    temp_dir_new(dir);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    temp_dir_remove(dir);
-    return 0;
-}
-
-static const char *at(const char *name)
-{
-    static char path[4][TEMP_PATH];
-    static int next;
-
-    next = (next + 1) % 4;
-    return temp_path(path[next], dir, name);
-}
 
 static float drawn[MOST];
 static uint16_t half[MOST], brain[MOST];
@@ -94,7 +68,7 @@ static void save_model(const char *name)
     const struct save_text text[] = {{"config", "{\"depth\": 1}"}, {"format", "pt"}};
 
     draw();
-    assert_int_equal(safetensors_save(at(name), model, N, text, 2, NULL), OK);
+    assert_int_equal(safetensors_save(name, model, N, text, 2, NULL), OK);
 }
 
 static void convert(const char *in, const char *out, const char *type, bool gguf)
@@ -102,8 +76,7 @@ static void convert(const char *in, const char *out, const char *type, bool gguf
     struct conversion *c = NULL;
     struct error err = {0};
 
-    if (conversion_open(&c, at(in), type, gguf, &err) ||
-        conversion_run(c, at(out), NULL, NULL, &err))
+    if (conversion_open(&c, in, type, gguf, &err) || conversion_run(c, out, NULL, NULL, &err))
         fail_msg("%s to %s: %s", in, type, err.text);
     conversion_close(c);
 }
@@ -113,7 +86,7 @@ static struct weights *must_open(const char *name)
     struct error err = {0};
     struct weights *w;
 
-    if (weights_open(&w, at(name), &err))
+    if (weights_open(&w, name, &err))
         fail_msg("%s", err.text);
     return w;
 }
@@ -242,8 +215,8 @@ static void test_int8(void **state)
         uint8_t *a, *b;
         uint64_t n, m;
 
-        assert_int_equal(file_read(&a, &n, at("int8.safetensors"), 1 << 20, NULL), OK);
-        assert_int_equal(file_read(&b, &m, at("int8-again.safetensors"), 1 << 20, NULL), OK);
+        assert_int_equal(file_read(&a, &n, "int8.safetensors", 1 << 20, NULL), OK);
+        assert_int_equal(file_read(&b, &m, "int8-again.safetensors", 1 << 20, NULL), OK);
         assert_int_equal(n, m);
         assert_memory_equal(a, b, n);
         free(a);
@@ -294,7 +267,7 @@ static void test_published_blocks(void **state)
     assert_int_equal(weights_open(&golden, GOLDEN_DIR "/gguf/quantize.safetensors", NULL), OK);
     assert_int_equal(file_tensor_f32(weights_find(golden, "values"), x, NULL), OK);
     t.bytes = x;
-    assert_int_equal(safetensors_save(at("values.safetensors"), &t, 1, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_save("values.safetensors", &t, 1, NULL, 0, NULL), OK);
     convert("values.safetensors", "values.gguf", "q8_0", true);
     convert("values.safetensors", "values-bf16.safetensors", "bf16", false);
     w = must_open("values.gguf");
@@ -321,8 +294,8 @@ static void test_names(void **state)
 
     (void)state;
     draw();
-    assert_int_equal(safetensors_save(at("one.safetensors"), one, 1, NULL, 0, NULL), OK);
-    assert_int_equal(safetensors_save(at("two.safetensors"), two, 2, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_save("one.safetensors", one, 1, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_save("two.safetensors", two, 2, NULL, 0, NULL), OK);
     convert("one.safetensors", "one.gguf", "q8_0", true);
     w = must_open("one.gguf");
     assert_string_equal(weights_at(w, 0)->name, "joint_blocks.0.w");
@@ -352,7 +325,7 @@ static void test_float8(void **state)
     float x[MOST];
 
     (void)state;
-    assert_int_equal(safetensors_save(at("float8.safetensors"), t, 5, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_save("float8.safetensors", t, 5, NULL, 0, NULL), OK);
     convert("float8.safetensors", "scaled.safetensors", "f16", false);
     w = must_open("scaled.safetensors");
     assert_int_equal(weights_count(w), 2);
@@ -374,7 +347,7 @@ static void test_pieces(void **state)
     (void)state;
     for (int i = 0; i < TALL * WIDE; i++)
         x[i] = sinf((float)i) * (float)(1 + i / WIDE);
-    assert_int_equal(safetensors_save(at("large.safetensors"), &t, 1, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_save("large.safetensors", &t, 1, NULL, 0, NULL), OK);
     convert("large.safetensors", "large-int8.safetensors", "int8", false);
     w = must_open("large-int8.safetensors");
     assert_int_equal(file_tensor_f32(weights_find(w, "w"), y, NULL), OK);
@@ -402,7 +375,7 @@ static void test_plan(void **state)
 
     (void)state;
     save_model("model.safetensors");
-    assert_int_equal(conversion_open(&c, at("model.safetensors"), "q8_0", true, NULL), OK);
+    assert_int_equal(conversion_open(&c, "model.safetensors", "q8_0", true, NULL), OK);
     assert_int_equal(conversion_count(c), N);
     for (int64_t i = 0; i < N; i++) {
         conversion_at(c, i, &row);
@@ -419,7 +392,7 @@ static void test_plan(void **state)
         assert_int_equal(row.dim[1], COLUMNS);
     }
     conversion_close(c);
-    assert_int_equal(conversion_open(&c, at("model.safetensors"), "int8", false, NULL), OK);
+    assert_int_equal(conversion_open(&c, "model.safetensors", "int8", false, NULL), OK);
     for (int64_t i = 0; i < N; i++) {
         conversion_at(c, i, &row);
         if (!strcmp(row.name, model[0].name))
@@ -434,7 +407,7 @@ static void refuse_open(const char *in, const char *type, bool gguf, enum status
     struct conversion *c;
     struct error err = {0};
 
-    assert_int_equal(conversion_open(&c, at(in), type, gguf, &err), st);
+    assert_int_equal(conversion_open(&c, in, type, gguf, &err), st);
     assert_null(c);
     if (!strstr(err.text, say))
         fail_msg("no '%s' in: %s", say, err.text);
@@ -448,13 +421,13 @@ static void refuse_run(float bad, const char *type, bool gguf, enum status st, c
 
     draw();
     drawn[MOST - 3] = bad;
-    assert_int_equal(safetensors_save(at("bad.safetensors"), &t, 1, NULL, 0, NULL), OK);
-    assert_int_equal(conversion_open(&c, at("bad.safetensors"), type, gguf, NULL), OK);
-    assert_int_equal(conversion_run(c, at("never"), NULL, NULL, &err), st);
+    assert_int_equal(safetensors_save("bad.safetensors", &t, 1, NULL, 0, NULL), OK);
+    assert_int_equal(conversion_open(&c, "bad.safetensors", type, gguf, NULL), OK);
+    assert_int_equal(conversion_run(c, "never", NULL, NULL, &err), st);
     conversion_close(c);
     if (!strstr(err.text, say) || !strstr(err.text, "tensor w: number 765 is"))
         fail_msg("no '%s' in: %s", say, err.text);
-    assert_int_equal(remove(at("never")), -1);
+    assert_int_equal(remove("never"), -1);
 }
 
 static bool stop_at_once(uint64_t done, uint64_t total, void *user)
@@ -475,7 +448,7 @@ static void test_refusals(void **state)
     refuse_open("model.safetensors", "int8", true, E_ARG, "no type of GGUF");
     refuse_open("model.safetensors", "q8_0", false, E_ARG, "no type of safetensors");
     refuse_open("none", "f16", false, E_IO, "none");
-    assert_int_equal(safetensors_save(at("bytes.safetensors"), &bytes, 1, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_save("bytes.safetensors", &bytes, 1, NULL, 0, NULL), OK);
     refuse_open("bytes.safetensors", "f16", true, E_UNSUPPORTED, "tensor picture holds U8");
     refuse_run(1e6f, "f16", false, E_UNSUPPORTED, "float16");
     refuse_run(65520, "f16", false, E_UNSUPPORTED, "float16");
@@ -484,9 +457,9 @@ static void test_refusals(void **state)
     refuse_run(NAN, "q8_0", true, E_NOT_FINITE, "nan");
     refuse_run(1e8f, "q8_0", true, E_UNSUPPORTED, "Q8_0");
 
-    assert_int_equal(conversion_open(&c, at("model.safetensors"), "int8", false, NULL), OK);
-    assert_int_equal(conversion_run(c, at("never"), stop_at_once, NULL, &err), E_CANCELLED);
-    assert_int_equal(remove(at("never")), -1);
+    assert_int_equal(conversion_open(&c, "model.safetensors", "int8", false, NULL), OK);
+    assert_int_equal(conversion_run(c, "never", stop_at_once, NULL, &err), E_CANCELLED);
+    assert_int_equal(remove("never"), -1);
     assert_int_equal(conversion_run(c, "/nowhere/at/all", NULL, NULL, &err), E_IO);
     conversion_close(c);
 }
@@ -504,7 +477,7 @@ static void test_in_place(void **state)
     drawn[0] = -INFINITY;
     drawn[1] = NAN;
     drawn[2] = 65519;
-    assert_int_equal(safetensors_save(at("mask.safetensors"), &t, 1, NULL, 0, NULL), OK);
+    assert_int_equal(safetensors_save("mask.safetensors", &t, 1, NULL, 0, NULL), OK);
     convert("mask.safetensors", "mask.safetensors", "f16", false);
     w = must_open("mask.safetensors");
     read_floats(x, w, "mask");
@@ -522,5 +495,5 @@ int main(void)
         cmocka_unit_test(test_in_place), cmocka_unit_test(test_float8),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

@@ -554,22 +554,7 @@ static void test_round_blocks(void **state)
 /* --- writing ------------------------------------------------------------------------------------
  */
 
-static char path[TEMP_PATH], dir[TEMP_PATH];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    temp_dir_new(dir);
-    temp_path(path, dir, "made.gguf");
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    temp_dir_remove(dir);
-    return 0;
-}
+static const char path[] = "made.gguf";
 
 static struct gguf *saved(const struct save_tensor *t, int64_t n, const struct save_text *text,
                           int64_t n_text)
@@ -666,5 +651,5 @@ int main(void)
         cmocka_unit_test(test_refuse_to_save),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

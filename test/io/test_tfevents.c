@@ -17,14 +17,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-static char folder[TEMP_PATH];
+static const char folder[] = "."; /* the tests run in one of their own */
 
 /* ---- The reader ---- */
 
@@ -333,20 +332,6 @@ static void a_folder_that_is_not_there(void **state)
     assert_non_null(strstr(err.text, "/nowhere/at/all"));
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,5 +341,5 @@ int main(void)
         cmocka_unit_test(a_folder_that_is_not_there),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

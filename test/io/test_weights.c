@@ -9,7 +9,6 @@
 #include "io/weights.h"
 #include "support/temp.h"
 
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,37 +18,12 @@
 
 #include <cmocka.h>
 
-static char dir[TEMP_PATH];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    temp_dir_new(dir);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    temp_dir_remove(dir);
-    return 0;
-}
-
-static const char *at(const char *name)
-{
-    static char path[4][TEMP_PATH];
-    static int next;
-
-    next = (next + 1) % 4;
-    return temp_path(path[next], dir, name);
-}
-
 static const float some[] = {1, 2, 3, 4, 5, 6};
 
 static void save(const char *name, const struct save_tensor *t, int64_t n,
                  const struct save_text *text)
 {
-    assert_int_equal(safetensors_save(at(name), t, n, text, text != NULL, NULL), OK);
+    assert_int_equal(safetensors_save(name, t, n, text, text != NULL, NULL), OK);
 }
 
 static struct save_tensor row_of(const char *name, int64_t n)
@@ -60,14 +34,14 @@ static struct save_tensor row_of(const char *name, int64_t n)
 
 static void put(const char *name, const char *text)
 {
-    assert_int_equal(file_write(at(name), text, strlen(text), NULL), OK);
+    assert_int_equal(file_write(name, text, strlen(text), NULL), OK);
 }
 
 static void must_open(struct weights **w, const char *name)
 {
     struct error err = {0};
 
-    if (weights_open(w, at(name), &err))
+    if (weights_open(w, name, &err))
         fail_msg("%s", err.text);
 }
 
@@ -77,7 +51,7 @@ static void must_refuse(const char *name, enum status st, const char *a, const c
     struct error err = {0};
     struct weights *w;
 
-    assert_int_equal(weights_open(&w, at(name), &err), st);
+    assert_int_equal(weights_open(&w, name, &err), st);
     assert_null(w);
     if (!strstr(err.text, a) || !strstr(err.text, b))
         fail_msg("no '%s' or no '%s' in: %s", a, b, err.text);
@@ -122,7 +96,7 @@ static void save_shards(void)
     const struct save_text text[] = {{"config", "two"}, {"more", ""}};
 
     save("m-1.safetensors", one, 1, &first);
-    assert_int_equal(safetensors_save(at("m-2.safetensors"), two, 2, text, 2, NULL), OK);
+    assert_int_equal(safetensors_save("m-2.safetensors", two, 2, text, 2, NULL), OK);
 }
 
 static void test_shards(void **state)
@@ -156,8 +130,8 @@ static void cut(const char *name)
     uint8_t *bytes;
     uint64_t n;
 
-    assert_int_equal(file_read(&bytes, &n, at(name), 1 << 20, NULL), OK);
-    assert_int_equal(file_write(at(name), bytes, n - 1, NULL), OK);
+    assert_int_equal(file_read(&bytes, &n, name, 1 << 20, NULL), OK);
+    assert_int_equal(file_write(name, bytes, n - 1, NULL), OK);
     free(bytes);
 }
 
@@ -221,7 +195,7 @@ static void test_folders(void **state)
     struct weights *w;
 
     (void)state;
-    assert_int_equal(mkdir(at("f"), 0777), 0);
+    assert_int_equal(mkdir("f", 0777), 0);
     must_refuse("f", E_ARG, "holds no weights", "model.safetensors");
     save("f/model.fp16.safetensors", b, 1, NULL);
     must_open(&w, "f");
@@ -233,9 +207,9 @@ static void test_folders(void **state)
     weights_close(w);
     put("f/model.safetensors.index.json", "{\"weight_map\": {\"a\": \"model.safetensors\"}}");
     must_refuse("f", E_ARG, "model.safetensors and model.safetensors.index.json", "name the one");
-    assert_int_equal(remove(at("f/model.safetensors.index.json")), 0);
-    assert_int_equal(remove(at("f/model.safetensors")), 0);
-    assert_int_equal(remove(at("f/model.fp16.safetensors")), 0);
+    assert_int_equal(remove("f/model.safetensors.index.json"), 0);
+    assert_int_equal(remove("f/model.safetensors"), 0);
+    assert_int_equal(remove("f/model.fp16.safetensors"), 0);
 
     for (int k = 0; k < 2; k++) {
         snprintf(name, sizeof name, "f/diffusion_pytorch_model.safetensors.index%s.json",
@@ -245,7 +219,7 @@ static void test_folders(void **state)
         must_open(&w, "f");
         assert_non_null(weights_find(w, "a"));
         weights_close(w);
-        assert_int_equal(remove(at(name)), 0);
+        assert_int_equal(remove(name), 0);
     }
 }
 
@@ -337,5 +311,5 @@ int main(void)
         cmocka_unit_test(test_bad_scales),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

@@ -18,7 +18,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,11 +37,8 @@ static const char *const settings[] = {
 
 static struct network *must_build(void)
 {
-    struct error err = {0};
-    struct network *net;
+    struct network *net = network_must("mmdit", settings, true);
 
-    if (network_of(&net, "mmdit", settings, true, &err))
-        fail_msg("%s", err.text);
     network_fill(net, 3);
     return net;
 }

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ROWS = 3, SIDE = 8, CHANNELS = 3, LENGTH = 12, PIXELS = SIDE * SIDE * CHANNELS };
@@ -90,11 +89,8 @@ static struct network *must_build(const char *more)
     const char *const settings[] = {
         "size=8",       "patch=2",      "width=16",     "depth=2", "heads=2", "text_length=12",
         "text_width=8", "text_depth=2", "text_heads=2", more,      NULL};
-    struct error err = {0};
-    struct network *net;
+    struct network *net = network_must("mmdit", settings, true);
 
-    if (network_of(&net, "mmdit", settings, true, &err))
-        fail_msg("%s", err.text);
     network_fill(net, 3);
     return net;
 }

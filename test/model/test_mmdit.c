@@ -12,9 +12,9 @@
 #include "ops/basic.h"
 #include "support/key_list.h"
 #include "support/networks.h"
+#include "support/says.h"
 #include "support/temp.h"
 
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,17 +28,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define KEYS         GOLDEN_DIR "/sd3/keys/"
 
-static char folder[TEMP_PATH], path[TEMP_PATH];
-
-static struct network *must_build(const char *const *settings, bool memory)
-{
-    struct error err = {0};
-    struct network *net;
-
-    if (network_of(&net, "mmdit", settings, memory, &err))
-        fail_msg("%s", err.text);
-    return net;
-}
+static const char path[] = "m.safetensors";
 
 /* --- public names and sizes ------------------------------------------------------------------- */
 
@@ -69,7 +59,7 @@ static void test_public_names(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(published); i++) {
-        struct network *net = must_build(published[i].settings, false);
+        struct network *net = network_must("mmdit", published[i].settings, false);
         struct params_naming original = {.prefix = "model.diffusion_model."};
         struct params_naming theirs = {
             .prefix = "", .pieces = mmdit_folder_pieces, .user = &published[i].depth};
@@ -151,7 +141,7 @@ static void predict(float *out, const struct network *net, int64_t high, int64_t
 static void test_sizes_that_are_taken(void **state)
 {
     static const char *const settings[] = {TINY, "depth=2", NULL};
-    struct network *net = must_build(settings, false);
+    struct network *net = network_must("mmdit", settings, false);
     struct error err = {0};
 
     (void)state;
@@ -168,7 +158,7 @@ static void test_sizes_that_are_taken(void **state)
 static void test_middle_of_the_table(void **state)
 {
     static const char *const settings[] = {TINY, "depth=2", NULL};
-    struct network *net = must_build(settings, true);
+    struct network *net = network_must("mmdit", settings, true);
     struct param *table = params_find(net->params, "pos_embed");
     static float before[PIXELS], after[PIXELS];
 
@@ -218,7 +208,8 @@ static void test_skipped_blocks(void **state)
     static const char *const three[] = {TINY, "depth=3", "dual=0,1", NULL};
     static const char *const two[] = {TINY, "depth=2", "dual=0", NULL};
     static const unsigned ways[] = {GRAPH_FROZEN, 0, GRAPH_EAGER, GRAPH_CHECKPOINT};
-    struct network *net = must_build(three, true), *less = must_build(two, true);
+    struct network *net = network_must("mmdit", three, true),
+                   *less = network_must("mmdit", two, true);
     static float all[PIXELS], want[PIXELS], got[PIXELS];
     const bool none[2] = {false, false};
 
@@ -276,7 +267,7 @@ static void test_slopes(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(forms); i++) {
-        struct network *net = must_build(forms[i], true);
+        struct network *net = network_must("mmdit", forms[i], true);
 
         network_fill(net, 7);
         check_slope("mmdit", net, square_loss, NULL, 8, 1e-3, 4e-3);
@@ -291,7 +282,7 @@ static void test_silent_queries(void **state)
     static const char *const settings[] = {"size=4",         "channels=2", "context_width=6",
                                            "pooled_width=0", "width=256",  "heads=4",
                                            "depth=1",        "patch=2",    NULL};
-    struct network *net = must_build(settings, true);
+    struct network *net = network_must("mmdit", settings, true);
     const struct param *qkv =
         params_find(net->params, "joint_blocks.0.context_block.attn.qkv.weight");
     static float context[N * ROWS * CONTEXT];
@@ -362,7 +353,7 @@ static void test_configuration_from_shapes(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(forms) * COUNT(prefixes); i++) {
-        struct network *net = must_build(forms[i / 2], true), *back;
+        struct network *net = network_must("mmdit", forms[i / 2], true), *back;
         const struct mmdit_config *a = net->config, *b;
         struct error err = {0};
         struct weights *f;
@@ -397,7 +388,7 @@ static void test_configuration_from_shapes(void **state)
 static void test_stated_heads(void **state)
 {
     static const char *const settings[] = {TINY, "depth=2", "qk_norm=false", NULL};
-    struct network *net = must_build(settings, true), *back;
+    struct network *net = network_must("mmdit", settings, true), *back;
     json_t *config = json_pack("{s:i, s:i}", "num_attention_heads", 4, "sample_size", 6);
     struct error err = {0};
     struct weights *f;
@@ -433,7 +424,7 @@ static void test_refused_files(void **state)
         {NULL, &more, "1 unexpected"},
     };
     static const char *const settings[] = {TINY, "depth=2", NULL};
-    struct network *net = must_build(settings, true);
+    struct network *net = network_must("mmdit", settings, true);
 
     (void)state;
     network_fill(net, 2);
@@ -445,8 +436,7 @@ static void test_refused_files(void **state)
         save(net, "", cases[i].without, cases[i].more);
         assert_int_equal(open_saved(&back, &f, NULL, &err), E_FORMAT);
         assert_null(back);
-        if (!strstr(err.text, cases[i].says))
-            fail_msg("\"%s\" does not say %s", err.text, cases[i].says);
+        assert_says(err.text, cases[i].says);
         weights_close(f);
     }
     network_free(net);
@@ -470,21 +460,6 @@ static void test_refused_settings(void **state)
     }
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    temp_path(path, folder, "m.safetensors");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,5 +475,5 @@ int main(void)
         cmocka_unit_test(test_refused_settings),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

@@ -22,16 +22,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct network *must_build(const char *const *settings, bool memory)
-{
-    struct error err = {0};
-    struct network *net;
-
-    if (network_of(&net, "movie", settings, memory, &err))
-        fail_msg("%s", err.text);
-    return net;
-}
-
 /* --- sizes --------------------------------------------------------------------------------------
  */
 
@@ -56,7 +46,7 @@ static void test_sizes(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(sizes); i++) {
-        struct network *net = must_build(sizes[i].settings, false);
+        struct network *net = network_must("movie", sizes[i].settings, false);
         double millions = 1e-6 * (double)params_weights(net->params);
 
         if (fabs(millions / sizes[i].millions - 1) > sizes[i].within)
@@ -368,7 +358,7 @@ static void reference(double *out, const struct network *net, const struct input
 static void test_formulas(void **state)
 {
     static const char *const form[] = {TINY, "hidden=24", "contexts=7", NULL};
-    struct network *net = must_build(form, true);
+    struct network *net = network_must("movie", form, true);
     static double want[CLIP];
     static float got[MOST];
     double scale = 0;
@@ -395,7 +385,7 @@ static void test_formulas(void **state)
 static void test_first_prediction(void **state)
 {
     static const char *const form[] = {TINY, "contexts=7", NULL};
-    struct network *net = must_build(form, true);
+    struct network *net = network_must("movie", form, true);
 
     (void)state;
     params_init(net->params, 1);
@@ -420,7 +410,7 @@ static void turn_frames(float *out, const float *x)
 static void test_permuted_frames(void **state)
 {
     static const char *const form[] = {TINY, "contexts=7", NULL};
-    struct network *net = must_build(form, true);
+    struct network *net = network_must("movie", form, true);
     struct param *times = params_find(net->params, "pos_embed.times");
     static float plain[MOST], turned[MOST], want[MOST];
     static struct inputs in;
@@ -450,7 +440,7 @@ static void test_permuted_frames(void **state)
 static void test_masked_text(void **state)
 {
     static const char *const form[] = {TINY, "contexts=7", NULL};
-    struct network *net = must_build(form, true);
+    struct network *net = network_must("movie", form, true);
     static float y[3][MOST];
     static struct inputs in;
 
@@ -474,7 +464,7 @@ static void test_masked_text(void **state)
 static void test_several_texts(void **state)
 {
     static const char *const form[] = {TINY, "contexts=4,7", "lengths=2,3", NULL};
-    struct network *net = must_build(form, true);
+    struct network *net = network_must("movie", form, true);
     static float before[MOST], after[MOST];
     static struct inputs in;
 
@@ -500,7 +490,8 @@ static void test_condition(void **state)
     static const char *const without[] = {TINY, "contexts=7", NULL};
     static const char *const with[] = {TINY, "contexts=7", "condition_channels=3", "pooled_width=4",
                                        NULL};
-    struct network *plain = must_build(without, true), *told = must_build(with, true);
+    struct network *plain = network_must("movie", without, true),
+                   *told = network_must("movie", with, true);
     struct error err = {0};
     static float y[3][MOST];
 
@@ -526,7 +517,7 @@ static void test_condition(void **state)
 static void test_sizes_that_are_taken(void **state)
 {
     static const char *const form[] = {TINY, "contexts=7", NULL};
-    struct network *net = must_build(form, false);
+    struct network *net = network_must("movie", form, false);
     struct error err = {0};
 
     (void)state;
@@ -548,7 +539,7 @@ static void test_sizes_that_are_taken(void **state)
 static void test_other_lengths(void **state)
 {
     static const char *const form[] = {TINY, "contexts=7", NULL};
-    struct network *net = must_build(form, true);
+    struct network *net = network_must("movie", form, true);
     static float y[MOST];
 
     (void)state;
@@ -565,7 +556,8 @@ static void test_growth(void **state)
 {
     static const char *const small[] = {TINY, "contexts=7", NULL};
     static const char *const large[] = {TINY, "contexts=7", "positions=8", "times=7", NULL};
-    struct network *from = must_build(small, true), *to = must_build(large, true);
+    struct network *from = network_must("movie", small, true),
+                   *to = network_must("movie", large, true);
     struct error err = {0};
     const float *old, *grown;
     float fresh[D];
@@ -607,7 +599,8 @@ static void test_skipped_block(void **state)
 {
     static const char *const two[] = {TINY, "contexts=7", NULL};
     static const char *const one[] = {TINY, "contexts=7", "depth=1", NULL};
-    struct network *net = must_build(two, true), *less = must_build(one, true);
+    struct network *net = network_must("movie", two, true),
+                   *less = network_must("movie", one, true);
     static float all[MOST], want[MOST], got[MOST];
     const bool skip[2] = {false, true};
 
@@ -648,7 +641,7 @@ static void test_slopes(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(forms); i++) {
-        struct network *net = must_build(forms[i], true);
+        struct network *net = network_must("movie", forms[i], true);
 
         network_fill(net, i);
         for (uint64_t seed = 0; seed < 2; seed++)
@@ -670,7 +663,7 @@ static void test_bits(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(forms); i++) {
-        struct network *net = must_build(forms[i], true);
+        struct network *net = network_must("movie", forms[i], true);
         size_t bytes = (size_t)params_n_trained(net->params) * sizeof(float);
         float *grads = malloc(bytes);
 
@@ -698,7 +691,7 @@ static void test_batch(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(forms); i++) {
-        struct network *net = must_build(forms[i], true);
+        struct network *net = network_must("movie", forms[i], true);
 
         network_fill(net, i);
         predict(all, net, inputs(), (struct asked){0});

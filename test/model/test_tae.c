@@ -18,7 +18,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -259,16 +258,6 @@ static const struct {
     {"pool, two levels", {TINY, "levels=2", "blocks=1", "pool=true", NULL}},
 };
 
-static struct network *must_build(const char *const *settings)
-{
-    struct error err = {0};
-    struct network *net;
-
-    if (network_of(&net, "tae", settings, true, &err))
-        fail_msg("%s", err.text);
-    return net;
-}
-
 struct feed {
     float x[PICTURE], cot[PICTURE], out[PICTURE];
     int64_t first, n; /* samples used */
@@ -320,7 +309,7 @@ static void test_gradients(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(tiny); i++) {
-        struct network *net = must_build(tiny[i].settings);
+        struct network *net = network_must("tae", tiny[i].settings, true);
 
         feed_draw(&f, i);
         params_init(net->params, i);
@@ -341,7 +330,7 @@ static void test_bits(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(tiny); i++) {
-        struct network *net = must_build(tiny[i].settings);
+        struct network *net = network_must("tae", tiny[i].settings, true);
         size_t bytes = (size_t)params_n_trained(net->params) * sizeof(float);
         float *grads = malloc(bytes);
 
@@ -407,7 +396,8 @@ static void test_files(void **state)
     temp_path(d, dir, "decoder");
     temp_path(cut, dir, "cut");
     for (size_t i = 0; i < COUNT(tiny); i++) {
-        struct network *net = must_build(tiny[i].settings), *back = NULL, *half = NULL;
+        struct network *net = network_must("tae", tiny[i].settings, true), *back = NULL,
+                       *half = NULL;
         struct weights *ef, *df, *cf;
         struct error err = {0};
         struct feed f;

@@ -7,7 +7,6 @@
 #include "model/clip.h"
 #include "model/t5.h"
 
-#include "base/rng.h"
 #include "io/safetensors.h"
 #include "ops/basic.h"
 #include "support/key_list.h"
@@ -19,7 +18,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -27,7 +25,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define KEYS         GOLDEN_DIR "/sd3/keys/"
 
-static char folder[TEMP_PATH], path[TEMP_PATH];
+static const char path[] = "e.safetensors";
 
 static struct network *must_declare(const struct network_kind *kind, const void *config)
 {
@@ -547,21 +545,6 @@ static void test_refused(void **state)
     json_decref(relu);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    temp_path(path, folder, "e.safetensors");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,5 +555,5 @@ int main(void)
         cmocka_unit_test(test_refused),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

@@ -30,16 +30,6 @@
 
 enum { SETTINGS = 20 };
 
-static struct network *must_build(const char *const *settings, bool memory)
-{
-    struct error err = {0};
-    struct network *net;
-
-    if (network_of(&net, "unet", settings, memory, &err))
-        fail_msg("%s", err.text);
-    return net;
-}
-
 /* --- public sizes and names
  * -----------------------------------------------------------------------
  */
@@ -87,7 +77,7 @@ static void test_public_sizes(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(published); i++) {
-        struct network *net = must_build(published[i].settings, false);
+        struct network *net = network_must("unet", published[i].settings, false);
         double millions = (double)params_weights(net->params) / 1e6;
 
         if (fabs(millions - published[i].millions) > published[i].within)
@@ -133,7 +123,7 @@ static void test_public_names(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(published); i++)
-        net[i] = must_build(published[i].settings, false);
+        net[i] = network_must("unet", published[i].settings, false);
     for (size_t i = 0; i < COUNT(keys); i++) {
         const struct param *p = params_find(net[keys[i].of]->params, keys[i].name);
 
@@ -248,7 +238,7 @@ static void test_gradients(void **state)
     (void)state;
     assert_non_null(f);
     for (size_t i = 0; i < COUNT(tiny); i++) {
-        struct network *net = must_build(tiny[i].settings, true);
+        struct network *net = network_must("unet", tiny[i].settings, true);
 
         feed_draw(f, i);
         network_fill(net, i);
@@ -273,7 +263,8 @@ static void test_dropout(void **state)
     for (int i = 0; i < 3; i++) {
         const char *plain[] = {TINY, styles[i], "head_channels=4", NULL};
         const char *drops[] = {TINY, styles[i], "head_channels=4", "dropout=0.4", NULL};
-        struct network *net[2] = {must_build(plain, true), must_build(drops, true)};
+        struct network *net[2] = {network_must("unet", plain, true),
+                                  network_must("unet", drops, true)};
         size_t n = COUNT(f->cot);
 
         for (int k = 0; k < 2; k++) {
@@ -310,7 +301,7 @@ static void test_bits(void **state)
     (void)state;
     assert_non_null(f);
     for (size_t i = 0; i < COUNT(tiny); i++) {
-        struct network *net = must_build(tiny[i].settings, true);
+        struct network *net = network_must("unet", tiny[i].settings, true);
         size_t bytes = (size_t)params_n_trained(net->params) * sizeof(float);
         float *grads = malloc(bytes), *out = malloc(2 * sizeof f->cot);
 
@@ -377,7 +368,7 @@ static void test_magnitudes(void **state)
     static const char *const settings[] = {"style=edm2",       "size=16",   "width=32",
                                            "mult=1,2,2",       "blocks=3",  "attention=2,4",
                                            "head_channels=16", "classes=5", NULL};
-    struct network *net = must_build(settings, true);
+    struct network *net = network_must("unet", settings, true);
     struct watch w = {0};
     struct network_input in = {0};
     struct tensor *out;

@@ -12,6 +12,7 @@
 #include "ops/basic.h"
 #include "support/key_list.h"
 #include "support/networks.h"
+#include "support/says.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -28,16 +29,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define PUBLISHED    GOLDEN_DIR "/arch/vae_published"
-
-static struct network *must_build(const char *const *settings, bool memory)
-{
-    struct error err = {0};
-    struct network *net;
-
-    if (network_of(&net, "vae", settings, memory, &err))
-        fail_msg("%s", err.text);
-    return net;
-}
 
 /* --- public sizes and names
  * -----------------------------------------------------------------------
@@ -60,7 +51,7 @@ static void test_public_sizes(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(published); i++) {
-        struct network *net = must_build(published[i].settings, false);
+        struct network *net = network_must("vae", published[i].settings, false);
 
         assert_int_equal(params_weights(net->params), published[i].weights);
         assert_int_equal(params_count(net->params), published[i].tensors);
@@ -90,7 +81,7 @@ static void test_public_names(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(keys); i++) {
-        struct network *net = must_build(published[keys[i].of].settings, false);
+        struct network *net = network_must("vae", published[keys[i].of].settings, false);
         const struct param *p = params_find(net->params, keys[i].name);
 
         if (!p || !shape_equal(p->file_shape, keys[i].in_files))
@@ -108,7 +99,7 @@ static void test_public_tables(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(published); i++) {
-        struct network *net = must_build(published[i].settings, false);
+        struct network *net = network_must("vae", published[i].settings, false);
 
         snprintf(path, sizeof path, "%s/specs/sd3-keys/%s.original.tsv", SHARED_DIR,
                  published[i].table);
@@ -213,7 +204,7 @@ static void test_gradients(void **state)
     (void)state;
     assert_non_null(f);
     for (size_t i = 0; i < COUNT(tiny); i++) {
-        struct network *net = must_build(tiny[i].settings, true);
+        struct network *net = network_must("vae", tiny[i].settings, true);
 
         feed_draw(f, i);
         network_fill(net, i);
@@ -236,7 +227,7 @@ static void test_bits(void **state)
     (void)state;
     assert_true(f && out);
     for (size_t i = 0; i < COUNT(tiny); i++) {
-        struct network *net = must_build(tiny[i].settings, true);
+        struct network *net = network_must("vae", tiny[i].settings, true);
         size_t bytes = (size_t)params_n_trained(net->params) * sizeof(float);
         float *grads = malloc(bytes);
 
@@ -267,7 +258,7 @@ static void test_batch(void **state)
     (void)state;
     assert_true(f && out);
     for (size_t i = 0; i < COUNT(tiny); i++) {
-        struct network *net = must_build(tiny[i].settings, true);
+        struct network *net = network_must("vae", tiny[i].settings, true);
 
         feed_draw(f, i);
         network_fill(net, i);
@@ -290,7 +281,7 @@ static void test_batch(void **state)
  */
 static void test_decoder_quantises(void **state)
 {
-    struct network *net = must_build(tiny[COUNT(tiny) - 1].settings, true);
+    struct network *net = network_must("vae", tiny[COUNT(tiny) - 1].settings, true);
     float *z = calloc(LATENT, sizeof *z), picture[2][PICTURE];
     struct rng r = rng_stream(5, RNG_TEST, 1);
     const float *book;
@@ -536,7 +527,7 @@ static void test_sizes(void **state)
 {
     static const int64_t sizes[][2] = {{0, 8}, {8, 0}, {-8, 8}, {9, 16}, {16, 20}, {1, 1}, {4, 8}};
     const char *const settings[] = {NULL};
-    struct network *net = must_build(settings, false);
+    struct network *net = network_must("vae", settings, false);
 
     (void)state;
     for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -585,8 +576,7 @@ static void check_damaged(const char *from, const char *to, const char *says)
         }
     assert_true(found > 0);
     assert_int_equal(open_bytes(bytes, n, HALVES_BOTH, &err), E_FORMAT);
-    if (!strstr(err.text, says))
-        fail_msg("'%s' does not say '%s'", err.text, says);
+    assert_says(err.text, says);
     free(bytes);
 }
 

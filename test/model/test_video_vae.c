@@ -7,29 +7,19 @@
 #include "base/rng.h"
 #include "ops/basic.h"
 #include "support/networks.h"
+#include "support/says.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static struct network *must_build(const char *kind, const char *const *settings, bool memory)
-{
-    struct error err = {0};
-    struct network *net;
-
-    if (network_of(&net, kind, settings, memory, &err))
-        fail_msg("%s", err.text);
-    return net;
-}
 
 /* --- names and sizes ----------------------------------------------------------------------------
  */
@@ -38,8 +28,8 @@ static struct network *must_build(const char *kind, const char *const *settings,
 static void test_names(void **state)
 {
     static const char *const form[] = {"latent_channels=16", "width=128", NULL};
-    struct network *videos = must_build("video_vae", form, false);
-    struct network *pictures = must_build("vae", form, false);
+    struct network *videos = network_must("video_vae", form, false);
+    struct network *pictures = network_must("vae", form, false);
     int64_t of_frames = 0;
 
     (void)state;
@@ -78,7 +68,7 @@ static const struct {
 static void test_names_along_time(void **state)
 {
     static const char *const form[] = {"latent_channels=16", NULL};
-    struct network *net = must_build("video_vae", form, false);
+    struct network *net = network_must("video_vae", form, false);
 
     (void)state;
     for (size_t i = 0; i < COUNT(keys); i++) {
@@ -99,8 +89,8 @@ static void test_length_rule(void **state)
     } want[] = {{1, 1, 1},  {2, 1, 1},  {5, 1, 2},  {8, 1, 2},   {9, 2, 3},   {13, 2, 4},
                 {16, 2, 4}, {17, 3, 5}, {32, 4, 8}, {40, 5, 10}, {64, 8, 16}, {256, 32, 64}};
     static const char *const by8[] = {NULL}, *const by4[] = {"halvings=2", NULL};
-    struct network *eight = must_build("video_vae", by8, false);
-    struct network *four = must_build("video_vae", by4, false);
+    struct network *eight = network_must("video_vae", by8, false);
+    struct network *four = network_must("video_vae", by4, false);
     struct error err = {0};
 
     (void)state;
@@ -190,8 +180,8 @@ static void build_both(struct network **pictures, struct network **videos, const
     const char *const of_pictures[] = {FORM, NULL}, *const of_videos[] = {FORM, halvings, NULL};
     struct error err = {0};
 
-    *pictures = must_build("vae", of_pictures, true);
-    *videos = must_build("video_vae", of_videos, true);
+    *pictures = network_must("vae", of_pictures, true);
+    *videos = network_must("video_vae", of_videos, true);
     network_fill(*pictures, 3);
     params_init((*videos)->params, 4);
     assert_int_equal(autoencoder_set(*pictures, "shift", (double[]){0.25}, 1, &err), OK);
@@ -263,7 +253,7 @@ static void test_still_video(void **state)
 {
     static const char *const form[] = {FORM, "halvings=2", NULL};
     static float x[CLIP], y[2][MOST];
-    struct network *net = must_build("video_vae", form, true);
+    struct network *net = network_must("video_vae", form, true);
 
     (void)state;
     network_fill(net, 8);
@@ -283,7 +273,7 @@ static void test_frames_meet(void **state)
 {
     static const char *const form[] = {FORM, "halvings=1", NULL};
     static float x[CLIP], y[2][MOST];
-    struct network *net = must_build("video_vae", form, true);
+    struct network *net = network_must("video_vae", form, true);
     struct shape s;
 
     (void)state;
@@ -307,7 +297,7 @@ static void test_log_variance(void **state)
 {
     static const char *const form[] = {FORM, "halvings=1", "log_variance=-5", NULL};
     static const char *const bias = "encoder.conv_out.bias";
-    struct network *net = must_build("video_vae", form, true);
+    struct network *net = network_must("video_vae", form, true);
 
     (void)state;
     params_init(net->params, 1);
@@ -337,7 +327,7 @@ static void test_slopes(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(forms); i++) {
-        struct network *net = must_build("video_vae", forms[i], true);
+        struct network *net = network_must("video_vae", forms[i], true);
 
         network_fill(net, i);
         for (uint64_t seed = 0; seed < 2; seed++)
@@ -359,7 +349,7 @@ static void test_bits(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(forms); i++) {
-        struct network *net = must_build("video_vae", forms[i], true);
+        struct network *net = network_must("video_vae", forms[i], true);
         size_t bytes = (size_t)params_n_trained(net->params) * sizeof(float);
         float *grads = malloc(bytes);
 
@@ -381,7 +371,7 @@ static void test_bits(void **state)
 /* A video has the same bits whatever lies beside it. */
 static void test_batch(void **state)
 {
-    struct network *net = must_build("video_vae", forms[0], true);
+    struct network *net = network_must("video_vae", forms[0], true);
     static float all[MOST], one[MOST];
 
     (void)state;
@@ -430,17 +420,16 @@ static void test_refused_inflation(void **state)
         {"tae", "'tae'", {NULL}},
     };
     static const char *const form[] = {FORM, "halvings=2", NULL};
-    struct network *net = must_build("video_vae", form, true);
+    struct network *net = network_must("video_vae", form, true);
 
     (void)state;
     params_init(net->params, 1);
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct network *image = must_build(cases[i].kind, cases[i].settings, true);
+        struct network *image = network_must(cases[i].kind, cases[i].settings, true);
         struct error err = {0};
 
         assert_int_equal(video_vae_inflate(net, image, &err), E_ARG);
-        if (!strstr(err.text, cases[i].says))
-            fail_msg("\"%s\" does not say %s", err.text, cases[i].says);
+        assert_says(err.text, cases[i].says);
         network_free(image);
     }
     network_free(net);

@@ -3,7 +3,6 @@
  */
 #include "nn/params.h"
 
-#include "base/rng.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -17,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char folder[TEMP_PATH], path[TEMP_PATH];
+static const char path[] = "p.safetensors";
 
 static void fill_table(float *out, struct shape shape, const void *config)
 {
@@ -490,21 +489,6 @@ static void rows_are_brought_to_unit_size(void **state)
     params_free(p);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    temp_path(path, folder, "p.safetensors");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -520,5 +504,5 @@ int main(void)
         cmocka_unit_test(rows_are_brought_to_unit_size),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

@@ -15,12 +15,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <string.h>
 
 #define PUBLISHED GOLDEN_DIR "/arch/vae_published/vae4-tiny"
 enum { HEIGHT = 20, WIDTH = 33 };
 
-static char folder[TEMP_PATH], path[TEMP_PATH];
+static const char path[] = "z.safetensors";
 static uint8_t pixels[HEIGHT * WIDTH * 3];
 
 static enum status there(struct codec *c, const struct codec_limits *l, struct error *err)
@@ -109,25 +108,10 @@ static void there_and_back(void **state)
     }
 }
 
-static int fresh(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    temp_path(path, folder, "z.safetensors");
-    return 0;
-}
-
-static int gone(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(there_and_back, fresh, gone),
+        cmocka_unit_test_setup_teardown(there_and_back, temp_enter, temp_leave),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/memory.h"
-#include "base/rng.h"
+#include "support/models.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -23,45 +22,11 @@
 
 enum { SIDE = 16, LENGTH = SIDE * SIDE * 3, LABELS = 4, ITEMS = 5 };
 
-static void randomise(struct model *m)
+static struct model *make(const char *kind, const char *const *settings)
 {
-    struct rng r = rng_stream(5, RNG_TEST, 0);
+    struct model *m = model_of(kind, NULL, settings, false);
 
-    for (int64_t i = 0; i < params_count(m->network->params); i++) {
-        struct param *p = params_at(m->network->params, i);
-        int64_t n = shape_count(p->shape);
-
-        for (int64_t k = 0; k < n && p->trained; k++)
-            p->value[k] += (float)(0.05 * rng_normal(&r));
-    }
-}
-
-static struct model *make(const char *kind_name, const char *const *settings)
-{
-    struct model_options options = {.time_scale = 1000};
-    double path_values[CHOICE_VALUES] = {0};
-    const struct network_kind *kind;
-    struct option_group group = {.section = ""};
-    struct option_set set = {&group, 1};
-    struct model *m;
-    void *config;
-
-    assert_int_equal(network_kind_find(&kind, kind_name, NULL), OK);
-    while (network_kind_at(options.network) != kind)
-        options.network++;
-    choice_defaults(path_values, &path_kind_at(0)->is);
-    assert_int_equal(mem_new(&config, 1, kind->config_bytes, "c", NULL), OK);
-    group.rows = kind->options;
-    group.config = config;
-    assert_int_equal(options_default(&set, NULL), OK);
-    for (; *settings; settings++)
-        assert_int_equal(options_assign(&set, *settings, NULL), OK);
-    assert_int_equal(model_new(&m, &options, path_values, config, NULL), OK);
-    assert_int_equal(params_alloc(m->network->params, false, NULL), OK);
-    free(config);
-    params_init(m->network->params, 3);
-    randomise(m);
-    m->sample = (struct sample_defaults){.shift = 3, .steps = 4, .cfg_scale = 2};
+    model_disturb(m, 5, 0.05);
     return m;
 }
 

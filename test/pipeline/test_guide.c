@@ -9,11 +9,12 @@
 #include "pipeline/generate.h"
 #include "pipeline/guide.h"
 
-#include "base/memory.h"
 #include "base/rng.h"
 #include "diffusion/loss.h"
 #include "ops/cross_entropy.h"
 #include "support/mixtures.h"
+#include "support/models.h"
+#include "support/says.h"
 #include "train/adamw.h"
 #include "train/classify.h"
 
@@ -28,57 +29,13 @@
 
 enum { SIDE = 8, LENGTH = SIDE * SIDE * 3, LABELS = 4, ITEMS = 5 };
 
-static void randomise(struct model *m, double std)
-{
-    struct rng r = rng_stream(5, RNG_TEST, 0);
-
-    for (int64_t i = 0; i < params_count(m->network->params); i++) {
-        struct param *p = params_at(m->network->params, i);
-
-        for (int64_t k = 0; k < shape_count(p->shape) && p->trained; k++)
-            p->value[k] += (float)(std * rng_normal(&r));
-    }
-}
-
-/* path: NULL for the default one. */
-static struct model *make(const char *kind_name, const char *path, const char *const *settings,
-                          bool gradients)
-{
-    struct model_options options = {.time_scale = 1000};
-    double path_values[CHOICE_VALUES] = {0};
-    const struct network_kind *kind;
-    struct option_group group = {.section = ""};
-    struct option_set set = {&group, 1};
-    struct model *m;
-    void *config;
-
-    assert_int_equal(network_kind_find(&kind, kind_name, NULL), OK);
-    while (network_kind_at(options.network) != kind)
-        options.network++;
-    while (path && strcmp(path_kind_at(options.path)->is.name, path) != 0)
-        options.path++;
-    choice_defaults(path_values, &path_kind_at(options.path)->is);
-    assert_int_equal(mem_new(&config, 1, kind->config_bytes, "c", NULL), OK);
-    group.rows = kind->options;
-    group.config = config;
-    assert_int_equal(options_default(&set, NULL), OK);
-    for (; *settings; settings++)
-        assert_int_equal(options_assign(&set, *settings, NULL), OK);
-    assert_int_equal(model_new(&m, &options, path_values, config, NULL), OK);
-    assert_int_equal(params_alloc(m->network->params, gradients, NULL), OK);
-    free(config);
-    params_init(m->network->params, 3);
-    m->sample = (struct sample_defaults){.shift = 3, .steps = 4, .cfg_scale = 2};
-    return m;
-}
-
 static struct model *make_generator(const char *classes)
 {
     const char *const settings[] = {"size=8",  classes,   "patch=2", "width=16",
                                     "depth=1", "heads=2", NULL};
-    struct model *m = make("dit", NULL, settings, false);
+    struct model *m = model_of("dit", NULL, settings, false);
 
-    randomise(m, 0.05);
+    model_disturb(m, 5, 0.05);
     return m;
 }
 
@@ -86,9 +43,9 @@ static struct model *make_unet_classifier(void)
 {
     const char *const settings[] = {"size=8",      "classes=4", "width=8", "mult=1,2", "blocks=1",
                                     "attention=2", "groups=4",  "heads=2", NULL};
-    struct model *m = make("classifier", NULL, settings, false);
+    struct model *m = model_of("classifier", NULL, settings, false);
 
-    randomise(m, 0.1);
+    model_disturb(m, 5, 0.1);
     return m;
 }
 
@@ -96,9 +53,9 @@ static struct model *make_dit_classifier(void)
 {
     const char *const settings[] = {"size=8",  "classes=4", "patch=2", "width=16",
                                     "depth=2", "heads=2",   NULL};
-    struct model *m = make("classifier_dit", NULL, settings, false);
+    struct model *m = model_of("classifier_dit", NULL, settings, false);
 
-    randomise(m, 0.1);
+    model_disturb(m, 5, 0.1);
     return m;
 }
 
@@ -189,7 +146,7 @@ static void test_starts_undecided(void **state)
 {
     const char *const settings[] = {"size=8",  "classes=4", "patch=2", "width=16",
                                     "depth=2", "heads=2",   NULL};
-    struct model *m = make("classifier_dit", NULL, settings, false);
+    struct model *m = model_of("classifier_dit", NULL, settings, false);
     static double x[LENGTH];
     const int32_t label = 1;
     double p;
@@ -299,8 +256,7 @@ static void check_refused(struct model *m, struct model *by, const char *why)
     struct error err = {0};
 
     assert_int_equal(generate(out, &r, NULL, &err), E_ARG);
-    if (!strstr(err.text, why))
-        fail_msg("'%s' does not say '%s'", err.text, why);
+    assert_says(err.text, why);
     model_free(m);
     model_free(by);
 }
@@ -311,7 +267,7 @@ static struct model *other_classifier(const char *path, const char *size, const 
     const char *const settings[] = {size,       channels,  classes,   "patch=2",
                                     "width=16", "depth=1", "heads=2", NULL};
 
-    return make("classifier_dit", path, settings, false);
+    return model_of("classifier_dit", path, settings, false);
 }
 
 static struct model *other_generator(const char *path)
@@ -319,7 +275,7 @@ static struct model *other_generator(const char *path)
     const char *const settings[] = {"size=8",  "classes=4", "patch=2", "width=16",
                                     "depth=1", "heads=2",   NULL};
 
-    return make("dit", path, settings, false);
+    return model_of("dit", path, settings, false);
 }
 
 static void test_refusals(void **state)
@@ -465,7 +421,7 @@ static void test_obedience(void **state)
 {
     const char *const settings[] = {"size=2",   "channels=1", "classes=3", "patch=1",
                                     "width=16", "depth=2",    "heads=2",   NULL};
-    struct model *by = make("classifier_dit", NULL, settings, true);
+    struct model *by = model_of("classifier_dit", NULL, settings, true);
     int64_t n = params_n_trained(by->network->params);
     double first = 0, last = 0, none, one, four;
     struct flow_batch b;

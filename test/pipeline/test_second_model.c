@@ -6,6 +6,7 @@
  */
 #include "pipeline/generate.h"
 #include "support/models.h"
+#include "support/says.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,8 +233,7 @@ static void refuse(struct model *m, struct model *guide, enum guide_label label,
     struct error err = {0};
 
     assert_int_equal(generate(out, &r, NULL, &err), E_ARG);
-    if (!strstr(err.text, why))
-        fail_msg("'%s' does not say '%s'", err.text, why);
+    assert_says(err.text, why);
     model_free(m);
     model_free(guide);
 }

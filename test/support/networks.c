@@ -41,6 +41,16 @@ enum status network_of(struct network **out, const char *kind_name, const char *
     return st;
 }
 
+struct network *network_must(const char *kind, const char *const *settings, bool memory)
+{
+    struct error err = {0};
+    struct network *net;
+
+    if (network_of(&net, kind, settings, memory, &err))
+        fail_msg("%s", err.text);
+    return net;
+}
+
 void network_fill(struct network *net, uint64_t seed)
 {
     struct rng r = rng_stream(seed, RNG_TEST, 2);

@@ -12,6 +12,9 @@
 enum status network_of(struct network **out, const char *kind, const char *const *settings,
                        bool memory, struct error *err);
 
+/* The same; fails the test where it is refused. */
+struct network *network_must(const char *kind, const char *const *settings, bool memory);
+
 /* Values by the init rules and noise on them: what starts at zero would hide what lies behind. */
 void network_fill(struct network *net, uint64_t seed);
 

@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void temp_dir_new(char dir[TEMP_PATH])
 {
@@ -32,4 +33,30 @@ const char *temp_path(char out[TEMP_PATH], const char *dir, const char *name)
 {
     snprintf(out, TEMP_PATH, "%s/%s", dir, name);
     return out;
+}
+
+/* Where the tests of a group run, and where the program was before. */
+struct place {
+    char folder[TEMP_PATH], before[TEMP_PATH];
+};
+
+int temp_enter(void **state)
+{
+    struct place *p = malloc(sizeof *p);
+
+    MUST(p, "no memory for a path");
+    temp_dir_new(p->folder);
+    MUST(getcwd(p->before, sizeof p->before) && !chdir(p->folder), "cannot enter %s", p->folder);
+    *state = p;
+    return 0;
+}
+
+int temp_leave(void **state)
+{
+    struct place *p = *state;
+    int failed = chdir(p->before);
+
+    temp_dir_remove(p->folder);
+    free(p);
+    return failed;
 }

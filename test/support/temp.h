@@ -13,4 +13,9 @@ void temp_dir_remove(const char *dir);
 /* "<dir>/<name>" into out; returns out. */
 const char *temp_path(char out[TEMP_PATH], const char *dir, const char *name);
 
+/* Set-up and tear-down of a group of tests that run inside such a folder, where a name is a path.
+ * Until the folder is left, *state is theirs. */
+int temp_enter(void **state);
+int temp_leave(void **state);
+
 #endif

@@ -1,13 +1,16 @@
 /*
- * tensor_files.c - two files of tensors, held against each other
+ * tensor_files.c - two files, held against each other: their tensors, or every byte
  */
 #include "support/tensor_files.h"
 
+#include "base/file.h"
 #include "io/weights.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -31,4 +34,19 @@ void assert_same_tensors(const char *a, const char *b)
     }
     weights_close(f);
     weights_close(g);
+}
+
+bool same_files(const char *a, const char *b)
+{
+    enum { LIMIT = 1 << 26 };
+    uint8_t *x, *y;
+    uint64_t n, m;
+    bool same;
+
+    assert_int_equal(file_read(&x, &n, a, LIMIT, NULL), OK);
+    assert_int_equal(file_read(&y, &m, b, LIMIT, NULL), OK);
+    same = n == m && !memcmp(x, y, n);
+    free(x);
+    free(y);
+    return same;
 }

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "support/says.h"
 #include "support/temp.h"
 #include "text/unicode.h"
 #include "text/unigram_model.h"
@@ -410,8 +411,7 @@ static void assert_refused(const struct writer *w, enum status want, const char 
 
     assert_int_equal(unigram_open_bytes(&u, w->bytes, w->n, "test", &err), want);
     assert_null(u);
-    if (!strstr(err.text, says))
-        fail_msg("'%s' does not say '%s'", err.text, says);
+    assert_says(err.text, says);
 }
 
 static void damaged_models_are_refused(void **state)

@@ -5,9 +5,8 @@
 #include "train/autoencode.h"
 
 #include "io/image.h"
+#include "support/runs.h"
 #include "support/temp.h"
-#include "support/tensor_files.h"
-#include "train/checkpoint.h"
 #include "train/history.h"
 #include "train/trainer.h"
 
@@ -15,7 +14,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -63,22 +61,16 @@ static bool watch(const struct train_event *e, void *user)
 static enum status train(const char *kind, const char *folder, bool resume, const char *const *more,
                          struct seen *seen, struct error *err)
 {
-    char out[TEMP_PATH + 16], text[1024], *settings[24] = {out};
-    struct experiment e = {0};
-    struct train_request r = {
-        .experiment = &e, .threads = 2, .resume = resume, .callback = watch, .user = seen};
-    enum status st;
+    char out[TEMP_PATH + 16], text[1024];
+    const char *settings[24] = {out};
+    struct train_request r = {.threads = 2, .resume = resume, .callback = watch, .user = seen};
     int n = 1;
 
     snprintf(out, sizeof out, "train.out=%s", folder);
     snprintf(text, sizeof text, "%s%s", config, kind);
     for (; more && more[n - 1]; n++)
-        settings[n] = (char *)(uintptr_t)more[n - 1];
-    st = experiment_read_text(&e, "autoencoder", text, settings, n, err);
-    if (!st)
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+        settings[n] = more[n - 1];
+    return run_text(r, text, settings, err);
 }
 
 /* ---- Learning ---- */
@@ -168,18 +160,16 @@ static void test_logged(void **state)
 
 static void goes_on(const char *kind, const char *const *more)
 {
-    char whole[TEMP_PATH], part[TEMP_PATH], a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
+    char whole[TEMP_PATH], part[TEMP_PATH];
 
     temp_dir_new(whole);
     assert_int_equal(train(kind, whole, false, more, &(struct seen){0}, NULL), OK);
-    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
     for (int64_t cut = 3; cut <= 7; cut += 4) {
         temp_dir_new(part);
         assert_int_equal(train(kind, part, false, more, &(struct seen){.stop = cut}, NULL),
                          E_CANCELLED);
         assert_int_equal(train(kind, part, true, more, &(struct seen){0}, NULL), OK);
-        assert_int_equal(checkpoint_find(b, part, NULL), OK);
-        assert_same_tensors(a, b);
+        assert_same_runs(whole, part);
         temp_dir_remove(part);
     }
     temp_dir_remove(whole);

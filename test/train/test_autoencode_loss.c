@@ -64,14 +64,11 @@ static void bench_init(struct bench *b, const struct autoencoder_options *o, con
     struct companion *l;
     struct error err = {0};
     char path[TEMP_PATH];
-    struct model *m;
 
     memset(b, 0, sizeof *b);
     b->o = *o;
     if (folder) {
-        m = model_random(cnn, 5);
-        assert_int_equal(model_save(m, temp_path(path, folder, "cnn.safetensors"), NULL, NULL), OK);
-        model_free(m);
+        model_save_random(temp_path(path, folder, "cnn.safetensors"), cnn, 5);
         b->o.features = path;
         assert_int_equal(perceptual_open(&b->eyes, path, NULL, NULL), OK);
     }

@@ -176,12 +176,9 @@ static void test_opponent(void **state)
 
 static int set_up(void **state)
 {
-    struct model *m = model_random(cnn, 5);
-
     (void)state;
     temp_dir_new(folder);
-    assert_int_equal(model_save(m, temp_path(features, folder, "cnn.safetensors"), NULL, NULL), OK);
-    model_free(m);
+    model_save_random(temp_path(features, folder, "cnn.safetensors"), cnn, 5);
     return 0;
 }
 

@@ -1,12 +1,13 @@
 /*
  * test_classify.c - classifiers in training: what a run writes, what is refused
  */
-#include "train/checkpoint.h"
 #include "train/classify.h"
 #include "train/trainer.h"
 
 #include "base/file.h"
 #include "io/image.h"
+#include "support/runs.h"
+#include "support/says.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -50,20 +51,13 @@ static bool watch(const struct train_event *e, void *user)
 static enum status train(const char *text, const char *folder, int64_t steps, bool resume,
                          struct seen *s, const char *setting, struct error *err)
 {
-    char out[600], count[64], more[600], *settings[] = {out, count, more};
-    struct experiment e = {0};
-    struct train_request r = {
-        .experiment = &e, .threads = 2, .resume = resume, .callback = watch, .user = s};
-    enum status st;
+    char out[600], count[64];
+    const char *const settings[] = {out, count, setting, NULL};
+    struct train_request r = {.threads = 2, .resume = resume, .callback = watch, .user = s};
 
     snprintf(out, sizeof out, "train.out=%s", folder);
     snprintf(count, sizeof count, "train.steps=%d", (int)steps);
-    snprintf(more, sizeof more, "%s", setting ? setting : "");
-    st = experiment_read_text(&e, "tiny", text, settings, setting ? 3 : 2, err);
-    if (!st)
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+    return run_text(r, text, settings, err);
 }
 
 /* A line an evaluation, with shares of right answers behind the losses; no sheet of pictures; a
@@ -160,8 +154,7 @@ static void check_refused(const char *text, bool classes, bool stray, const char
     snprintf(whole, sizeof whole, "[data]\nformat = folder\nsize = 16\npath = %s\n%s", data, text);
     st = train(whole, run, 3, false, &s, more, &err);
     assert_true(st == E_ARG || st == E_UNSUPPORTED);
-    if (!strstr(err.text, why))
-        fail_msg("'%s' does not say '%s'", err.text, why);
+    assert_says(err.text, why);
     temp_dir_remove(data);
     temp_dir_remove(run);
 }

@@ -8,6 +8,8 @@
 #include "diffusion/loss.h"
 #include "model/cnn.h"
 #include "pipeline/guide.h"
+#include "support/runs.h"
+#include "support/says.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -51,21 +53,15 @@ static bool watch(const struct train_event *e, void *user)
 static enum status train(const char *folder, int threads, const char *const *more,
                          struct seen *seen, struct error *err)
 {
-    struct experiment e = {0};
-    struct train_request r = {
-        .experiment = &e, .threads = threads, .callback = watch, .user = seen};
-    char out[TEMP_PATH + 16], *settings[16] = {out};
-    enum status st;
+    struct train_request r = {.threads = threads, .callback = watch, .user = seen};
+    char out[TEMP_PATH + 16];
+    const char *settings[17] = {out};
     int n = 1;
 
     snprintf(out, sizeof out, "train.out=%s", folder);
     for (; more && more[n - 1]; n++)
-        settings[n] = (char *)(uintptr_t)more[n - 1];
-    st = experiment_read_text(&e, "classifier", config, settings, n, err);
-    if (!st)
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+        settings[n] = more[n - 1];
+    return run_text(r, config, settings, err);
 }
 
 /* The share that a saved model gets right of the 100 pictures of another seed that it was held
@@ -190,8 +186,7 @@ static void test_refusals(void **state)
         struct error err = {0};
 
         assert_int_equal(train(folder, 1, more, &s, &err), E_ARG);
-        if (!strstr(err.text, cases[i].says))
-            fail_msg("'%s' does not say '%s'", err.text, cases[i].says);
+        assert_says(err.text, cases[i].says);
     }
     temp_dir_remove(folder);
 }

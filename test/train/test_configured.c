@@ -5,13 +5,13 @@
 #include "train/trainer.h"
 
 #include "pipeline/generate.h"
+#include "support/runs.h"
 #include "support/temp.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -36,21 +36,16 @@ static bool stop_at(const struct train_event *e, void *user)
 static enum status train(const char *folder, int64_t stop, bool resume, const char *const *more,
                          struct error *err)
 {
-    char out[TEMP_PATH + 16], count[32], *settings[WORDS + 2] = {out, count};
-    struct experiment e = {0};
-    struct train_request r = {
-        .experiment = &e, .threads = 2, .resume = resume, .callback = stop_at, .user = &stop};
+    char out[TEMP_PATH + 16], count[32];
+    const char *settings[WORDS + 3] = {out, count};
+    struct train_request r = {.threads = 2, .resume = resume, .callback = stop_at, .user = &stop};
     int n = 2;
-    enum status st;
 
     snprintf(out, sizeof out, "train.out=%s", folder);
     snprintf(count, sizeof count, "train.steps=%d", STEPS);
     for (; more[n - 2]; n++)
-        settings[n] = (char *)(uintptr_t)more[n - 2];
-    if (!(st = experiment_read_text(&e, "tiny", tiny, settings, n, err)))
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+        settings[n] = more[n - 2];
+    return run_text(r, tiny, settings, err);
 }
 
 static struct model *open_model(const char *folder)

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "support/failing.h"
+#include "support/runs.h"
 #include "support/temp.h"
 
 #include <dirent.h>
@@ -71,18 +72,13 @@ static bool stop_after_first(const struct train_event *e, void *user)
 
 static enum status run(bool resume, train_callback *callback, struct error *err)
 {
-    char out[TEMP_PATH + 16], steps[32], *settings[] = {out, steps};
-    struct experiment e = {0};
-    struct train_request r = {
-        .experiment = &e, .threads = THREADS, .resume = resume, .callback = callback};
-    enum status st;
+    char out[TEMP_PATH + 16], steps[32];
+    const char *const settings[] = {out, steps, NULL};
+    struct train_request r = {.threads = THREADS, .resume = resume, .callback = callback};
 
     snprintf(out, sizeof out, "train.out=%s", folder);
     snprintf(steps, sizeof steps, "train.steps=%d", STEPS);
-    if (!(st = experiment_read_text(&e, "config", config, settings, 2, err)))
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+    return run_text(r, config, settings, err);
 }
 
 static struct bytes read_file(const char *name)

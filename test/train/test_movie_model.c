@@ -10,8 +10,8 @@
 #include "pipeline/codec_video.h"
 #include "pipeline/latent_decoder.h"
 #include "support/models.h"
+#include "support/runs.h"
 #include "support/temp.h"
-#include "support/tensor_files.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -50,31 +49,16 @@ static const char pixels[] =
          "text_length = 48\ntext_width = 8\ntext_depth = 1\ntext_heads = 2\n" TRAIN
          "label_drop = 0.3\nsample_every = 0\n[sample]\nsteps = 2\ncfg_scale = 2\n";
 
-static char place[TEMP_PATH], before[TEMP_PATH];
-
-static bool stop_at(const struct train_event *e, void *user)
-{
-    return e->kind != TRAIN_STEP || e->step != *(const int64_t *)user;
-}
-
 static enum status train(const char *config, const char *name, int threads, int64_t stop,
                          const char *more, struct error *err)
 {
-    char out[80], *settings[2] = {out, (char *)(uintptr_t)more};
-    struct experiment e;
-    struct train_request r = {.experiment = &e,
-                              .threads = threads,
-                              .resume = stop < 0,
-                              .callback = stop_at,
-                              .user = &stop};
-    enum status st;
+    char out[96];
+    const char *const settings[] = {out, more, NULL};
+    struct train_request r = {
+        .threads = threads, .resume = stop < 0, .callback = run_stops_at, .user = &stop};
 
     snprintf(out, sizeof out, "train.out=%s", name);
-    st = experiment_read_text(&e, "test", config, settings, more ? 2 : 1, err);
-    if (!st)
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+    return run_text(r, config, settings, err);
 }
 
 static void must_train(const char *config, const char *name, int threads)
@@ -83,15 +67,6 @@ static void must_train(const char *config, const char *name, int threads)
 
     if (train(config, name, threads, 0, NULL, &err))
         fail_msg("%s: %s", name, err.text);
-}
-
-static void same_runs(const char *one, const char *other)
-{
-    char a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
-
-    assert_int_equal(checkpoint_find(a, one, NULL), OK);
-    assert_int_equal(checkpoint_find(b, other, NULL), OK);
-    assert_same_tensors(a, b);
 }
 
 /* The third and the sixth step are of pictures, and the run is cut behind one of clips and behind
@@ -104,11 +79,11 @@ static void check_runs(const char *config, const char *whole)
         snprintf(name, sizeof name, "%s-cut-%d", whole, (int)stop);
         assert_int_equal(train(config, name, 2, stop, NULL, NULL), E_CANCELLED);
         assert_int_equal(train(config, name, 2, -1, NULL, NULL), OK);
-        same_runs(whole, name);
+        assert_same_runs(whole, name);
     }
     snprintf(name, sizeof name, "%s-threads", whole);
     must_train(config, name, 3);
-    same_runs(whole, name);
+    assert_same_runs(whole, name);
 }
 
 static void an_autoencoders_run_is_the_same(void **state)
@@ -327,6 +302,9 @@ static void an_inflated_one_begins_as_its_picture(void **state)
         "\"middle_attention\":false}";
     static float picture[FRAME], want[LATENT], got[LATENT];
     struct model *m = model_random(image, 5);
+    const char *const settings[] = {"train.learning_rate=0",
+                                    "autoencoder.inflate=image.safetensors", "train.out=inflated",
+                                    "train.steps=1", NULL};
     struct error err = {0};
     struct codec *c;
 
@@ -338,18 +316,8 @@ static void an_inflated_one_begins_as_its_picture(void **state)
     assert_int_equal(codec_open(&c, "image.safetensors", HALVES_BOTH, 2, NULL), OK);
     assert_int_equal(codec_encode(c, want, picture, 1, SIDE, SIDE, NULL, NULL), OK);
     codec_free(c);
-    {
-        char rate[] = "train.learning_rate=0", from[] = "autoencoder.inflate=image.safetensors",
-             out[] = "train.out=inflated", steps[] = "train.steps=1";
-        char *settings[] = {rate, from, out, steps};
-        struct experiment e;
-        struct train_request r = {.experiment = &e, .threads = 2};
-
-        assert_int_equal(experiment_read_text(&e, "test", autoencoder, settings, 4, NULL), OK);
-        if (train_run(&r, &err))
-            fail_msg("%s", err.text);
-        experiment_release(&e);
-    }
+    if (run_text((struct train_request){.threads = 2}, autoencoder, settings, &err))
+        fail_msg("%s", err.text);
     assert_int_equal(codec_open(&c, "inflated/model.safetensors", HALVES_BOTH, 2, NULL), OK);
     assert_int_equal(codec_encode(c, got, picture, 1, SIDE, SIDE, NULL, NULL), OK);
     codec_free(c);
@@ -361,22 +329,10 @@ static void an_inflated_one_begins_as_its_picture(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
-    temp_dir_new(place);
-    if (!getcwd(before, sizeof before) || chdir(place))
-        return -1;
+    temp_enter(state);
     must_train(autoencoder, "ae", 2);
     must_train(latents, "latents", 2);
     must_train(pixels, "pixels", 2);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (chdir(before))
-        return -1;
-    temp_dir_remove(place);
     return 0;
 }
 
@@ -396,5 +352,5 @@ int main(void)
         cmocka_unit_test(an_inflated_one_begins_as_its_picture),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, temp_leave);
 }

@@ -36,22 +36,14 @@ static char folder[TEMP_PATH], path[TEMP_PATH], other[TEMP_PATH];
 static struct model *model;
 static float x[LENGTH], y[LENGTH];
 
-static struct model *save_model(const char *description, const char *to)
-{
-    struct model *m = model_random(description, 5);
-
-    assert_int_equal(model_save(m, to, NULL, NULL), OK);
-    return m;
-}
-
 static int set_up(void **state)
 {
     struct rng r = rng_stream(7, RNG_TEST, 0);
 
     (void)state;
     temp_dir_new(folder);
-    model = save_model(cnn, temp_path(path, folder, "cnn.safetensors"));
-    model_free(save_model(unet, temp_path(other, folder, "unet.safetensors")));
+    model = model_saved(temp_path(path, folder, "cnn.safetensors"), cnn, 5);
+    model_save_random(temp_path(other, folder, "unet.safetensors"), unet, 5);
     rng_normals(&r, x, LENGTH);
     rng_normals(&r, y, LENGTH);
     return 0;

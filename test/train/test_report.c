@@ -22,7 +22,7 @@
 
 #include <cmocka.h>
 
-static char folder[TEMP_PATH];
+static const char folder[] = "."; /* the tests run in one of their own */
 
 /* ---- The log ---- */
 
@@ -365,20 +365,6 @@ static void a_folder_without_a_log(void **state)
     assert_non_null(strstr(err.text, "/nowhere/at/all/log.jsonl"));
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,5 +383,5 @@ int main(void)
         cmocka_unit_test(a_folder_without_a_log),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, temp_enter, temp_leave);
 }

@@ -10,8 +10,8 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "support/runs.h"
 #include "support/temp.h"
-#include "support/tensor_files.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -50,38 +50,21 @@ static int from_environment(const char *name, int otherwise)
     return text ? atoi(text) : otherwise;
 }
 
-struct stop {
-    int64_t at; /* the step to stop after, or 0 */
-};
-
-static bool stop_at(const struct train_event *e, void *user)
-{
-    const struct stop *s = user;
-
-    return e->kind != TRAIN_STEP || e->step != s->at;
-}
-
 /* Train what `text` describes in `folder`; settings end with NULL. */
 static enum status train_text(const char *text, const char *folder, int64_t steps, int64_t stop,
                               bool resume, const char *const *more, struct error *err)
 {
-    char out[600], count[64], *settings[16] = {out, count};
-    struct stop s = {stop};
-    struct experiment e = {0};
+    char out[600], count[64];
+    const char *settings[17] = {out, count};
     struct train_request r = {
-        .experiment = &e, .threads = 2, .resume = resume, .callback = stop_at, .user = &s};
+        .threads = 2, .resume = resume, .callback = run_stops_at, .user = &stop};
     int n = 2;
-    enum status st;
 
     snprintf(out, sizeof out, "train.out=%s", folder);
     snprintf(count, sizeof count, "train.steps=%d", (int)steps);
     for (; more && more[n - 2]; n++)
-        settings[n] = (char *)(uintptr_t)more[n - 2];
-    st = experiment_read_text(&e, "tiny", text, settings, n, err);
-    if (!st)
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+        settings[n] = more[n - 2];
+    return run_text(r, text, settings, err);
 }
 
 static enum status train(const char *folder, int64_t steps, int64_t stop, bool resume,
@@ -116,7 +99,7 @@ static void read_losses(const char *folder, char losses[][32], int n)
 static void test_resume(void **state)
 {
     enum { STEPS = 30 };
-    char whole[TEMP_PATH], a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
+    char whole[TEMP_PATH];
     static char want[STEPS][32], got[STEPS][32];
     struct rng r = rng_stream(11, RNG_TEST, 0);
     int cuts = from_environment("IMGEN_CUTS", 3);
@@ -124,7 +107,6 @@ static void test_resume(void **state)
     (void)state;
     temp_dir_new(whole);
     assert_int_equal(train(whole, STEPS, 0, false, NULL, NULL), OK);
-    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
     read_losses(whole, want, STEPS);
     for (int k = 0; k < cuts; k++) {
         int64_t cut = 1 + (int64_t)rng_below(&r, STEPS - 1);
@@ -133,8 +115,7 @@ static void test_resume(void **state)
         temp_dir_new(part);
         assert_int_equal(train(part, STEPS, cut, false, NULL, NULL), E_CANCELLED);
         assert_int_equal(train(part, STEPS, 0, true, NULL, NULL), OK);
-        assert_int_equal(checkpoint_find(b, part, NULL), OK);
-        assert_same_tensors(a, b);
+        assert_same_runs(whole, part);
         read_losses(part, got, STEPS);
         for (int i = 0; i < STEPS; i++)
             assert_string_equal(want[i], got[i]);
@@ -175,7 +156,7 @@ static void test_unit_weights(void **state)
 {
     const char *edm2[] = {"unet.style=edm2", "model.time_scale=1", "train.learning_rate=0.02",
                           NULL};
-    char whole[TEMP_PATH], part[TEMP_PATH], a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
+    char whole[TEMP_PATH], part[TEMP_PATH], path[CHECKPOINT_PATH];
     struct weights *f;
     struct model *m;
     int64_t rows = 0;
@@ -186,11 +167,10 @@ static void test_unit_weights(void **state)
     assert_int_equal(train(whole, 6, 0, false, edm2, NULL), OK);
     assert_int_equal(train(part, 6, 3, false, edm2, NULL), E_CANCELLED);
     assert_int_equal(train(part, 6, 0, true, edm2, NULL), OK);
-    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
-    assert_int_equal(checkpoint_find(b, part, NULL), OK);
-    assert_same_tensors(a, b);
-    assert_int_equal(model_load(&m, a, NULL), OK);
-    assert_int_equal(weights_open(&f, a, NULL), OK);
+    assert_same_runs(whole, part);
+    assert_int_equal(checkpoint_find(path, whole, NULL), OK);
+    assert_int_equal(model_load(&m, path, NULL), OK);
+    assert_int_equal(weights_open(&f, path, NULL), OK);
     for (int64_t i = 0; i < params_count(m->network->params); i++)
         if (params_at(m->network->params, i)->unit_rows)
             rows += assert_unit_rows(f, params_at(m->network->params, i)->name);
@@ -210,7 +190,6 @@ static void check_dropout(const char *text, const char *dropout)
     const char *drops[] = {fast, dropout, NULL};
     const char *again[] = {fast, dropout, "train.recompute=true", NULL};
     char whole[TEMP_PATH], part[TEMP_PATH], other[TEMP_PATH], without[TEMP_PATH];
-    char a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
     static char want[STEPS][32], got[STEPS][32];
 
     temp_dir_new(whole);
@@ -218,14 +197,11 @@ static void check_dropout(const char *text, const char *dropout)
     temp_dir_new(other);
     temp_dir_new(without);
     assert_int_equal(train_text(text, whole, STEPS, 0, false, drops, NULL), OK);
-    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
     assert_int_equal(train_text(text, part, STEPS, 2, false, drops, NULL), E_CANCELLED);
     assert_int_equal(train_text(text, part, STEPS, 0, true, drops, NULL), OK);
-    assert_int_equal(checkpoint_find(b, part, NULL), OK);
-    assert_same_tensors(a, b);
+    assert_same_runs(whole, part);
     assert_int_equal(train_text(text, other, STEPS, 0, false, again, NULL), OK);
-    assert_int_equal(checkpoint_find(b, other, NULL), OK);
-    assert_same_tensors(a, b);
+    assert_same_runs(whole, other);
     assert_int_equal(train_text(text, without, STEPS, 0, false, none, NULL), OK);
     read_losses(whole, want, STEPS);
     read_losses(without, got, STEPS);
@@ -433,16 +409,14 @@ static void test_accumulation(void **state)
 static void test_recompute_gives_the_same_run(void **state)
 {
     const char *more[] = {"train.recompute=true", NULL};
-    char a[TEMP_PATH], b[TEMP_PATH], p[CHECKPOINT_PATH], q[CHECKPOINT_PATH];
+    char a[TEMP_PATH], b[TEMP_PATH];
 
     (void)state;
     temp_dir_new(a);
     temp_dir_new(b);
     assert_int_equal(train(a, 4, 0, false, NULL, NULL), OK);
     assert_int_equal(train(b, 4, 0, false, more, NULL), OK);
-    assert_int_equal(checkpoint_find(p, a, NULL), OK);
-    assert_int_equal(checkpoint_find(q, b, NULL), OK);
-    assert_same_tensors(p, q);
+    assert_same_runs(a, b);
     temp_dir_remove(a);
     temp_dir_remove(b);
 }

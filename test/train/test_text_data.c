@@ -8,14 +8,13 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "data/latents_file.h"
 #include "data/listing.h"
 #include "model/clip.h"
 #include "pipeline/generate.h"
 #include "support/networks.h"
+#include "support/runs.h"
+#include "support/says.h"
 #include "support/temp.h"
-#include "support/tensor_files.h"
-#include "train/checkpoint.h"
 #include "train/trainer.h"
 
 #include <setjmp.h>
@@ -257,12 +256,36 @@ static void damage_and_other_encoders_are_seen(void **state)
     listing_release(&l);
 }
 
-/* --- training --------------------------------------------------------------------------------- */
-
-static bool stop_at(const struct train_event *e, void *user)
+/* Words of another encoder are never taken, though somebody put them where ours are looked for. */
+static void a_part_of_another_encoder_is_refused(void **state)
 {
-    return e->kind != TRAIN_STEP || e->step != *(const int64_t *)user;
+    const struct text_encoders e = encoders();
+    struct count c = {0};
+    struct error err = {0};
+    struct text_data *t;
+    char ours[2 * NAME], theirs[2 * NAME];
+    uint8_t *bytes;
+    uint64_t n;
+
+    (void)state;
+    t = must_open(&e, "mine", true, &c);
+    assert_int_equal(text_data_need(t, texts, TEXTS, NULL), OK);
+    text_data_close(t);
+    write_encoder(2);
+    t = must_open(&e, "yours", true, &c);
+    assert_int_equal(text_data_need(t, texts, TEXTS, NULL), OK);
+    text_data_close(t);
+    write_encoder(1);
+    find_part(ours, "mine");
+    find_part(theirs, "yours");
+    assert_int_equal(file_read(&bytes, &n, theirs, 1 << 24, NULL), OK);
+    assert_int_equal(file_write(ours, bytes, n, NULL), OK);
+    free(bytes);
+    assert_int_equal(open_data(&t, &e, "mine", true, &c, &err), E_FORMAT);
+    assert_says(err.text, "words of the encoders");
 }
+
+/* --- training --------------------------------------------------------------------------------- */
 
 static enum status train(const char *name, int64_t stop, bool resume, const char *more,
                          struct error *err)
@@ -276,24 +299,19 @@ static enum status train(const char *name, int64_t stop, bool resume, const char
         "eval_every = 5\neval_count = 4\nsample_every = 5\nsample_count = 4\nlog_every = 1\n"
         "flip = false\n[sample]\nsteps = 2\ncfg_scale = 2\n";
     char out[NAME + 16], cache[NAME + 16], clip[NAME + 16];
-    char *settings[] = {out, cache, clip, (char *)(uintptr_t)more};
-    struct experiment e;
+    const char *const settings[] = {out, cache, clip, more, NULL};
     struct train_request r = {
-        .experiment = &e, .threads = 2, .resume = resume, .callback = stop_at, .user = &stop};
-    enum status st;
+        .threads = 2, .resume = resume, .callback = run_stops_at, .user = &stop};
 
     snprintf(out, sizeof out, "train.out=%s/%s", folder, name);
     snprintf(cache, sizeof cache, "text.cache=%s/captions", folder);
     snprintf(clip, sizeof clip, "text.clip_l=%s", encoder);
-    if (!(st = experiment_read_text(&e, "test", config, settings, more ? 4 : 3, err)))
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+    return run_text(r, config, settings, err);
 }
 
 static void learns_from_nothing(void **state)
 {
-    char a[CHECKPOINT_PATH], b[CHECKPOINT_PATH], whole[NAME], cut[NAME];
+    char whole[NAME], cut[NAME];
     struct error err = {0};
 
     (void)state;
@@ -303,9 +321,7 @@ static void learns_from_nothing(void **state)
     assert_int_equal(train("cut", 0, true, NULL, NULL), OK);
     snprintf(whole, sizeof whole, "%s/whole", folder);
     snprintf(cut, sizeof cut, "%s/cut", folder);
-    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
-    assert_int_equal(checkpoint_find(b, cut, NULL), OK);
-    assert_same_tensors(a, b);
+    assert_same_runs(whole, cut);
     snprintf(whole, sizeof whole, "%s/whole/samples-00000010.png", folder);
     assert_true(path_is_file(whole));
 }
@@ -353,8 +369,7 @@ static void what_is_missing_is_told(void **state)
 
         if (!train("no", 0, false, cases[i].setting, &err))
             fail_msg("%s is taken", cases[i].setting);
-        if (!strstr(err.text, cases[i].word))
-            fail_msg("'%s' does not say '%s'", err.text, cases[i].word);
+        assert_says(err.text, cases[i].word);
     }
 }
 
@@ -365,6 +380,7 @@ int main(void)
         cmocka_unit_test(only_what_is_missing_is_asked),
         cmocka_unit_test(stops_and_plans),
         cmocka_unit_test(damage_and_other_encoders_are_seen),
+        cmocka_unit_test(a_part_of_another_encoder_is_refused),
         cmocka_unit_test(learns_from_nothing),
         cmocka_unit_test(the_model_finds_its_encoders),
         cmocka_unit_test(what_is_missing_is_told),

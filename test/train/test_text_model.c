@@ -2,11 +2,10 @@
  * test_text_model.c - a model that reads captions: trained, cut and resumed, saved, asked
  */
 #include "pipeline/generate.h"
-#include "train/checkpoint.h"
 #include "train/trainer.h"
 
+#include "support/runs.h"
 #include "support/temp.h"
-#include "support/tensor_files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +15,6 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -33,34 +31,16 @@ static const char config[] =
 
 static char folder[TEMP_PATH];
 
-struct stop {
-    int64_t at; /* the step to stop after, or 0 */
-};
-
-static bool stop_at(const struct train_event *e, void *user)
-{
-    const struct stop *s = user;
-
-    return e->kind != TRAIN_STEP || e->step != s->at;
-}
-
 static enum status train(const char *name, int64_t stop, bool resume, const char *more,
                          struct error *err)
 {
     char out[TEMP_PATH + 80];
-    char *settings[2] = {out, (char *)(uintptr_t)more};
-    struct stop s = {stop};
-    struct experiment e;
+    const char *const settings[] = {out, more, NULL};
     struct train_request r = {
-        .experiment = &e, .threads = 2, .resume = resume, .callback = stop_at, .user = &s};
-    enum status st;
+        .threads = 2, .resume = resume, .callback = run_stops_at, .user = &stop};
 
     snprintf(out, sizeof out, "train.out=%s/%s", folder, name);
-    st = experiment_read_text(&e, "test", config, settings, more ? 2 : 1, err);
-    if (!st)
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+    return run_text(r, config, settings, err);
 }
 
 static int train_once(void **state)
@@ -94,16 +74,14 @@ static struct model *open_model(void)
 /* Which captions are dropped, and what a batch is asked for, is a function of the sample. */
 static void a_cut_run_is_the_whole_one(void **state)
 {
-    char a[CHECKPOINT_PATH], b[CHECKPOINT_PATH], whole[TEMP_PATH + 80], cut[TEMP_PATH + 80];
+    char whole[TEMP_PATH + 80], cut[TEMP_PATH + 80];
 
     (void)state;
     snprintf(whole, sizeof whole, "%s/whole", folder);
     snprintf(cut, sizeof cut, "%s/cut", folder);
     assert_int_equal(train("cut", 5, false, NULL, NULL), E_CANCELLED);
     assert_int_equal(train("cut", 0, true, NULL, NULL), OK);
-    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
-    assert_int_equal(checkpoint_find(b, cut, NULL), OK);
-    assert_same_tensors(a, b);
+    assert_same_runs(whole, cut);
 }
 
 static void sheets_are_drawn(void **state)

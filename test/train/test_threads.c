@@ -8,11 +8,10 @@
  * Three threads divide nothing evenly; eight are more than most machines of a test have.
  */
 #include "pipeline/generate.h"
-#include "train/checkpoint.h"
 #include "train/trainer.h"
 
+#include "support/runs.h"
 #include "support/temp.h"
-#include "support/tensor_files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +20,6 @@
 
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { STEPS = 4, LINE = 256, SIDE = 16, PICTURES = 3 };
@@ -42,15 +40,13 @@ static const char modern[] = "[model]\nnetwork = dit\n"
 
 static void train(const char *network, const char *folder, int threads)
 {
-    char text[1024], out[TEMP_PATH + 16], *settings[] = {out};
-    struct experiment e = {0};
-    struct train_request r = {.experiment = &e, .threads = threads};
+    char text[1024], out[TEMP_PATH + 16];
+    const char *const settings[] = {out, NULL};
 
     snprintf(text, sizeof text, "%s%s", common, network);
     snprintf(out, sizeof out, "train.out=%s", folder);
-    assert_int_equal(experiment_read_text(&e, "threads", text, settings, 1, NULL), OK);
-    assert_int_equal(train_run(&r, NULL), OK);
-    experiment_release(&e);
+    assert_int_equal(run_text((struct train_request){.threads = threads}, text, settings, NULL),
+                     OK);
 }
 
 /* Step, loss and gradient norm of every line; what follows are seconds. */
@@ -91,13 +87,12 @@ static void check(const char *network)
 {
     static float want[PICTURES * SIDE * SIDE * 3], got[PICTURES * SIDE * SIDE * 3];
     static char first[STEPS][LINE], lines[STEPS][LINE];
-    char one[TEMP_PATH], other[TEMP_PATH], a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
+    char one[TEMP_PATH], other[TEMP_PATH];
 
     temp_dir_new(one);
     train(network, one, counts[0]);
     read_log(one, first);
     assert_string_not_equal(strchr(first[0], ','), strchr(first[STEPS - 1], ','));
-    assert_int_equal(checkpoint_find(a, one, NULL), OK);
     draw(want, one, counts[0]);
     for (size_t k = 1; k < sizeof counts / sizeof *counts; k++) {
         temp_dir_new(other);
@@ -105,8 +100,7 @@ static void check(const char *network)
         read_log(other, lines);
         for (int i = 0; i < STEPS; i++)
             assert_string_equal(first[i], lines[i]);
-        assert_int_equal(checkpoint_find(b, other, NULL), OK);
-        assert_same_tensors(a, b);
+        assert_same_runs(one, other);
         draw(got, one, counts[k]);
         assert_memory_equal(want, got, sizeof want);
         temp_dir_remove(other);

@@ -9,9 +9,9 @@
 #include "data/listing.h"
 #include "pipeline/generate.h"
 #include "pipeline/sd3.h"
+#include "support/runs.h"
+#include "support/says.h"
 #include "support/temp.h"
-#include "support/tensor_files.h"
-#include "train/checkpoint.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -20,8 +20,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -65,19 +63,12 @@ static enum status train(const char *config, const char *name, int threads, bool
                          struct watch *w, const char *more, struct error *err)
 {
     char out[NAME], of[NAME + 16];
-    char *settings[3] = {out, of, (char *)(uintptr_t)more};
-    struct experiment e;
-    struct train_request r = {
-        .experiment = &e, .threads = threads, .resume = resume, .callback = see, .user = w};
-    enum status st;
-    int n = config == of_base ? 1 : more ? 3 : 2;
+    const char *const settings[] = {out, config == of_base ? NULL : of, more, NULL};
+    struct train_request r = {.threads = threads, .resume = resume, .callback = see, .user = w};
 
     snprintf(out, sizeof out, "train.out=%s/%s", folder, name);
     snprintf(of, sizeof of, "lora.base=%s", base);
-    if (!(st = experiment_read_text(&e, "test", config, settings, n, err)))
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
+    return run_text(r, config, settings, err);
 }
 
 static void must_train(const char *config, const char *name, int threads, struct watch *w,
@@ -131,7 +122,7 @@ static void learns_beside_a_base_that_stays(void **state)
 
 static void cut_runs_and_threads_change_no_bit(void **state)
 {
-    char a[CHECKPOINT_PATH], b[CHECKPOINT_PATH], whole[NAME], other[NAME];
+    char whole[NAME], other[NAME];
     struct watch cut = {.stop = 7}, none = {0};
 
     (void)state;
@@ -139,13 +130,10 @@ static void cut_runs_and_threads_change_no_bit(void **state)
     in_folder(other, "cut");
     assert_int_equal(train(of_adapter, "cut", 2, false, &cut, NULL, NULL), E_CANCELLED);
     assert_int_equal(train(of_adapter, "cut", 2, true, &none, NULL, NULL), OK);
-    assert_int_equal(checkpoint_find(a, whole, NULL), OK);
-    assert_int_equal(checkpoint_find(b, other, NULL), OK);
-    assert_same_tensors(a, b);
+    assert_same_runs(whole, other);
     in_folder(other, "threads");
     must_train(of_adapter, "threads", 3, &none, NULL);
-    assert_int_equal(checkpoint_find(b, other, NULL), OK);
-    assert_same_tensors(a, b);
+    assert_same_runs(whole, other);
 }
 
 enum { LENGTH = 16 * 16 * 3 };
@@ -216,8 +204,7 @@ static void what_cannot_be_is_refused(void **state)
         struct error err = {0};
 
         assert_int_not_equal(train(of_adapter, "no", 2, false, &w, cases[i].setting, &err), OK);
-        if (!strstr(err.text, cases[i].word))
-            fail_msg("'%s' does not say '%s'", err.text, cases[i].word);
+        assert_says(err.text, cases[i].word);
     }
 }
 
