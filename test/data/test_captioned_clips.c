@@ -231,7 +231,8 @@ static void errors_name_clips_and_numbers(void **state)
     char path[TEMP_PATH];
 
     (void)state;
-    open_says(&c, E_IO, "no .webp, .png, .apng, .gif or .y4m clips, no folders of frames");
+    open_says(&c, E_IO,
+              "no .webp, .png, .apng, .gif, .y4m, .mp4 or .webm clips, no folders of frames");
     write_clip("a.webp", 10, 4, 8);
     open_says(&c, E_IO, "1 of 1 clips have no caption, the first is a.webp");
     write_text("a.txt", "short");
