@@ -337,7 +337,7 @@ static void test_list(void **state)
     (void)state;
     while (imgen_list(IMGEN_MEASURES, n, &c))
         n++;
-    assert_int_equal(n, 9);
+    assert_int_equal(n, 11);
 }
 
 int main(void)
