@@ -213,9 +213,9 @@ static const struct panel_engine engines[][ENGINES] = {
         {
 #if defined(__x86_64__)
             {"AVX-512 BF16", has_bf16_512, mul_bf16_512},
-            {"AVX2, widened", has_avx2, mul_bf16_256},
+            {"AVX2, widened", has_avx2, mul_bf16_256, .widens = true},
 #endif
-            {"128-bit vectors, widened", has_nothing_special, mul_bf16_128},
+            {"128-bit vectors, widened", has_nothing_special, mul_bf16_128, .widens = true},
         },
     [PRECISION_INT8] =
         {
