@@ -5,9 +5,9 @@
  * layers are added, pass through what follows, are guided apart, and are fed back by the solver. So
  * both are measured.  The end: the same pictures from the same noise in both precisions, compared
  * before they are decoded, for a decoder would hide what it does not show.  And the layers: in one
- * run of the network in float32, each linear layer is computed once more in the other precision on
- * the very input that it has there, so that the figure is its own and none of those before it;
- * where the end is bad, the list says where to look first.
+ * run of the network in float32, each linear layer and each attention is computed once more in the
+ * other precision on the very input that it has there, so that the figure is its own and none of
+ * those before it; where the end is bad, the list says where to look first.
  *
  * Layers are met by the probe that profiles are made with, when the layer's inputs are still in
  * place.  Weights may lie in a file in any type (DTYPE_STORED), as products read them.
@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "ops/attention.h"
 #include "ops/linear.h"
 #include "pipeline/viewer.h"
 
@@ -32,32 +33,45 @@ struct watch {
     const struct reduced_task *task;
     int64_t room, run; /* of out->layer; of the network, from 0      */
     char first[112];   /* the layer that a run begins with           */
+    char last[112];    /* the linear layer that was met last         */
     double seconds;    /* that looking has taken                      */
     enum status failed;
     struct error failure;
 };
 
-/* A weight of another tape, on this one. */
-static struct tensor *leaf(struct graph *g, const struct tensor *w)
+/* What a node of another tape reads, on this one. */
+static struct tensor *leaf(struct graph *g, const struct tensor *x)
 {
-    return w->dtype == DTYPE_STORED ? graph_stored(g, w->shape, w->data, "w")
-                                    : graph_param(g, w->shape, w->data, NULL, "w");
+    if (!x)
+        return NULL;
+    if (x->dtype == DTYPE_STORED)
+        return graph_stored(g, x->shape, x->data, "w");
+    return x->dtype == DTYPE_I32 ? graph_input_i32(g, x->shape, x->data)
+                                 : graph_input(g, x->shape, x->data);
 }
 
-/* y's layer alone in that precision, on the same input. */
+static bool is_linear(const struct tensor *y)
+{
+    return !strcmp(y->op->name, "linear") && y->in[1]->name;
+}
+
+/* y's node alone in that precision, on the same input. */
 static enum status compute_alone(float *out, struct reduced_layer *l, const struct tensor *y,
                                  const struct reduced_task *t, struct error *err)
 {
+    struct tensor *in[4], *z;
     struct graph *g;
-    struct tensor *z;
     enum status st;
 
     if ((st = graph_new(&g, 0, t->request->threads, err)))
         return st;
     graph_set_precision(g, t->precision);
-    z = op_linear(g, graph_input(g, y->in[0]->shape, y->in[0]->data), leaf(g, y->in[1]),
-                  y->in[2] ? leaf(g, y->in[2]) : NULL, (enum act)y->arg[0].i);
-    l->reduced = linear_precision(g, z) != PRECISION_FLOAT32;
+    for (int k = 0; k < 4; k++)
+        in[k] = leaf(g, y->in[k]);
+    z = record(g, y->op, y->shape, in[0], in[1], in[2], in[3]);
+    memcpy(z->arg, y->arg, sizeof z->arg);
+    l->reduced =
+        (is_linear(y) ? linear_precision(g, z) : attention_precision(g, z)) != PRECISION_FLOAT32;
     graph_keep(g, z);
     if (l->reduced && !(st = graph_run(g, err)))
         graph_read(g, z, out);
@@ -92,7 +106,10 @@ static enum status add_layer(struct watch *w, const struct tensor *y, struct err
     *l = (struct reduced_layer){.rows = shape_rows(y->shape),
                                 .inputs = shape_last(y->in[0]->shape),
                                 .outputs = shape_last(y->shape)};
-    snprintf(l->name, sizeof l->name, "%s", y->in[1]->name ? y->in[1]->name : "");
+    if (is_linear(y))
+        snprintf(l->name, sizeof l->name, "%s", y->in[1]->name);
+    else
+        snprintf(l->name, sizeof l->name, "attention of %.90s", w->last);
     if (!(st = compute_alone(out, l, y, w->task, err))) {
         l->error = l->reduced ? relative_error(out, y->data, n) : 0;
         w->out->n_layers++;
@@ -107,11 +124,14 @@ static void look_at(const struct tensor *y, double seconds, void *user)
     double start = clock_seconds();
 
     (void)seconds;
-    if (strcmp(y->op->name, "linear") || w->failed || !y->in[1]->name)
+    if (w->failed || (!is_linear(y) && strcmp(y->op->name, "attention")))
         return;
-    if (!*w->first)
-        snprintf(w->first, sizeof w->first, "%s", y->in[1]->name);
-    w->run += !strcmp(w->first, y->in[1]->name);
+    if (is_linear(y)) {
+        snprintf(w->last, sizeof w->last, "%s", y->in[1]->name);
+        if (!*w->first)
+            memcpy(w->first, w->last, sizeof w->first);
+        w->run += !strcmp(w->first, w->last);
+    }
     if (w->run == w->task->look_at)
         w->failed = add_layer(w, y, &w->failure);
     w->seconds += clock_seconds() - start;

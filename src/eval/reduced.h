@@ -6,9 +6,10 @@
 
 #include "pipeline/generate.h"
 
-/* One linear layer, on the inputs that it has in float32. */
+/* One linear layer or attention, on the inputs that it has in float32. */
 struct reduced_layer {
-    char name[112]; /* of its weight */
+    char name[112]; /* of its weight; of an attention that of the layer before it, "attention of .."
+                     */
     int64_t rows, inputs, outputs;
     bool reduced; /* false: it stays float32, and `error` is 0                              */
     double error; /* root mean square of the difference over that of the float32 result     */

@@ -44,10 +44,11 @@ static const double LONG = 4, LONGEST = 10;
 static const double PART_TOLD = 0.01;
 
 static const struct speed_family *const families[] = {
-    &family_linear,    &family_linear_fused, &family_linear_few,  &family_conv,
-    &family_conv_edge, &family_attention,    &family_elementwise, &family_two_passes,
-    &family_adamw,     &family_training,     &family_sampling,    &family_encoder,
-    &family_decoder,   &family_sd3,          &family_sd3_large,   &family_sd3_text,
+    &family_linear,     &family_linear_fused, &family_linear_few,  &family_conv,
+    &family_conv_edge,  &family_attention,    &family_attend_bf16, &family_elementwise,
+    &family_two_passes, &family_adamw,        &family_training,    &family_sampling,
+    &family_encoder,    &family_decoder,      &family_sd3,         &family_sd3_large,
+    &family_sd3_text,
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

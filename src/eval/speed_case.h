@@ -33,7 +33,7 @@ struct speed_family {
 };
 
 extern const struct speed_family family_linear, family_linear_fused, family_linear_few, family_conv,
-    family_conv_edge, family_attention, family_elementwise, family_two_passes,
+    family_conv_edge, family_attention, family_attend_bf16, family_elementwise, family_two_passes,
     family_adamw;                                                  /* speed_ops.c      */
 extern const struct speed_family family_training, family_sampling; /* speed_steps.c    */
 extern const struct speed_family family_encoder, family_decoder;   /* speed_autoencoder.c */

@@ -233,6 +233,46 @@ const struct speed_family family_attention = {
     .cases = attention_cases,
 };
 
+/* n: samples, tokens, heads of 64, enum precision.  What wants a gradient stays float32, so these
+ * do not. */
+static enum status open_forward(struct speed_job *j, struct error *err)
+{
+    const int64_t *n = j->is->n;
+    struct shape packed = SHAPE(n[0], n[1], 3 * 64 * n[2]);
+    enum status st;
+
+    if ((st = speed_graph(j, 0, err)))
+        return st;
+    graph_set_precision(j->graph, (enum precision)n[3]);
+    graph_keep(j->graph,
+               op_attention(j->graph,
+                            graph_input(j->graph, packed, speed_values(j, shape_count(packed))),
+                            n[2], QKV_SPLIT));
+    if (j->failed && err)
+        *err = j->failure;
+    return j->failed;
+}
+
+static const struct speed_case forward_cases[] = {
+    {"attention SD3 2 x 1178 tokens, 24 heads of 64, float32",
+     NULL,
+     {2, 1178, 24, PRECISION_FLOAT32},
+     NULL},
+    {"attention SD3 2 x 1178 tokens, 24 heads of 64, bf16",
+     NULL,
+     {2, 1178, 24, PRECISION_BF16},
+     NULL},
+    {0},
+};
+
+const struct speed_family family_attend_bf16 = {
+    .name = "attention forward",
+    .against_first = true,
+    .open = open_forward,
+    .run = run_op,
+    .cases = forward_cases,
+};
+
 /* --- bound by memory ---------------------------------------------------------------------------
  */
 

@@ -79,8 +79,8 @@ enum graph_flags {
 enum status graph_new(struct graph **out, unsigned flags, int threads, struct error *err);
 void graph_free(struct graph *g);
 
-/* In which precision linear layers and 3 x 3 convolutions are computed that are planned from now
- * on, as far as they know it; float32 at first. */
+/* In which precision linear layers, 3 x 3 convolutions and attentions are computed that are planned
+ * from now on, as far as they know it; float32 at first. */
 void graph_set_precision(struct graph *g, enum precision precision);
 
 /* Forget the tape (tensors of it become invalid); plans are kept. */

@@ -46,11 +46,13 @@
 
 #include <math.h>
 #include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct heads heads_of(const struct tensor *y)
 {
     const struct tensor *q = y->in[IN_Q], *kv = y->in[IN_KV], *mask = y->in[IN_MASK];
+    const struct heads_reduced *reduced = y->state;
     const int64_t row = shape_last(q->shape);
     struct heads s = {
         .N = q->shape.dim[0],
@@ -71,6 +73,12 @@ struct heads heads_of(const struct tensor *y)
 
     s.d = s.D / s.heads;
     s.padded = tile_padded(s.d);
+    s.block = heads_block(&s, s.T);
+    if (reduced) {
+        s.padded = whole_parts(s.d, PANEL_COLS) * PANEL_COLS;
+        s.block = reduced->block;
+        s.pairs = reduced->pairs;
+    }
     return s;
 }
 
@@ -167,7 +175,7 @@ struct room {
 
 static int64_t room_floats(const struct heads *s)
 {
-    const int64_t block = heads_block(s, s->T);
+    const int64_t block = s->block;
 
     return block * s->d + 2 * ATTN_KEYS * s->padded + ATTN_KEYS * ATTN_QUERIES + block * s->padded +
            3 * block;
@@ -175,7 +183,7 @@ static int64_t room_floats(const struct heads *s)
 
 static struct room room_at(const struct heads *s, float *at)
 {
-    const int64_t block = heads_block(s, s->T);
+    const int64_t block = s->block;
     struct room r;
 
     r.q = at;
@@ -265,14 +273,20 @@ static void attend_tile(const struct heads *s, const struct room *r, int64_t h, 
     const struct tile scores = tile_rows(r->scores, ATTN_QUERIES);
     const struct tile out = tile_rows(r->out + row * s->padded, s->padded);
 
-    heads_scores(s, h, r->scores, r->k, r->q + row * s->d, in);
+    if (s->pairs)
+        heads_scores_bf16(s, h, r->scores, r->k, r->q + row * s->d, in);
+    else
+        heads_scores(s, h, r->scores, r->k, r->q + row * s->d, in);
     heads_blind(s, r->scores, in, -INFINITY);
     softmax_step(r->scores, in.keys, width, r->top + row, r->sum + row, r->decay + row);
     heads_blind(s, r->scores, in, 0);
     if (!first)
         rescale(out.at, s->padded, r->decay + row, in.queries);
-    tile_mul(out, tile_transposed(scores), tile_rows(r->v, s->padded), in.queries, s->padded,
-             in.keys, !first);
+    if (s->pairs)
+        heads_mix_bf16(s, out.at, r->scores, r->v, in, !first);
+    else
+        tile_mul(out, tile_transposed(scores), tile_rows(r->v, s->padded), in.queries, s->padded,
+                 in.keys, !first);
 }
 
 /* 1 / sum; 0 for a row that attended to nothing, whose result is then 0 too. */
@@ -300,10 +314,12 @@ static void load_queries(const struct tensor *y, const struct heads *s, const st
     const float *q =
         (const float *)y->in[IN_Q]->data + (n * s->T + at) * s->q_row + heads_channel(s, h, 0);
 
-    for (int64_t i = 0; i < rows; i += ATTN_QUERIES)
+    for (int64_t i = 0; i < rows; i += ATTN_QUERIES) {
         tile_transpose(tile_rows(r->q + i * s->d, ATTN_QUERIES), q + i * s->q_row, s->q_row,
-                       rows - i < ATTN_QUERIES ? rows - i : ATTN_QUERIES, s->d,
-                       (float)M_LOG2E * s->scale);
+                       whole_min(rows - i, ATTN_QUERIES), s->d, (float)M_LOG2E * s->scale);
+        if (s->pairs)
+            heads_round_queries(s, r->q + i * s->d);
+    }
     for (int64_t i = 0; i < tile_padded(rows); i++) {
         r->top[i] = -INFINITY;
         r->sum[i] = 0;
@@ -323,17 +339,27 @@ FETCH_INLINE void fetch_keys(const struct tensor *y, const struct heads *s, int6
     }
 }
 
+/* For the backward. */
+static void keep_stats(struct row_stats stats, const struct room *r, int64_t at, int64_t rows)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        stats.top[at + i] = r->top[i];
+        stats.inverse[at + i] = inverse_of(r->sum[i]);
+    }
+}
+
 /* Queries [at, at + rows) of head h of sample n. */
 static void attend_block(const struct tensor *y, const struct heads *s, const struct room *r,
                          int64_t n, int64_t h, int64_t at, int64_t rows)
 {
-    const struct row_stats stats = heads_stats(s, y->side, n, h);
     const int64_t end = s->causal ? at + rows : s->S;
     int64_t next = 0, keys;
     bool first = true;
 
     load_queries(y, s, r, n, h, at, rows);
     while ((keys = heads_load(y, s, n, h, r->k, r->v, &next, end, ATTN_KEYS)) > 0) {
+        if (s->pairs)
+            heads_round_keys(s, r->k, r->v, keys);
         for (int64_t i = 0; i < rows; i += ATTN_QUERIES) {
             const struct tile_place in = {at + i, whole_min(rows - i, ATTN_QUERIES), next - keys,
                                           keys};
@@ -348,10 +374,8 @@ static void attend_block(const struct tensor *y, const struct heads *s, const st
     if (first) /* no key counts */
         memset(r->out, 0, (size_t)(rows * s->padded) * sizeof(float));
     block_write((float *)y->data + (n * s->T + at) * s->D + h * s->d, s->D, s, r, rows);
-    for (int64_t i = 0; i < rows; i++) {
-        stats.top[at + i] = r->top[i];
-        stats.inverse[at + i] = inverse_of(r->sum[i]);
-    }
+    if (y->side)
+        keep_stats(heads_stats(s, y->side, n, h), r, at, rows);
 }
 
 /* 4 T S D flops a sample; reads (T + 2 S) D and writes T D floats, and the keys once more for each
@@ -359,7 +383,7 @@ static void attend_block(const struct tensor *y, const struct heads *s, const st
 static void attention_cpu(const struct tensor *y)
 {
     const struct heads s = heads_of(y);
-    const int64_t size = heads_block(&s, s.T), blocks = (s.T + size - 1) / size;
+    const int64_t size = s.block, blocks = (s.T + size - 1) / size;
     const int64_t floats = room_floats(&s);
 
 #pragma omp parallel for schedule(dynamic)
@@ -401,6 +425,8 @@ static const struct op attention = {
     .name = "attention",
     .cpu = attention_cpu,
     .adjoint = attention_adjoint,
+    .plan = heads_plan,
+    .unplan = free,
     .scratch = attention_scratch,
     .flops = attention_flops,
 };
@@ -419,7 +445,8 @@ static struct tensor *attend(struct graph *g, struct shape out, struct tensor *q
     y = record(g, &attention, out, q, kv, mask, bias);
     y->arg[ARG_HEADS].i = heads;
     y->arg[ARG_SCALE].f = 1.0 / sqrt((double)(shape_last(out) / heads));
-    record_side(g, y, SHAPE(out.dim[0], heads, 2, out.dim[1]));
+    if (y->wants_grad)
+        record_side(g, y, SHAPE(out.dim[0], heads, 2, out.dim[1]));
     return y;
 }
 

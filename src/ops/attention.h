@@ -13,10 +13,10 @@ enum qkv_order {
 };
 
 /* qkv [N, T, 3 D] -> [N, T, D], heads concatenated; any T, D a multiple of heads.  Dao et al. 2022
- * for the tiling.  The rows' maxima of log2(e) q k^T / sqrt(d) and the reciprocals of their sums
- * are the side result, [N, heads, 2, T], for the backward.  4 T^2 D flops a sample, 10 T^2 D for
- * the gradient; scratch a thread: some 0.2 MB, and 16 T d bytes more in the backward.  A sample's
- * bits depend on itself alone. */
+ * for the tiling.  Where a gradient is wanted, the rows' maxima of log2(e) q k^T / sqrt(d) and the
+ * reciprocals of their sums are the side result, [N, heads, 2, T], for the backward.  4 T^2 D flops
+ * a sample, 10 T^2 D for the gradient; scratch a thread: some 0.2 MB, and 16 T d bytes more in the
+ * backward.  A sample's bits depend on itself alone. */
 struct tensor *op_attention(struct graph *g, struct tensor *qkv, int64_t heads,
                             enum qkv_order order);
 
@@ -31,6 +31,11 @@ struct tensor *op_attention_masked(struct graph *g, struct tensor *qkv, struct t
  * mask as above over the S keys, or NULL -> [N, T, D].  4 T S D flops a sample. */
 struct tensor *op_attention_cross(struct graph *g, struct tensor *q, struct tensor *kv,
                                   struct tensor *mask, int64_t heads);
+
+/* The precision of the factors of y, a result of one of these, in this graph: bf16 where the graph
+ * has bf16 or int8, no gradient is wanted, the processor multiplies bf16, and heads of 32 channels
+ * or more, an even number, ask for 32 rows or more. */
+enum precision attention_precision(const struct graph *g, const struct tensor *y);
 
 /* What the scores of an attention may have besides. */
 struct attention_form {

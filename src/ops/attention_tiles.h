@@ -5,6 +5,7 @@
 #ifndef IMGEN_OPS_ATTENTION_TILES_H
 #define IMGEN_OPS_ATTENTION_TILES_H
 
+#include "backend/cpu/panel.h"
 #include "graph/graph.h"
 #include "ops/tile.h"
 #include "ops/vecmath.h"
@@ -38,6 +39,8 @@ struct heads {
     bool causal;           /* query i sees the keys 0 .. i                               */
     const int32_t *mask;   /* [N, masked], 0: nobody attends to this key; NULL: all count */
     int64_t masked;        /* keys that the mask speaks of, the first of a sample        */
+    int64_t block;         /* queries of one task of the forward                          */
+    const struct panel_engine *pairs; /* of a forward in bf16: what multiplies; else NULL   */
 };
 
 /* Of y = an attention or its backward. */
@@ -78,6 +81,39 @@ void heads_scores(const struct heads *s, int64_t h, float *scores, float *k, flo
 
 /* Under a causal mask, `value` in a tile [keys, queries] wherever the key comes after the query. */
 void heads_blind(const struct heads *s, float *tile, struct tile_place at, float value);
+
+/* --- the forward in bf16: attention_bf16.c ------------------------------------------------------
+ *
+ * Where s->pairs is there.  `padded` is then a multiple of PANEL_COLS, and tiles become words in
+ * place: two bf16 each, neighbours along a sum. */
+
+/* Planned for a node: its state, freed with free. */
+struct heads_reduced {
+    const struct panel_engine *pairs;
+    int64_t block;
+};
+
+/* Make y's state where y, an attention, is computed in bf16; else leave it NULL.  E_MEMORY. */
+enum status heads_plan(const struct graph *g, struct tensor *y, struct error *err);
+
+/* A tile of queries [d, queries] as heads_scores takes it -> words [d / 2, queries]. */
+void heads_round_queries(const struct heads *s, float *q_across);
+
+/* Keys and values of heads_load -> words [keys, d / 2] and [keys / 2, padded].  An odd number is
+ * made even with a value of zero, for which there is room. */
+void heads_round_keys(const struct heads *s, float *k, float *v, int64_t keys);
+
+/* heads_scores of words. */
+void heads_scores_bf16(const struct heads *s, int64_t h, float *scores, float *k, float *q_across,
+                       struct tile_place at);
+
+/* out [queries, padded] = P^T v, or += when `add`: P [keys, queries] float32, which become words, v
+ * words. */
+void heads_mix_bf16(const struct heads *s, float *out, float *p, float *v, struct tile_place at,
+                    bool add);
+
+/* --- gradients ----------------------------------------------------------------------------------
+ */
 
 /* The gradient of y's bias; defined in attention_backward.c. */
 struct tensor *attention_bias_backward(struct graph *g, struct tensor *y);

@@ -1,8 +1,9 @@
 /*
- * precision.h - in which numbers the products of linear layers and convolutions are computed
+ * precision.h - in which numbers products of layers are computed
  *
- * Bytes are for linear layers; of convolutions those of 3 x 3 know bf16 (backend/cpu/winograd.h).
- * Everything else (what is stored between ops, norms, attention, the solver, the weights that an
+ * Bytes are for linear layers; of convolutions those of 3 x 3 know bf16 (backend/cpu/winograd.h),
+ * and attention without gradients computes in bf16 in either (ops/attention_bf16.c).  Everything
+ * else (what is stored between ops, norms, the softmax, the solver, the weights that an
  * optimizer moves) is float32 in every precision.
  */
 #ifndef IMGEN_TENSOR_PRECISION_H

@@ -204,27 +204,27 @@ static const struct panel_engine engines[][ENGINES] = {
     [PRECISION_FLOAT32] =
         {
 #if defined(__x86_64__)
-            {"AVX-512", has_f32_512, mul_f32_512},
-            {"AVX2", has_avx2, mul_f32_256},
+            {"AVX-512", has_f32_512, mul_f32_512, false},
+            {"AVX2", has_avx2, mul_f32_256, false},
 #endif
-            {"128-bit vectors", has_nothing_special, mul_f32_128},
+            {"128-bit vectors", has_nothing_special, mul_f32_128, false},
         },
     [PRECISION_BF16] =
         {
 #if defined(__x86_64__)
-            {"AVX-512 BF16", has_bf16_512, mul_bf16_512},
-            {"AVX2, widened", has_avx2, mul_bf16_256},
+            {"AVX-512 BF16", has_bf16_512, mul_bf16_512, false},
+            {"AVX2, widened", has_avx2, mul_bf16_256, true},
 #endif
-            {"128-bit vectors, widened", has_nothing_special, mul_bf16_128},
+            {"128-bit vectors, widened", has_nothing_special, mul_bf16_128, true},
         },
     [PRECISION_INT8] =
         {
 #if defined(__x86_64__)
-            {"AVX-512 VNNI", has_int8_512, mul_int8_512},
-            {"AVX-VNNI", has_int8_vnni_256, mul_int8_vnni_256},
-            {"AVX2, 16-bit products", has_avx2, mul_int8_256},
+            {"AVX-512 VNNI", has_int8_512, mul_int8_512, false},
+            {"AVX-VNNI", has_int8_vnni_256, mul_int8_vnni_256, false},
+            {"AVX2, 16-bit products", has_avx2, mul_int8_256, false},
 #endif
-            {"128-bit vectors", has_nothing_special, mul_int8_128},
+            {"128-bit vectors", has_nothing_special, mul_int8_128, false},
         },
 };
 

@@ -54,6 +54,7 @@ struct panel_engine {
     const char *name; /* "AVX-512 VNNI" */
     bool (*here)(void);
     void (*mul)(const struct panel_product *p);
+    bool widens; /* makes floats of the numbers first: no faster than float32 */
 };
 
 /* Engine number i of a precision, the fastest first, NULL past the last; the last runs everywhere.

@@ -22,6 +22,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 enum { LANES = 16, AHEAD = 8 };
 
 /* Words as what they hold. */
@@ -76,6 +80,50 @@ IMGEN_CLONES static void pair_rows(panel_word *out, int64_t out_step, const floa
 void words_pair(panel_word *out, const float *x, const float *y, int64_t n)
 {
     pair_rows(out, 0, x, y, n, 1);
+}
+
+IMGEN_CLONES static void pairs_any(panel_word *out, int64_t out_row, const float *x, int64_t x_row,
+                                   int64_t high, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++, out += out_row, x += x_row) {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            out[i] = pair_of(x[i], x[i + high]);
+    }
+}
+
+#if defined(__x86_64__)
+/* Two vectors to one of sixteen and sixteen bf16, and those dealt like cards. */
+__attribute__((target("avx512f,avx512bw,avx512bf16"))) static void
+pairs_512(panel_word *out, int64_t out_row, const float *x, int64_t x_row, int64_t high,
+          int64_t rows, int64_t n)
+{
+    const __m512i low = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i deal = _mm512_or_si512(
+        low, _mm512_slli_epi32(_mm512_add_epi32(low, _mm512_set1_epi32(LANES)), 16));
+
+    for (int64_t r = 0; r < rows; r++, out += out_row, x += x_row)
+        for (int64_t i = 0; i < n; i += LANES) {
+            const __mmask16 there = (__mmask16)(n - i < LANES ? (1 << (n - i)) - 1 : -1);
+            const __m512 a = _mm512_maskz_loadu_ps(there, x + i);
+            const __m512 b = _mm512_maskz_loadu_ps(there, x + i + high);
+            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(b, a);
+
+            _mm512_mask_storeu_epi32(out + i, there, _mm512_permutexvar_epi16(deal, both));
+        }
+}
+#endif
+
+void words_pairs(panel_word *out, int64_t out_row, const float *x, int64_t x_row, int64_t high,
+                 int64_t rows, int64_t n)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw")) {
+        pairs_512(out, out_row, x, x_row, high, rows, n);
+        return;
+    }
+#endif
+    pairs_any(out, out_row, x, x_row, high, rows, n);
 }
 
 IMGEN_CLONES static void half_pair_row(panel_word *out, int64_t out_step, const float *x, int64_t n,
@@ -206,13 +254,23 @@ IMGEN_CLONES void words_code(panel_word *out, const float *x, float per_step, in
         byte[i] = (signed char)(unsigned char)number_bits(x[i] * per_step + 12582912.0f);
 }
 
+/* Four bytes at a time: as unsigned numbers 128 larger, two and two in halves of a word. */
 IMGEN_CLONES int32_t words_sum(const panel_word *x, int64_t n)
 {
     const signed char *byte = (const signed char *)x;
-    int32_t sum = 0;
+    const int64_t words = n / 4;
+    uint32_t all = 0;
+    int32_t sum;
 
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
+#pragma omp simd reduction(+ : all)
+    for (int64_t i = 0; i < words; i++) {
+        const uint32_t four = x[i] ^ 0x80808080u;
+        const uint32_t two = (four & 0x00FF00FFu) + (four >> 8 & 0x00FF00FFu);
+
+        all += (two & 0xFFFFu) + (two >> 16);
+    }
+    sum = (int32_t)all - 512 * (int32_t)words;
+    for (int64_t i = 4 * words; i < n; i++)
         sum += byte[i];
     return sum;
 }

@@ -18,6 +18,13 @@ void words_panels(enum precision p, panel_word *out, const float *x, int64_t x_r
 /* out[i] = the bf16 of x[i], and above it that of y[i]. */
 void words_pair(panel_word *out, const float *x, const float *y, int64_t n);
 
+/* Row r of out: its word i is the bf16 of x[r, i], and above it that of x[r, i + high]; `rows` rows
+ * of n words, out_row words and x_row floats apart.  With high = x_row and twice the step, pairs of
+ * rows; with high = half a row, halves of each.  out may be x where out_row <= x_row.  Subnormal
+ * floats may become zero. */
+void words_pairs(panel_word *out, int64_t out_row, const float *x, int64_t x_row, int64_t high,
+                 int64_t rows, int64_t n);
+
 /* n floats to bf16 (nearest, ties to even), the last word filled with zero. */
 void words_bf16(panel_word *out, const float *x, int64_t n);
 
