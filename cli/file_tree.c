@@ -165,7 +165,7 @@ static bool names_a_file(const char *output, const char *ending)
 {
     const char *const one[] = {ending, NULL};
 
-    return ends(output, one);
+    return *ending && ends(output, one);
 }
 
 int file_tree_check(struct file_tree *t, const struct command *c, const char *output,

@@ -51,6 +51,8 @@ struct imgen_recipe {
     struct imgen_item item;
     int width, height; /* of the picture */
     int frames;        /* of the clip; 0 and 1: a picture */
+    int tiled;         /* 1: made in tiles of the size that the model was trained on ... */
+    double tile_overlap; /* ... that share this part (imgen_model_tile) */
     /* The picture it was made of and its mask, "" where there are none: the names of the files, and
      * SHA-256 of their size and pixels. */
     char init[256], init_hash[65], mask[256], mask_hash[65];
