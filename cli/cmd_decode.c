@@ -36,7 +36,8 @@ struct decode_options {
 static const struct imgen_option rows[] = {
     ROW_HELP,
     {"output",
-     "the folder for pictures and clips; of a single latent a file ending in .png, and of a clip in "
+     "the folder for pictures and clips; of a single latent a file ending in .png, and of a clip "
+     "in "
      ".webp, .apng or .y4m, too",
      IMGEN_OPTION_TEXT, offsetof(struct decode_options, output), .letter = 'o', .value = "OUT"},
     {"force", "decode latents of another autoencoder, too", IMGEN_OPTION_BOOL,
@@ -182,8 +183,7 @@ static bool decode(struct decode_job *job, struct decoded *d)
         return complain(job, f->path, &err);
     d->frames = z.frames;
     good = make_output(job, d, f->name) && check(job, f->path, &z);
-    if (good &&
-        !(z.frames ? decode_clip(job, d, &z, &err) : decode_picture(job, d, &z, &err)))
+    if (good && !(z.frames ? decode_clip(job, d, &z, &err) : decode_picture(job, d, &z, &err)))
         good = complain(job, f->path, &err);
     imgen_latent_release(&z);
     return good;
@@ -312,7 +312,8 @@ static int cmd_decode(int argc, char **argv)
 }
 
 const struct command command_decode = {
-    .is = {"decode", "AUTOENCODER LATENTS... -o OUT [flags]", "turn latents into pictures and clips", rows},
+    .is = {"decode", "AUTOENCODER LATENTS... -o OUT [flags]",
+           "turn latents into pictures and clips", rows},
     .details =
         "LATENTS are files that imgen encode wrote, folders with all below them, or files of\n"
         "others with one tensor, [rows, columns, channels] or [1, channels, rows, columns].\n"

@@ -5,8 +5,8 @@
  * folder can be encoded again whenever pictures were added: what is done is recognised and left
  * alone.  Of a configuration's data set the latents become a cache for training (encode_cache.c).
  *
- * A file with several frames is a clip, and with --clips a folder of frames is one: which of the two
- * a folder holds, nobody could say who looks at it.
+ * A file with several frames is a clip, and with --clips a folder of frames is one: which of the
+ * two a folder holds, nobody could say who looks at it.
  *
  * One picture that cannot be read is told and counted, and the others are encoded all the same.
  */
@@ -26,8 +26,8 @@
 #include <unistd.h>
 
 static const char *const splits[] = {"train", "held-out", NULL};
-static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp",
-                                      ".apng", ".gif", ".y4m", NULL};
+static const char *const endings[] = {".png",  ".jpg", ".jpeg", ".webp",
+                                      ".apng", ".gif", ".y4m",  NULL};
 static const char latent_ending[] = ".safetensors";
 
 static const struct imgen_option rows[] = {
@@ -370,7 +370,8 @@ static int cmd_encode(int argc, char **argv)
 }
 
 const struct command command_encode = {
-    .is = {"encode", "AUTOENCODER PICTURES... -o OUT [flags]", "turn pictures and clips into latents", rows},
+    .is = {"encode", "AUTOENCODER PICTURES... -o OUT [flags]",
+           "turn pictures and clips into latents", rows},
     .details =
         "AUTOENCODER is a model trained here, a published file or folder of the Stable\n"
         "Diffusion family, or one of a pair NAME_encoder, NAME_decoder.safetensors.\n"

@@ -101,8 +101,9 @@ static int failed(struct eval_job *job, const struct imgen_error *err)
 /* ---- What is measured ---- */
 
 /* how: NULL for the usual. */
-static int open_network(struct eval_job *job, const char *path, const struct imgen_features_how *how,
-                        struct imgen_features **out, struct imgen_features_info *info)
+static int open_network(struct eval_job *job, const char *path,
+                        const struct imgen_features_how *how, struct imgen_features **out,
+                        struct imgen_features_info *info)
 {
     struct imgen_error err;
 
@@ -157,7 +158,8 @@ static struct source_wish wish(struct eval_job *job, const char *word)
 }
 
 /* Pictures of a folder take the size of what they are compared with, unless one is given. */
-static int fit_folder(struct eval_job *job, struct source_wish *w, const struct picture_source *other)
+static int fit_folder(struct eval_job *job, struct source_wish *w,
+                      const struct picture_source *other)
 {
     const struct imgen_features_info *f = &job->features_info;
     const struct imgen_pictures *p = &other->pictures;
@@ -234,8 +236,10 @@ static int read_sets(struct eval_job *job, const char *word)
         return EXIT_MISUSED;
     theirs.held_out = theirs.held_out && kind == SOURCE_SET;
     if (kind == SOURCE_AUTOENCODER)
-        return command_misused(&command_eval, "--reference: %s is an autoencoder: it is measured, "
-                               "and no measure", o->reference);
+        return command_misused(&command_eval,
+                               "--reference: %s is an autoencoder: it is measured, "
+                               "and no measure",
+                               o->reference);
     if (kind == SOURCE_MODEL) {
         job->reference = (struct picture_source){.kind = SOURCE_STATISTICS, .word = o->reference};
         return read_one(job, &job->pictures, &ours, &job->reference);
@@ -324,8 +328,8 @@ static int measure(struct eval_job *job)
         m.statistics = job->reference.word;
     else
         m.reference = job->reference.pictures;
-    m.paired = job->pictures.kind == SOURCE_AUTOENCODER ||
-               are_pairs(&job->pictures, &job->reference);
+    m.paired =
+        job->pictures.kind == SOURCE_AUTOENCODER || are_pairs(&job->pictures, &job->reference);
     m.joints = job->joint;
     m.n_joints = job->n_joints;
     take_originals(&m, job);
@@ -452,7 +456,8 @@ const struct command command_eval = {
         "its animations, the first --frames of each.  Where a long clip was decoded in tiles, how\n"
         "far it jumps from one to the next is set against its usual change (1.2 is too much).\n"
         "\n"
-        "    imgen eval run-moving-autoencoder/model.safetensors -r config/moving-autoencoder.ini \\\n"
+        "    imgen eval run-moving-autoencoder/model.safetensors -r config/moving-autoencoder.ini "
+        "\\\n"
         "               --frames 64 --tile-frames 16 -n 64 -m psnr,ssim,flicker,joints\n"
         "    imgen eval run-moving/model.safetensors --prompts config/moving.ini \\\n"
         "               -r config/moving.ini -f run-moving-features/model.safetensors",

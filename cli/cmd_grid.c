@@ -70,8 +70,8 @@ static const struct imgen_option rows[] = {
     {"count", "pictures in each cell, of seed, seed + 1, ...", IMGEN_OPTION_INT,
      offsetof(struct grid_options, count), "1", .lo = 1, .hi = 64, .letter = 'n'},
     {"output", "the picture; of a model of clips .webp, .png or .apng, .y4m, all moving",
-     IMGEN_OPTION_TEXT, offsetof(struct grid_options, output), "grid.png",
-     .letter = 'o', .value = "NAME.png"},
+     IMGEN_OPTION_TEXT, offsetof(struct grid_options, output), "grid.png", .letter = 'o',
+     .value = "NAME.png"},
     {"zoom", "draw each pixel so many times; 0: as fits", IMGEN_OPTION_INT,
      offsetof(struct grid_options, zoom), "0", .lo = 0, .hi = 64},
     {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,
@@ -472,8 +472,7 @@ static int cmd_grid(int argc, char **argv)
 
 const struct command command_grid = {
     .is = {"grid", "MODEL --x AXIS=V,... --y AXIS=V,... | CLIP...",
-           "pictures along two axes, or the frames of clips, on one sheet",
-           rows},
+           "pictures along two axes, or the frames of clips, on one sheet", rows},
     .details =
         "Draws one labelled picture: what --x says changes from column to column, what --y says\n"
         "from row to row, and all else, the noise above all, is the same everywhere.  MODEL is a\n"
@@ -490,7 +489,8 @@ const struct command command_grid = {
         "    imgen grid sd3_medium.safetensors --x strength=0.4,0.6,0.8 --y prompt=snow,rain -i "
         "photo.png\n"
         "\n"
-        "Of a model of clips each cell moves.  Of clips in files, and folders of frames, one sheet\n"
+        "Of a model of clips each cell moves.  Of clips in files, and folders of frames, one "
+        "sheet\n"
         "shows the frames, a row a clip.\n"
         "\n"
         "    imgen grid run-moving --x guidance=1,3 --y seed=1,2 -p \"a red circle moves left\" -o "

@@ -109,9 +109,10 @@ static int cmd_info(int argc, char **argv)
 const struct command command_info = {
     .is = {"info", "FILE [flags]", "look inside a model, a file of tensors, a picture or a clip",
            rows},
-    .details = "Shows what a model is and can be asked for, the tensors and texts of any\n"
-               "safetensors or GGUF file (of one in several files its index or folder), or the\n"
-               "recipe that a picture made by imgen carries.  Of animations and folders of frames:\n"
-               "how many, how large and how fast.",
+    .details =
+        "Shows what a model is and can be asked for, the tensors and texts of any\n"
+        "safetensors or GGUF file (of one in several files its index or folder), or the\n"
+        "recipe that a picture made by imgen carries.  Of animations and folders of frames:\n"
+        "how many, how large and how fast.",
     .run = cmd_info,
 };

@@ -48,7 +48,6 @@ struct eval_job {
     struct progress progress;
 };
 
-
 /* What an autoencoder makes of the reference's held-out pictures or clips, and these: of words that
  * source_kind_of calls an autoencoder.  wish: of the reference.  An exit code. */
 int eval_read_reconstructions(struct eval_job *job, const char *autoencoder,

@@ -59,8 +59,8 @@ static void measure_sizes(struct work *w, const struct imgen_pictures *p)
     w->n = p->n;
     w->cells = p->frames > 1 ? imgen_clip_cells(w->codec, p->frames) : 1;
     w->length = (int64_t)(p->frames > 1 ? p->frames : 1) * p->height * p->width * p->channels;
-    w->latent = w->cells * ((p->height + f - 1) / f) * ((p->width + f - 1) / f) *
-                w->info.latent_channels;
+    w->latent =
+        w->cells * ((p->height + f - 1) / f) * ((p->width + f - 1) / f) * w->info.latent_channels;
     w->batch = BATCH_NUMBERS / w->length;
     w->batch = w->batch < 1 ? 1 : w->batch > w->n ? w->n : w->batch;
 }

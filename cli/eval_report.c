@@ -223,4 +223,3 @@ void eval_print_json(const struct eval_job *job)
     json_out_real(&j, "seconds", seconds_now() - job->progress.began);
     json_out_close(&j);
 }
-

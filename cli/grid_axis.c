@@ -46,8 +46,8 @@ static int check_alike(const struct grid_models *m, const struct imgen_model_inf
 
     if (other->height == first->height && other->width == first->width &&
         other->channels == first->channels && other->frames == first->frames &&
-        other->n_labels == first->n_labels &&
-        other->guided == first->guided && !other->text_bytes == !first->text_bytes)
+        other->n_labels == first->n_labels && other->guided == first->guided &&
+        !other->text_bytes == !first->text_bytes)
         return EXIT_DONE;
     return command_misused(&command_grid,
                            "%s makes pictures of %d x %d x %d in %d labels, %s of %d x %d x %d in "

@@ -28,7 +28,7 @@ enum {
     TEXT_HEIGHT = 7 * TEXT,
     ROW_GAP = 12,
     INK = 60,
-    FRAME_WIDTH = 64, /* about so wide is a frame drawn ...   */
+    FRAME_WIDTH = 64,   /* about so wide is a frame drawn ...   */
     SHEET_WIDTH = 1600, /* ... unless the sheet gets wider    */
     SHEET_SIDE = 16384,
     CLIPS = 256,
@@ -126,8 +126,8 @@ static bool draw_row(struct canvas *to, const struct row *r, int64_t top)
 
     canvas_text(to, MARGIN, top, TEXT, INK, r->words);
     for (int64_t k = 0; x && k < r->shown; k++) {
-        int64_t t = r->shown > 1 ? (2 * k * (c->frames - 1) + r->shown - 1) / (2 * (r->shown - 1))
-                                 : 0;
+        int64_t t =
+            r->shown > 1 ? (2 * k * (c->frames - 1) + r->shown - 1) / (2 * (r->shown - 1)) : 0;
 
         frame_floats(x, c, t);
         canvas_picture(to, MARGIN + k * (r->zoom * c->width + GAP), top + 3 * TEXT_HEIGHT / 2, x,

@@ -139,7 +139,8 @@ static void draw_cell(struct canvas *c, const struct layout *l, const struct gri
 
     for (int64_t i = 0; i < g->count; i++)
         canvas_picture(c, left + i * (l->width + GAP), l->top + row * (l->height + CELL_GAP),
-                       x + i * each + frame * g->length, info->height, info->width, info->channels, l->zoom);
+                       x + i * each + frame * g->length, info->height, info->width, info->channels,
+                       l->zoom);
 }
 
 /* Where every clip is at this frame. */
@@ -180,7 +181,7 @@ static int write_picture(struct canvas *c, const struct layout *l, const struct 
 
     draw_cells(c, l, g, 0);
     return imgen_image_write(g->options->output, &image, &err) ? command_failed(&command_grid, &err)
-                                                                : EXIT_DONE;
+                                                               : EXIT_DONE;
 }
 
 /* The sheet once for each frame. */

@@ -11,7 +11,14 @@
 
 #include <stdint.h>
 
-enum source_kind { SOURCE_NONE, SOURCE_FOLDER, SOURCE_SET, SOURCE_MODEL, SOURCE_STATISTICS, SOURCE_AUTOENCODER };
+enum source_kind {
+    SOURCE_NONE,
+    SOURCE_FOLDER,
+    SOURCE_SET,
+    SOURCE_MODEL,
+    SOURCE_STATISTICS,
+    SOURCE_AUTOENCODER
+};
 
 /* What is wanted. */
 struct source_wish {

@@ -110,9 +110,9 @@ IMGEN_API enum imgen_status imgen_decode(struct imgen_codec *codec, float *pictu
                                          struct imgen_error *err);
 
 /* The same of n clips [n, frames, height, width, channels] and their latents [n, cells, rows,
- * columns, latent_channels]; sides are multiples of the factor.  Of an autoencoder of pictures every
- * frame has a latent, else cells = ceil(frames / frame_factor), which imgen_clip_cells says.  Clips
- * of more than how->frames go through in tiles of so many; `memory` and `tile` count for
+ * columns, latent_channels]; sides are multiples of the factor.  Of an autoencoder of pictures
+ * every frame has a latent, else cells = ceil(frames / frame_factor), which imgen_clip_cells says.
+ * Clips of more than how->frames go through in tiles of so many; `memory` and `tile` count for
  * autoencoders of pictures alone. */
 struct imgen_clip_size {
     int64_t frames, height, width;

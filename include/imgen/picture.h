@@ -49,9 +49,9 @@ struct imgen_recipe {
     char label[IMGEN_PROMPT];    /* name or number, or the prompt; "none" */
     char negative[IMGEN_PROMPT]; /* guidance.negative, which is none of the numbers below; or "" */
     struct imgen_item item;
-    int width, height; /* of the picture */
-    int frames;        /* of the clip; 0 and 1: a picture */
-    int tiled;         /* 1: made in tiles of the size that the model was trained on ... */
+    int width, height;   /* of the picture */
+    int frames;          /* of the clip; 0 and 1: a picture */
+    int tiled;           /* 1: made in tiles of the size that the model was trained on ... */
     double tile_overlap; /* ... that share this part (imgen_model_tile) */
     /* The picture it was made of and its mask, "" where there are none: the names of the files, and
      * SHA-256 of their size and pixels. */

@@ -170,8 +170,7 @@ enum imgen_status imgen_encode_clips(struct imgen_codec *codec, float *latents, 
     struct codec_limits l = limits_of(how);
     struct error e = {0};
 
-    return api_status(err, &e,
-                      codec_encode_videos(codec->codec, latents, clips, n, &own, &l, &e));
+    return api_status(err, &e, codec_encode_videos(codec->codec, latents, clips, n, &own, &l, &e));
 }
 
 enum imgen_status imgen_decode_clips(struct imgen_codec *codec, float *clips, const float *latents,
@@ -182,8 +181,7 @@ enum imgen_status imgen_decode_clips(struct imgen_codec *codec, float *clips, co
     struct codec_limits l = limits_of(how);
     struct error e = {0};
 
-    return api_status(err, &e,
-                      codec_decode_videos(codec->codec, clips, latents, n, &own, &l, &e));
+    return api_status(err, &e, codec_decode_videos(codec->codec, clips, latents, n, &own, &l, &e));
 }
 
 enum imgen_status imgen_codec_joints(int64_t *joint, int64_t *n, struct imgen_codec *codec,

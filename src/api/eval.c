@@ -121,8 +121,7 @@ static enum status check_joints(const struct imgen_measuring *m, struct error *e
     int64_t frames = m->pictures.frames;
 
     for (int i = 0; i < m->n_joints; i++)
-        if (m->joints[i] < 1 || m->joints[i] >= frames ||
-            (i && m->joints[i] <= m->joints[i - 1]))
+        if (m->joints[i] < 1 || m->joints[i] >= frames || (i && m->joints[i] <= m->joints[i - 1]))
             return fail(err, E_ARG,
                         "joint %d lies before frame %" PRId64 ": they rise, from 1 to %" PRId64
                         " of clips of %" PRId64 " frames",

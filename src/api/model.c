@@ -160,8 +160,7 @@ enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int h
     if (width <= 0 || height <= 0 || width % factor || height % factor)
         st = fail(&e, E_ARG, "pictures of %d x %d: sides are multiples of %" PRId64, width, height,
                   factor);
-    else if ((st = windows_resize(model->model, height / factor, width / factor, &e)) &&
-             factor > 1)
+    else if ((st = windows_resize(model->model, height / factor, width / factor, &e)) && factor > 1)
         fail_under(&e, "pictures of %d x %d pixels, %" PRId64 " a side of the network's", width,
                    height, factor);
     return api_status(err, &e, st);

@@ -119,9 +119,8 @@ static enum status read_entry(struct clip *out, int64_t i, const void *user, str
             return st;
         if (out->frames == f->frames)
             return OK;
-        st = fail(err, E_FORMAT,
-                  "%s: %" PRId64 " frame%s, and clips of %" PRId64 " are asked for", path,
-                  out->frames, out->frames == 1 ? "" : "s", f->frames);
+        st = fail(err, E_FORMAT, "%s: %" PRId64 " frame%s, and clips of %" PRId64 " are asked for",
+                  path, out->frames, out->frames == 1 ? "" : "s", f->frames);
         clip_release(out);
         return st;
     }

@@ -92,9 +92,8 @@ static enum status check_input(const struct features *f, const struct features_i
         return fail(err, E_ARG, "%s takes pictures, and these are clips of %" PRId64 " frames",
                     f->path, in->frames);
     if (in->frames != f->frames)
-        return fail(err, E_ARG,
-                    "%s takes clips of %" PRId64 " frames, and these have %" PRId64, f->path,
-                    f->frames, in->frames);
+        return fail(err, E_ARG, "%s takes clips of %" PRId64 " frames, and these have %" PRId64,
+                    f->path, f->frames, in->frames);
     if (f->scaling && in->height > 0 && in->width > 0 && (in->channels == 1 || in->channels == 3))
         return OK;
     if (!f->scaling && in->height == f->height && in->width == f->width &&

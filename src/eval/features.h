@@ -71,8 +71,9 @@ struct features_input {
     void *user;
 };
 /* out [n, D] and guess [n], either of which may be NULL.  E_ARG when the pictures are not what the
- * network takes and it does not scale them, with both sizes, and for clips of another length; E_CANCELLED; E_MEMORY.  A picture's
- * features do not depend on the pictures beside it, nor on the threads. */
+ * network takes and it does not scale them, with both sizes, and for clips of another length;
+ * E_CANCELLED; E_MEMORY.  A picture's features do not depend on the pictures beside it, nor on the
+ * threads. */
 enum status features_extract(const struct features *f, float *out, int32_t *guess,
                              const struct features_input *in, struct error *err);
 

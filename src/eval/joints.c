@@ -2,13 +2,14 @@
  * joints.c - does a clip jump where its tiles meet?
  *
  * A clip that is longer than what a decoder takes at once is decoded a tile of frames at a time
- * (pipeline/frame_tiles.h).  Each tile is smooth in itself, and no frame alone shows where one ends;
- * what the eye sees is a step in brightness or place from one frame to the next.  So the change
- * from frame to frame at a joint is set against the usual one of the same clip, its median, which a
- * bounce or a cut elsewhere does not move.  1 is no joint at all, and 1.2 the most that is allowed.
+ * (pipeline/frame_tiles.h).  Each tile is smooth in itself, and no frame alone shows where one
+ * ends; what the eye sees is a step in brightness or place from one frame to the next.  So the
+ * change from frame to frame at a joint is set against the usual one of the same clip, its median,
+ * which a bounce or a cut elsewhere does not move.  1 is no joint at all, and 1.2 the most that is
+ * allowed.
  *
- * Motion is not even, and the worst of several joints lies above 1 by chance: the same frames of the
- * reference say how much of it that is.
+ * Motion is not even, and the worst of several joints lies above 1 by chance: the same frames of
+ * the reference say how much of it that is.
  */
 #include "eval/measure.h"
 
@@ -115,7 +116,8 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
         return st;
     n = jumps_of(mean, &worst, p, t, &st, err);
     if (!st && !n)
-        st = fail(err, E_ARG, "none of the %" PRId64 " clips moves: there is no usual change", p->n);
+        st =
+            fail(err, E_ARG, "none of the %" PRId64 " clips moves: there is no usual change", p->n);
     if (!st) {
         measure_add_mean(out, "joint_jump", mean, n,
                          "change at %" PRId64 " joints over the median, of %" PRId64 " clips",

@@ -97,8 +97,8 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
         return st;
     at = at ? at : own;
     if (!(st = nearest_find(at, (struct pixel_set){p->pixels, p->n},
-                            (struct pixel_set){t->reference.pixels, t->reference.n},
-                            set_length(p), err)))
+                            (struct pixel_set){t->reference.pixels, t->reference.n}, set_length(p),
+                            err)))
         summarise(out, at, p->n);
     free(own);
     return st;

@@ -192,8 +192,7 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
 
     if ((st = sliced_wasserstein(&s, (struct pixel_set){p->pixels, p->n},
                                  (struct pixel_set){t->reference.pixels, t->reference.n},
-                                 set_length(p), t->options.projections,
-                                 t->options.seed, err)))
+                                 set_length(p), t->options.projections, t->options.seed, err)))
         return st;
     measure_add(out, "sliced", s.distance, s.deviation, "pixels along %" PRId64 " directions",
                 t->options.projections);

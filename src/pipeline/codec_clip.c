@@ -1,10 +1,10 @@
 /*
  * codec_clip.c - clips as files hold them, to latents as files hold them, and back
  *
- * What codec_picture.c is for pictures.  The numbers of a clip go through codec_video.c, which wants
- * sides that are multiples of the factor: what the last row and column of cells lack is their edge,
- * repeated, and is cut away again after decoding, so that a clip comes back in exactly its own size,
- * as a picture does (tiling.h).
+ * What codec_picture.c is for pictures.  The numbers of a clip go through codec_video.c, which
+ * wants sides that are multiples of the factor: what the last row and column of cells lack is their
+ * edge, repeated, and is cut away again after decoding, so that a clip comes back in exactly its
+ * own size, as a picture does (tiling.h).
  */
 #include "pipeline/codec_clip.h"
 

@@ -254,8 +254,7 @@ static enum status head_init(struct asked *a, int i, const struct run *run, stru
 
 /* A guide says nothing of the variance: where there is one, that of an unguided picture is the
  * model's own too. */
-static enum status variance_of(struct asked *a, const struct generate_request *r,
-                               struct error *err)
+static enum status variance_of(struct asked *a, const struct generate_request *r, struct error *err)
 {
     struct predictor of = predictor_of_variance(&a->net);
     enum status st;

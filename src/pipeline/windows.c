@@ -10,10 +10,10 @@
  * one sample they agree, since each sees in its overlap what its neighbour makes of it.
  *
  * The mean is taken of predictions and before guidance, so that every solver, schedule and kind of
- * guidance works on the whole as on a picture of its own.  Guidance by one scale is linear and could
- * be taken in each window as well; what looks at norms or quantiles could not.
+ * guidance works on the whole as on a picture of its own.  Guidance by one scale is linear and
+ * could be taken in each window as well; what looks at norms or quantiles could not.
  *
- * Weights fall towards the borders that a window shares (frame_tiles.h), where it sees least.  Noise
+ * Weights fall towards the borders that a window shares (frame_tiles.h), where it sees least. Noise
  * is drawn for the whole: a place has the same in all its windows.
  */
 #include "pipeline/windows.h"
@@ -178,8 +178,7 @@ static void cut_window(const struct windows *w, const struct place *p, const dou
     for (int64_t i = 0; i < w->of.rows; i++)
         for (int64_t t = 0; t < a[0].tile; t++)
             for (int64_t y = 0; y < a[1].tile; y++, to += row)
-                memcpy(to, x + i * whole_length(w) + row_at(w, p, t, y),
-                       (size_t)row * sizeof *to);
+                memcpy(to, x + i * whole_length(w) + row_at(w, p, t, y), (size_t)row * sizeof *to);
 }
 
 /* The window's predictions of one branch onto those of the whole. */
@@ -228,8 +227,7 @@ static enum status predict(void *self, double *out, const double *x, double t, u
 
     if (a[0].n * a[1].n * a[2].n == 1)
         return w->of.predict(w->of.self, out, x, t, branches, err);
-    memset(out, 0,
-           (size_t)(branch_count(branches) * w->of.rows * whole_length(w)) * sizeof *out);
+    memset(out, 0, (size_t)(branch_count(branches) * w->of.rows * whole_length(w)) * sizeof *out);
     for (int64_t f = 0; f < a[0].n && !st; f++)
         for (int64_t y = 0; y < a[1].n && !st; y++)
             for (int64_t k = 0; k < a[2].n && !st; k++)

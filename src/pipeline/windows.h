@@ -20,8 +20,8 @@
  * for another one, and for a model that makes no pictures. */
 enum status windows_allow(struct model *m, double overlap, struct error *err);
 
-/* network_resize and network_set_frames of a model that may have windows; E_ARG says from which size
- * on it takes any. */
+/* network_resize and network_set_frames of a model that may have windows; E_ARG says from which
+ * size on it takes any. */
 enum status windows_resize(struct model *m, int64_t height, int64_t width, struct error *err);
 enum status windows_set_frames(struct model *m, int64_t frames, struct error *err);
 

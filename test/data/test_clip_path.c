@@ -1,6 +1,6 @@
 /*
- * test_clip_path.c - clips by their paths: animations, folders of frames, folders of animations, and
- * what is broken, empty or of mixed sizes
+ * test_clip_path.c - clips by their paths: animations, folders of frames, folders of animations,
+ * and what is broken, empty or of mixed sizes
  */
 #include "data/clip_files.h"
 

@@ -186,8 +186,8 @@ static void jumps_of_known_clips(void **state)
     assert_non_null(strstr(err.text, "1 to 11"));
 }
 
-/* A tile that stands apart from its neighbours by a level is seen where tiles follow each other, and
- * not where they are blended: the mechanism of frame_tiles_decode, without a network. */
+/* A tile that stands apart from its neighbours by a level is seen where tiles follow each other,
+ * and not where they are blended: the mechanism of frame_tiles_decode, without a network. */
 enum { FACTOR = 2, CELLS = 24, LONG = FACTOR * CELLS };
 
 static enum status tile_of_its_own(float *out, const float *in, int64_t cells, void *user,
@@ -259,12 +259,9 @@ static void what_is_lacking(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(frames_are_pictures),
-        cmocka_unit_test(flicker_of_known_clips),
-        cmocka_unit_test(flicker_beside_the_reference),
-        cmocka_unit_test(jumps_of_known_clips),
-        cmocka_unit_test(blending_takes_the_jump_away),
-        cmocka_unit_test(what_is_lacking),
+        cmocka_unit_test(frames_are_pictures),          cmocka_unit_test(flicker_of_known_clips),
+        cmocka_unit_test(flicker_beside_the_reference), cmocka_unit_test(jumps_of_known_clips),
+        cmocka_unit_test(blending_takes_the_jump_away), cmocka_unit_test(what_is_lacking),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

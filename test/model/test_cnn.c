@@ -1,6 +1,6 @@
 /*
- * test_cnn.c - the small classifier of pictures and clips: sizes, what it sees of motion, gradients,
- * bits, and what is refused
+ * test_cnn.c - the small classifier of pictures and clips: sizes, what it sees of motion,
+ * gradients, bits, and what is refused
  */
 #include "model/cnn.h"
 
@@ -21,7 +21,7 @@
 
 enum { N = 3, FRAMES = 5, SIDE = 8, CLASSES = 4, FEATURES = 16, CLIP = FRAMES * SIDE * SIDE * 3 };
 
-static const char *const of_clips[] = {"size=8",   "classes=4", "width=8", "mult=1,2",
+static const char *const of_clips[] = {"size=8",   "classes=4", "width=8",  "mult=1,2",
                                        "blocks=1", "groups=2",  "frames=5", NULL};
 static const char *const of_pictures[] = {"size=8",   "classes=4", "width=8", "mult=1,2",
                                           "blocks=1", "groups=2",  NULL};
@@ -42,8 +42,8 @@ static struct network *must_build(const char *const *settings)
     return net;
 }
 
-static void run(const struct network *net, const float *x, int64_t n, unsigned mode,
-                int threads, float *features, float *logits)
+static void run(const struct network *net, const float *x, int64_t n, unsigned mode, int threads,
+                float *features, float *logits)
 {
     struct graph *g;
     struct tensor *f, *y;

@@ -139,8 +139,8 @@ static void numbers_are_the_codecs(void **state)
             for (int j = 0; j < W * 3; j++) {
                 uint8_t level;
 
-                assert_int_equal(
-                    picture_levels(&level, y + (t * TALL + i) * WIDE * 3 + j, 1, NULL), OK);
+                assert_int_equal(picture_levels(&level, y + (t * TALL + i) * WIDE * 3 + j, 1, NULL),
+                                 OK);
                 assert_int_equal(level, back.pixels[(t * H + i) * W * 3 + j]);
             }
     clip_release(&back);

@@ -1,6 +1,6 @@
 /*
- * test_windows.c - what is larger than its network, in windows: the mean by its formula, a network's
- * own windows, sizes, bits, and what is refused
+ * test_windows.c - what is larger than its network, in windows: the mean by its formula, a
+ * network's own windows, sizes, bits, and what is refused
  */
 #include "pipeline/windows.h"
 
@@ -175,7 +175,8 @@ static void the_mean_is_weighted(void **state)
 enum { FRAMES = 3, SIDE = 8, FRAME = SIDE * SIDE * 3, CLIP = FRAMES * FRAME };
 
 static const char movie[] =
-    "\"model\": {\"network\": \"movie\", \"path\": \"condot_min\"}, \"movie\": {\"size\": 8, \"channels\": 3, "
+    "\"model\": {\"network\": \"movie\", \"path\": \"condot_min\"}, \"movie\": {\"size\": 8, "
+    "\"channels\": 3, "
     "\"frames\": 3, \"times\": 3, \"patch\": 4, \"width\": 16, \"depth\": 2, \"heads\": 2, "
     "\"text_length\": 24, \"text_width\": 8, \"text_depth\": 1, \"text_heads\": 2}, \"sample\": "
     "{\"sampling_method\": \"euler\", \"steps\": 3}";
