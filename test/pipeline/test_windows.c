@@ -270,7 +270,7 @@ static void what_is_refused(void **state)
     (void)state;
     assert_int_equal(windows_allow(m, 1, &err), E_ARG);
     assert_non_null(strstr(err.text, "0 to 0.9"));
-    assert_int_equal(windows_allow(m, NAN, &err), E_ARG);
+    assert_int_equal(windows_allow(m, (double)NAN, &err), E_ARG);
     assert_int_equal(windows_allow(a, 0.5, &err), E_ARG);
     assert_non_null(strstr(err.text, "makes no pictures"));
     assert_int_equal(windows_allow(m, 0.5, &err), OK);
