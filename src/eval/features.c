@@ -9,6 +9,7 @@
 #include "eval/features.h"
 
 #include "base/memory.h"
+#include "base/whole.h"
 #include "data/picture.h"
 
 #include <inttypes.h>
@@ -88,12 +89,14 @@ struct run {
 static enum status check_input(const struct features *f, const struct features_input *in,
                                struct error *err)
 {
-    if (f->frames == 1 && in->frames > 1)
+    int64_t frames = whole_max(in->frames, 1);
+
+    if (f->frames == 1 && frames > 1)
         return fail(err, E_ARG, "%s takes pictures, and these are clips of %" PRId64 " frames",
-                    f->path, in->frames);
-    if (in->frames != f->frames)
+                    f->path, frames);
+    if (frames != f->frames)
         return fail(err, E_ARG, "%s takes clips of %" PRId64 " frames, and these have %" PRId64,
-                    f->path, f->frames, in->frames);
+                    f->path, f->frames, frames);
     if (f->scaling && in->height > 0 && in->width > 0 && (in->channels == 1 || in->channels == 3))
         return OK;
     if (!f->scaling && in->height == f->height && in->width == f->width &&
@@ -119,7 +122,7 @@ static int32_t best_of(const float *logits, int64_t n)
 static enum status prepare_batch(struct run *r, int64_t first, int64_t rows, struct error *err)
 {
     const struct features_input *in = r->in;
-    int64_t length = in->frames * in->height * in->width * in->channels;
+    int64_t length = r->f->frames * in->height * in->width * in->channels;
     const uint8_t *pixels = in->pixels + first * length;
 
     if (r->scaling)

@@ -65,7 +65,7 @@ void features_close(struct features *f); /* NULL is fine */
 struct features_input {
     const uint8_t *pixels; /* [n, height, width, channels], of clips [n, frames, ...] */
     int64_t n, height, width, channels;
-    int64_t frames; /* of clips; 1: pictures */
+    int64_t frames; /* of clips; 0 and 1: pictures */
     int threads;
     bool (*progress)(int64_t done, int64_t n, void *user); /* false stops; or NULL */
     void *user;

@@ -165,6 +165,8 @@ static void jumps_of_known_clips(void **state)
 {
     static const int even[FRAMES - 1] = {4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4};
     static const int jumps[FRAMES - 1] = {4, 4, 4, 8, 4, 4, 4, 6, 4, 4, 4};
+    static const int often[FRAMES - 1] = {8, 4, 8, 4, 8, 4, 8, 4, 8, 4, 8};
+    static const int64_t most[] = {1, 3, 5, 7, 9, 11};
     static const int64_t joint[] = {4, 8}, falling[] = {8, 4}, beyond[] = {FRAMES};
     static uint8_t x[FRAMES * LENGTH];
     struct joint_jump j;
@@ -178,6 +180,10 @@ static void jumps_of_known_clips(void **state)
     assert_int_equal(joint_jumps(&j, x, FRAMES, LENGTH, joint, 2, &err), OK);
     assert_near(j.mean, 1.75, 1e-15);
     assert_near(j.worst, 2, 1e-15);
+    rising_clip(x, often); /* the usual change is that of the others, however few they are */
+    assert_int_equal(joint_jumps(&j, x, FRAMES, LENGTH, most, 6, &err), OK);
+    assert_near(j.mean, 2, 1e-14);
+    assert_true(j.worst == 2);
     memset(x, 7, sizeof x);
     assert_int_equal(joint_jumps(&j, x, FRAMES, LENGTH, joint, 2, &err), OK);
     assert_true(j.mean == -1 && j.worst == -1);
