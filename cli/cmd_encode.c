@@ -26,8 +26,8 @@
 #include <unistd.h>
 
 static const char *const splits[] = {"train", "held-out", NULL};
-static const char *const endings[] = {".png",  ".jpg", ".jpeg", ".webp",
-                                      ".apng", ".gif", ".y4m",  NULL};
+static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp", ".apng", ".gif",
+                                      ".y4m", ".mp4", ".m4v",  ".webm", NULL};
 static const char latent_ending[] = ".safetensors";
 
 static const struct imgen_option rows[] = {

@@ -34,12 +34,13 @@ void info_plain(const char *s)
 /* What files of clips and of pictures without recipes begin with. */
 static bool begins_as_clip(const unsigned char *first, size_t n)
 {
-    static const char *const begins[] = {"GIF8", "YUV4MPEG", "\xff\xd8\xff"};
+    static const char *const begins[] = {"GIF8", "YUV4MPEG", "\xff\xd8\xff", "\x1a\x45\xdf\xa3"};
 
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         if (n >= strlen(begins[i]) && !memcmp(first, begins[i], strlen(begins[i])))
             return true;
-    return n >= 12 && !memcmp(first, "RIFF", 4) && !memcmp(first + 8, "WEBP", 4);
+    return n >= 12 && ((!memcmp(first, "RIFF", 4) && !memcmp(first + 8, "WEBP", 4)) ||
+                       !memcmp(first + 4, "ftyp", 4));
 }
 
 /* Of an APNG both: what it shows, and how it was made, where that is said. */
