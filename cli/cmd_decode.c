@@ -1,5 +1,5 @@
 /*
- * cmd_decode.c - latents to pictures
+ * cmd_decode.c - latents to pictures and clips
  *
  * A latent decoded by another autoencoder than its own is noise that looks like a picture, so that
  * is refused unless a person insists.  So is writing over a file: pictures and latents like to
@@ -21,20 +21,33 @@
 static const char *const endings[] = {".safetensors", NULL};
 static const char picture_ending[] = ".png";
 
+/* What clips become; "" is a folder of frames. */
+static const char *const formats[] = {"webp", "apng", "y4m", "frames", NULL};
+static const char *const format_endings[] = {".webp", ".apng", ".y4m", ""};
+
 struct decode_options {
     bool help, force, overwrite, json, quiet;
     char *output;
+    int format;
+    double rate;
     struct coding_flags coding;
 };
 
 static const struct imgen_option rows[] = {
     ROW_HELP,
-    {"output", "the folder for pictures; of a single latent a file ending in .png, too",
+    {"output",
+     "the folder for pictures and clips; of a single latent a file ending in .png, and of a clip "
+     "in "
+     ".webp, .apng or .y4m, too",
      IMGEN_OPTION_TEXT, offsetof(struct decode_options, output), .letter = 'o', .value = "OUT"},
     {"force", "decode latents of another autoencoder, too", IMGEN_OPTION_BOOL,
      offsetof(struct decode_options, force), .letter = 0},
     {"overwrite", "write over pictures that are there", IMGEN_OPTION_BOOL,
      offsetof(struct decode_options, overwrite), .letter = 0},
+    {"format", "of clips: losslessly animated WebP or PNG, Y4M, or a folder of frames each",
+     IMGEN_OPTION_CHOICE, offsetof(struct decode_options, format), "webp", .choices = formats},
+    {"rate", "frames a second at which clips are shown; 0: what they had, or 8", IMGEN_OPTION_REAL,
+     offsetof(struct decode_options, rate), "0", .lo = 0, .hi = 1000},
     CODING_ROWS(offsetof(struct decode_options, coding)),
     {"json", "print as JSON", IMGEN_OPTION_BOOL, offsetof(struct decode_options, json),
      .letter = 0},
@@ -47,6 +60,7 @@ struct decoded {
     bool failed;
     char *picture; /* its file, heap, or NULL */
     int64_t height, width;
+    int64_t frames; /* of a clip, 0 of a picture */
     struct imgen_coding_plan plan;
 };
 
@@ -108,11 +122,20 @@ static bool plan(struct decode_job *job, struct decoded *d, const struct imgen_l
     return true;
 }
 
+/* Of a single clip the name may say what becomes of it. */
+static const char *clip_ending(const struct decode_options *o)
+{
+    const char *dot = strrchr(o->output, '.');
+
+    return imgen_clip_named(o->output) ? dot : format_endings[o->format];
+}
+
 static bool make_output(struct decode_job *job, struct decoded *d, const char *name)
 {
     const struct decode_options *o = job->options;
+    const char *ending = d->frames ? clip_ending(o) : picture_ending;
 
-    d->picture = file_tree_output(&command_decode, o->output, name, picture_ending);
+    d->picture = file_tree_output(&command_decode, o->output, name, ending);
     if (!d->picture)
         return false;
     if (o->overwrite || access(d->picture, F_OK))
@@ -122,25 +145,47 @@ static bool make_output(struct decode_job *job, struct decoded *d, const char *n
     return false;
 }
 
+static bool decode_picture(struct decode_job *job, struct decoded *d, const struct imgen_latent *z,
+                           struct imgen_error *err)
+{
+    struct imgen_image image = {0};
+    bool good = plan(job, d, z, err) &&
+                !imgen_decode_latent(&image, job->codec, z, &job->how, err) &&
+                !imgen_image_write(d->picture, &image, err);
+
+    imgen_image_release(&image);
+    return good;
+}
+
+static bool decode_clip(struct decode_job *job, struct decoded *d, const struct imgen_latent *z,
+                        struct imgen_error *err)
+{
+    struct imgen_clip clip = {0};
+    bool good = !imgen_decode_clip(&clip, job->codec, z, &job->how, err);
+
+    if (job->options->rate > 0)
+        clip.rate = job->options->rate;
+    d->height = clip.height;
+    d->width = clip.width;
+    good = good && !imgen_clip_write(d->picture, &clip, NULL, err);
+    imgen_clip_release(&clip);
+    return good;
+}
+
 static bool decode(struct decode_job *job, struct decoded *d)
 {
     const struct tree_file *f = &job->files.at[job->i];
-    struct imgen_image image = {0};
     struct imgen_latent z = {0};
     struct imgen_error err;
     bool good;
 
-    if (!make_output(job, d, f->name))
-        return false;
     if (imgen_latent_read(&z, f->path, job->info.latent_channels, &err))
         return complain(job, f->path, &err);
-    good = check(job, f->path, &z);
-    if (good &&
-        (!plan(job, d, &z, &err) || imgen_decode_latent(&image, job->codec, &z, &job->how, &err) ||
-         imgen_image_write(d->picture, &image, &err)))
+    d->frames = z.frames;
+    good = make_output(job, d, f->name) && check(job, f->path, &z);
+    if (good && !(z.frames ? decode_clip(job, d, &z, &err) : decode_picture(job, d, &z, &err)))
         good = complain(job, f->path, &err);
     imgen_latent_release(&z);
-    imgen_image_release(&image);
     return good;
 }
 
@@ -166,9 +211,13 @@ static void print_json(const struct decode_job *job)
         json_out_text(&j, "outcome", d->failed ? "failed" : "decoded");
         json_out_int(&j, "height", d->height);
         json_out_int(&j, "width", d->width);
-        json_out_int(&j, "tiles", d->plan.tiles_down * d->plan.tiles_across);
-        json_out_int(&j, "strips", d->plan.strips);
-        json_out_int(&j, "bytes", d->plan.bytes);
+        if (d->frames) {
+            json_out_int(&j, "frames", d->frames);
+        } else {
+            json_out_int(&j, "tiles", d->plan.tiles_down * d->plan.tiles_across);
+            json_out_int(&j, "strips", d->plan.strips);
+            json_out_int(&j, "bytes", d->plan.bytes);
+        }
         json_out_close(&j);
     }
     json_out_close(&j);
@@ -228,7 +277,9 @@ static int open_all(struct decode_job *job, int n_words, char **words)
     for (int i = 1; i < n_words; i++)
         if ((code = file_tree_add(&job->files, &command_decode, words[i], endings)))
             return code;
-    if ((code = file_tree_check(&job->files, &command_decode, o->output, picture_ending)))
+    if ((code = file_tree_check(&job->files, &command_decode, o->output,
+                                imgen_clip_named(o->output) ? strrchr(o->output, '.')
+                                                            : picture_ending)))
         return code;
     if (imgen_codec_open(&job->codec, words[0], IMGEN_DECODER, (int)o->coding.threads, &err))
         return command_failed(&command_decode, &err);
@@ -261,13 +312,16 @@ static int cmd_decode(int argc, char **argv)
 }
 
 const struct command command_decode = {
-    .is = {"decode", "AUTOENCODER LATENTS... -o OUT [flags]", "turn latents into pictures", rows},
+    .is = {"decode", "AUTOENCODER LATENTS... -o OUT [flags]",
+           "turn latents into pictures and clips", rows},
     .details =
         "LATENTS are files that imgen encode wrote, folders with all below them, or files of\n"
         "others with one tensor, [rows, columns, channels] or [1, channels, rows, columns].\n"
-        "Each becomes OUT/NAME.png, in exactly the size of the picture it was made of.\n"
+        "Each becomes OUT/NAME.png, in exactly the size of the picture it was made of; those of\n"
+        "clips become clips.  imgen grid CLIPS shows their frames on one sheet.\n"
         "\n"
         "    imgen decode vae.safetensors latents/ -o again\n"
-        "    imgen decode vae.safetensors huge.safetensors -o huge.png --memory 2G",
+        "    imgen decode vae.safetensors huge.safetensors -o huge.png --memory 2G\n"
+        "    imgen decode video_vae.safetensors latents/ -o again --format frames",
     .run = cmd_decode,
 };

@@ -1,9 +1,12 @@
 /*
- * cmd_encode.c - pictures to latents
+ * cmd_encode.c - pictures and clips to latents
  *
  * Of pictures each becomes a file that says whose latent it is and of which picture, so that a
  * folder can be encoded again whenever pictures were added: what is done is recognised and left
  * alone.  Of a configuration's data set the latents become a cache for training (encode_cache.c).
+ *
+ * A file with several frames is a clip, and with --clips a folder of frames is one: which of the
+ * two a folder holds, nobody could say who looks at it.
  *
  * One picture that cannot be read is told and counted, and the others are encoded all the same.
  */
@@ -19,16 +22,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const splits[] = {"train", "held-out", NULL};
-static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp", NULL};
+static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp", ".apng", ".gif",
+                                      ".y4m", ".mp4", ".m4v",  ".webm", NULL};
 static const char latent_ending[] = ".safetensors";
 
 static const struct imgen_option rows[] = {
     ROW_HELP,
     {"output", "the folder for latents; of a single picture a file ending in .safetensors, too",
      IMGEN_OPTION_TEXT, offsetof(struct encode_options, output), .letter = 'o', .value = "OUT"},
+    {"clips", "a folder that holds pictures is one clip, its frames in the order of their numbers",
+     IMGEN_OPTION_BOOL, offsetof(struct encode_options, clips), .letter = 0},
     {"sample", "draw latents from the posterior by this seed; default: its means",
      IMGEN_OPTION_SEED, offsetof(struct encode_options, seed), .value = "SEED"},
     {"force", "encode again what is there, and write over latents of other autoencoders",
@@ -55,7 +62,8 @@ struct encoded {
     enum outcome is;
     char *latent; /* its file, heap, or NULL */
     int64_t height, width, rows, columns;
-    struct imgen_coding_plan plan; /* of what was encoded now */
+    int64_t frames, cells;         /* of a clip and its latent; 0 and 1 of a picture */
+    struct imgen_coding_plan plan; /* of a picture that was encoded now              */
 };
 
 struct pictures {
@@ -112,6 +120,8 @@ static enum outcome look(const struct pictures *p, struct encoded *e, const char
         is = KEPT;
         e->height = z.height;
         e->width = z.width;
+        e->frames = z.frames;
+        e->cells = z.cells;
         e->rows = z.rows;
         e->columns = z.columns;
     }
@@ -131,25 +141,51 @@ static enum imgen_status plan(struct pictures *p, struct encoded *e, struct imge
     return st;
 }
 
+static enum imgen_status encode_picture(struct imgen_latent *z, struct pictures *p,
+                                        struct encoded *e, const struct imgen_clip *clip,
+                                        struct imgen_error *err)
+{
+    const struct imgen_image image = {clip->height, clip->width, clip->channels,
+                                      (uint8_t *)(uintptr_t)clip->pixels};
+    enum imgen_status st;
+
+    if ((st = plan(p, e, err)))
+        return st;
+    return imgen_encode_image(z, p->job->codec, &image, &p->job->how, err);
+}
+
+/* A folder is a clip even of one frame. */
+static bool is_clip(const struct imgen_clip *clip, const char *path)
+{
+    struct stat s;
+
+    return clip->frames > 1 || (!stat(path, &s) && S_ISDIR(s.st_mode));
+}
+
 static enum outcome encode(struct pictures *p, struct encoded *e, const char *path,
                            const char *hash)
 {
-    struct imgen_image image = {0};
+    struct imgen_clip clip = {0};
     struct imgen_latent z = {0};
     struct imgen_error err;
     bool bad;
 
-    if (imgen_image_read(&image, path, &err))
+    if (imgen_clip_read(&clip, path, 0, &err))
         return complain(p, path, &err);
-    e->height = image.height;
-    e->width = image.width;
-    bad = plan(p, e, &err) || imgen_encode_image(&z, p->job->codec, &image, &p->job->how, &err);
+    e->height = clip.height;
+    e->width = clip.width;
+    bad = is_clip(&clip, path) ? imgen_encode_clip(&z, p->job->codec, &clip, &p->job->how, &err)
+                               : encode_picture(&z, p, e, &clip, &err);
     if (!bad) {
+        e->frames = z.frames;
+        e->cells = z.cells;
+        e->rows = z.rows;
+        e->columns = z.columns;
         memcpy(z.picture, hash, sizeof z.picture);
         bad = imgen_latent_write(e->latent, &z, &err);
     }
     imgen_latent_release(&z);
-    imgen_image_release(&image);
+    imgen_clip_release(&clip);
     return bad ? complain(p, path, &err) : ENCODED;
 }
 
@@ -164,7 +200,7 @@ static enum outcome take(struct pictures *p, struct encoded *e)
     e->latent = file_tree_output(&command_encode, output, f->name, latent_ending);
     if (!e->latent)
         return FAILED;
-    if (imgen_file_hash(hash, f->path, &err))
+    if (imgen_clip_hash(hash, f->path, &err))
         return complain(p, f->path, &err);
     is = look(p, e, hash);
     return is == ENCODED ? encode(p, e, f->path, hash) : is;
@@ -197,7 +233,10 @@ static void print_json(const struct pictures *p, double seconds)
         json_out_int(&j, "width", e->width);
         json_out_int(&j, "rows", e->rows);
         json_out_int(&j, "columns", e->columns);
-        if (e->is == ENCODED) {
+        if (e->frames) {
+            json_out_int(&j, "frames", e->frames);
+            json_out_int(&j, "cells", e->cells);
+        } else if (e->is == ENCODED) {
             json_out_int(&j, "tiles", e->plan.tiles_down * e->plan.tiles_across);
             json_out_int(&j, "strips", e->plan.strips);
             json_out_int(&j, "bytes", e->plan.bytes);
@@ -245,7 +284,8 @@ static int encode_files(struct pictures *p)
 
 static int encode_pictures(struct encode_job *job, int n_words, char **words)
 {
-    struct pictures p = {.job = job, .began = seconds_now()};
+    struct pictures p = {
+        .job = job, .files = {.folders = job->options->clips}, .began = seconds_now()};
     int code = EXIT_DONE;
 
     job->how.progress = on_run;
@@ -295,6 +335,9 @@ static int run(struct encode_job *job, int n_words, char **words)
     if ((code = check_words(o, n_words, words)) ||
         (code = coding_flags_apply(&o->coding, &command_encode, &job->how)))
         return code;
+    if (set && o->clips)
+        return command_misused(&command_encode,
+                               "--clips goes with files: a configuration says data.frames");
     if (!set && (o->mirrored || o->settings.n || o->split != SPLIT_TRAIN))
         return command_misused(&command_encode,
                                "--mirrored, --set and --split go with a configuration");
@@ -327,7 +370,8 @@ static int cmd_encode(int argc, char **argv)
 }
 
 const struct command command_encode = {
-    .is = {"encode", "AUTOENCODER PICTURES... -o OUT [flags]", "turn pictures into latents", rows},
+    .is = {"encode", "AUTOENCODER PICTURES... -o OUT [flags]",
+           "turn pictures and clips into latents", rows},
     .details =
         "AUTOENCODER is a model trained here, a published file or folder of the Stable\n"
         "Diffusion family, or one of a pair NAME_encoder, NAME_decoder.safetensors.\n"
@@ -340,6 +384,11 @@ const struct command command_encode = {
         "\n"
         "    imgen encode vae.safetensors photos/ cat.png -o latents\n"
         "    imgen encode vae.safetensors huge.png -o huge.safetensors --memory 2G\n"
+        "\n"
+        "A file with several frames (animated WebP, APNG, GIF, Y4M) is a clip, of any length, and\n"
+        "with --clips each folder that holds frames is one.\n"
+        "\n"
+        "    imgen encode video_vae.safetensors film.webp --clips frames/ -o latents\n"
         "\n"
         "Of a configuration the pictures of its data set become a cache for training\n"
         "(data.format = latents, data.path = OUT).  Stopped, the same command goes on.\n"

@@ -1,16 +1,13 @@
 /*
  * cmd_eval.c - how good a set of pictures is
  *
- * A figure without its protocol is no figure: how many pictures, of which size, against which, by
- * whose features, from which seed.  All of it stands above the table and in the JSON, the files of
- * networks by their content.
+ * Two sets are read, from wherever they may come, and everything is measured that can be.  Folders
+ * are read last: their pictures take the size of what they are compared with.  What an autoencoder
+ * gives back has a file of its own (eval_autoencoder.c), and so has the report (eval_report.c).
  */
-#include "cli.h"
+#include "eval.h"
+
 #include "interrupt.h"
-#include "json_out.h"
-#include "picture_source.h"
-#include "progress.h"
-#include "solver_flags.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -19,21 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_MAX = 64 };
-
 static const char *const splits[] = {"train", "held-out", NULL};
-enum { SPLIT_TRAIN, SPLIT_HELD_OUT };
-
-struct eval_options {
-    bool help, each, json, quiet, given;
-    char *reference, *features, *resize, *pooling, *judge, *measures, *save, *label, *prompts;
-    int split, reference_split;
-    int64_t count, reference_count, size, channels, neighbours, subsets, subset_size, projections;
-    int64_t threads;
-    uint64_t seed;
-    struct solver_flags solver;
-    struct imgen_text_list settings;
-};
 
 static const struct imgen_option rows[] = {
     ROW_HELP,
@@ -66,6 +49,15 @@ static const struct imgen_option rows[] = {
      IMGEN_OPTION_INT, offsetof(struct eval_options, size), "0", .lo = 0, .hi = 4096},
     {"channels", "1 grey, 3 colour; 0: as they are", IMGEN_OPTION_INT,
      offsetof(struct eval_options, channels), "0", .lo = 0, .hi = 3},
+    {"frames", "of clips: the first so many of each, of folders and sets; 0: as they are",
+     IMGEN_OPTION_INT, offsetof(struct eval_options, frames), "0", .lo = 0, .hi = 1024},
+    {"tile_frames", "of an autoencoder: frames of the tiles in which it decodes clips; 0: 32",
+     IMGEN_OPTION_INT, offsetof(struct eval_options, tile_frames), "0", .lo = 0, .hi = 1024},
+    {"joints",
+     "of long clips: the frames before which tiles of a decoder begin or end; of an autoencoder "
+     "they are known",
+     IMGEN_OPTION_INTS, offsetof(struct eval_options, joints), .lo = 1, .hi = 1023,
+     .value = "T,T,..."},
     {"set", "a key of the configurations, over the files; may be given often", IMGEN_OPTION_TEXTS,
      offsetof(struct eval_options, settings), .value = "SECTION.KEY=VALUE"},
     {"label", "ask the model for this label only; default: all in turn", IMGEN_OPTION_TEXT,
@@ -100,28 +92,7 @@ static const struct imgen_option rows[] = {
     {0},
 };
 
-/* One figure, its texts kept. */
-struct figure {
-    struct imgen_measure_row row;
-    char note[192], lacks[400];
-};
-
-/* A call of the command. */
-struct job {
-    const struct eval_options *options;
-    const bool *given;
-    struct imgen_features *features, *judge;
-    struct imgen_features_info features_info, judge_info;
-    struct picture_source pictures, reference;
-    struct skip_numbers numbers; /* of the request that a model is asked */
-    struct imgen_measured measured;
-    struct imgen_neighbour *nearest;
-    struct figure figure[ROWS_MAX];
-    int n;
-    struct progress progress;
-};
-
-static int failed(struct job *job, const struct imgen_error *err)
+static int failed(struct eval_job *job, const struct imgen_error *err)
 {
     progress_end(&job->progress);
     return command_failed(&command_eval, err);
@@ -130,8 +101,9 @@ static int failed(struct job *job, const struct imgen_error *err)
 /* ---- What is measured ---- */
 
 /* how: NULL for the usual. */
-static int open_network(struct job *job, const char *path, const struct imgen_features_how *how,
-                        struct imgen_features **out, struct imgen_features_info *info)
+static int open_network(struct eval_job *job, const char *path,
+                        const struct imgen_features_how *how, struct imgen_features **out,
+                        struct imgen_features_info *info)
 {
     struct imgen_error err;
 
@@ -145,21 +117,21 @@ static int open_network(struct job *job, const char *path, const struct imgen_fe
 
 static int apply_solver(struct imgen_request *r, void *user)
 {
-    struct job *job = user;
+    struct eval_job *job = user;
 
     return solver_flags_apply(&command_eval, job->given, &job->options->solver, &job->numbers, r);
 }
 
 static double choose_scale(const struct request_models *models, int label, void *user)
 {
-    const struct job *job = user;
+    const struct eval_job *job = user;
 
     if (command_given(&command_eval, job->given, "cfg_scale"))
         return job->options->solver.cfg_scale;
     return solver_flags_scale(&models->info, models->guide, label);
 }
 
-static struct source_wish wish(struct job *job, const char *word)
+static struct source_wish wish(struct eval_job *job, const char *word)
 {
     const struct eval_options *o = job->options;
 
@@ -169,6 +141,7 @@ static struct source_wish wish(struct job *job, const char *word)
         .settings = o->settings,
         .size = o->size,
         .channels = o->channels,
+        .frames = o->frames,
         .seed = o->seed,
         .label = o->label,
         .prompts = o->prompts,
@@ -185,7 +158,8 @@ static struct source_wish wish(struct job *job, const char *word)
 }
 
 /* Pictures of a folder take the size of what they are compared with, unless one is given. */
-static int fit_folder(struct job *job, struct source_wish *w, const struct picture_source *other)
+static int fit_folder(struct eval_job *job, struct source_wish *w,
+                      const struct picture_source *other)
 {
     const struct imgen_features_info *f = &job->features_info;
     const struct imgen_pictures *p = &other->pictures;
@@ -202,7 +176,7 @@ static int fit_folder(struct job *job, struct source_wish *w, const struct pictu
     return EXIT_DONE;
 }
 
-static int read_one(struct job *job, struct picture_source *s, struct source_wish *w,
+static int read_one(struct eval_job *job, struct picture_source *s, struct source_wish *w,
                     const struct picture_source *other)
 {
     enum source_kind kind = source_kind_of(&command_eval, w->word);
@@ -215,8 +189,30 @@ static int read_one(struct job *job, struct picture_source *s, struct source_wis
     return source_read(s, w);
 }
 
+/* It is measured on what it was not trained on, unless that is asked for. */
+static int read_autoencoder(struct eval_job *job, const char *word, struct source_wish *theirs)
+{
+    const struct eval_options *o = job->options;
+    enum source_kind kind;
+
+    if (!o->reference)
+        return command_misused(&command_eval,
+                               "%s is an autoencoder: which --reference is it to give back?", word);
+    if (!(kind = source_kind_of(&command_eval, o->reference)))
+        return EXIT_MISUSED;
+    if (!command_given(&command_eval, job->given, "reference_split"))
+        theirs->held_out = kind == SOURCE_SET;
+    if (!theirs->count)
+        theirs->count = o->count;
+    if (kind == SOURCE_FOLDER && !theirs->size)
+        return command_misused(&command_eval,
+                               "%s: pictures of a folder may have any size: which --size?",
+                               o->reference);
+    return eval_read_reconstructions(job, word, theirs);
+}
+
 /* Folders come last, for they take the size of the other. */
-static int read_sets(struct job *job, const char *word)
+static int read_sets(struct eval_job *job, const char *word)
 {
     const struct eval_options *o = job->options;
     struct source_wish ours = wish(job, word), theirs = wish(job, o->reference);
@@ -231,12 +227,19 @@ static int read_sets(struct job *job, const char *word)
     if (!(kind = source_kind_of(&command_eval, word)))
         return EXIT_MISUSED;
     ours.held_out = ours.held_out && kind == SOURCE_SET;
+    if (kind == SOURCE_AUTOENCODER)
+        return read_autoencoder(job, word, &theirs);
     if (!o->reference)
         return read_one(job, &job->pictures, &ours, &job->reference);
     folder = kind == SOURCE_FOLDER;
     if (!(kind = source_kind_of(&command_eval, o->reference)))
         return EXIT_MISUSED;
     theirs.held_out = theirs.held_out && kind == SOURCE_SET;
+    if (kind == SOURCE_AUTOENCODER)
+        return command_misused(&command_eval,
+                               "--reference: %s is an autoencoder: it is measured, "
+                               "and no measure",
+                               o->reference);
     if (kind == SOURCE_MODEL) {
         job->reference = (struct picture_source){.kind = SOURCE_STATISTICS, .word = o->reference};
         return read_one(job, &job->pictures, &ours, &job->reference);
@@ -274,7 +277,7 @@ static bool are_pairs(const struct picture_source *a, const struct picture_sourc
 
 static int on_progress(const char *what, int64_t done, int64_t n, void *user)
 {
-    struct job *job = user;
+    struct eval_job *job = user;
 
     if (progress_due(&job->progress, false)) {
         if (n > 1)
@@ -287,10 +290,10 @@ static int on_progress(const char *what, int64_t done, int64_t n, void *user)
 
 static int keep_figure(const struct imgen_measure_row *row, void *user)
 {
-    struct job *job = user;
+    struct eval_job *job = user;
     struct figure *f = &job->figure[job->n];
 
-    if (job->n == ROWS_MAX)
+    if (job->n == EVAL_FIGURES)
         return 0;
     f->row = *row;
     snprintf(f->note, sizeof f->note, "%s", row->note);
@@ -300,7 +303,7 @@ static int keep_figure(const struct imgen_measure_row *row, void *user)
 }
 
 /* Without another reference, clips that a model was given something of are held against these. */
-static void take_originals(struct imgen_measuring *m, const struct job *job)
+static void take_originals(struct imgen_measuring *m, const struct eval_job *job)
 {
     const struct picture_source *s = &job->pictures;
 
@@ -313,7 +316,7 @@ static void take_originals(struct imgen_measuring *m, const struct job *job)
     m->first_frame = s->models.info.first_frame;
 }
 
-static int measure(struct job *job)
+static int measure(struct eval_job *job)
 {
     const struct eval_options *o = job->options;
     struct imgen_measuring m;
@@ -325,7 +328,10 @@ static int measure(struct job *job)
         m.statistics = job->reference.word;
     else
         m.reference = job->reference.pictures;
-    m.paired = are_pairs(&job->pictures, &job->reference);
+    m.paired =
+        job->pictures.kind == SOURCE_AUTOENCODER || are_pairs(&job->pictures, &job->reference);
+    m.joints = job->joint;
+    m.n_joints = job->n_joints;
     take_originals(&m, job);
     m.features = job->features;
     m.judge = job->judge;
@@ -348,201 +354,9 @@ static int measure(struct job *job)
     return EXIT_DONE;
 }
 
-/* ---- The report ---- */
-
-static void print_set(const char *title, const struct picture_source *s)
-{
-    const struct imgen_pictures *p = &s->pictures;
-
-    printf("%-12s %" PRId64 " of ", title, p->n);
-    if (p->frames > 1)
-        printf("%d frames of ", p->frames);
-    printf("%d x %d, %d channel%s: %s\n", p->width, p->height, p->channels,
-           p->channels == 1 ? "" : "s", s->about);
-    if (strcmp(s->resize, "none") != 0)
-        printf("%-12s resized: %s\n", "", s->resize);
-}
-
-static void print_network(const char *title, const char *path, const struct imgen_features_info *f)
-{
-    printf("%-12s %s (sha256 %.12s...): %s, %d features%s%s\n", title, path, f->hash, f->kind,
-           f->features, f->about ? "; " : "", f->about ? f->about : "");
-    if (!f->height)
-        printf("%-12s resized: %s\n", "", f->resize);
-}
-
-static void print_protocol(const struct job *job)
-{
-    const struct eval_options *o = job->options;
-
-    print_set("pictures", &job->pictures);
-    if (job->reference.kind == SOURCE_STATISTICS)
-        printf("%-12s %" PRId64 " by their features, %s: %s\n", "reference",
-               job->measured.n_reference, job->reference.word, job->measured.about);
-    else if (job->reference.kind)
-        print_set("reference", &job->reference);
-    if (job->features)
-        print_network("features", o->features, &job->features_info);
-    if (job->judge)
-        print_network("judge", o->judge, &job->judge_info);
-    printf("%-12s seed %" PRIu64 ", imgen %s\n\n", "", o->seed, imgen_version());
-}
-
-static void print_figures(const struct job *job)
-{
-    for (int i = 0; i < job->n; i++) {
-        const struct figure *f = &job->figure[i];
-        char deviation[32] = "";
-
-        if (f->row.lacks)
-            continue;
-        if (f->row.deviation >= 0)
-            snprintf(deviation, sizeof deviation, "+- %.3g", f->row.deviation);
-        printf("%-18s %12.6g  %-12s  %s\n", f->row.name, f->row.value, deviation, f->note);
-    }
-    for (int i = 0; i < job->n; i++)
-        if (job->figure[i].row.lacks)
-            printf("left out: %s: %s\n", job->figure[i].row.name, job->figure[i].lacks);
-}
-
-static void print_set_json(struct json_out *j, const char *key, const struct picture_source *s)
-{
-    static const char *const kinds[] = {NULL, "folder", "set", "model", "statistics"};
-    const struct imgen_pictures *p = &s->pictures;
-    const struct imgen_recipe *r = &s->recipe;
-
-    json_out_open(j, key, '{');
-    json_out_text(j, "from", s->word);
-    json_out_text(j, "kind", kinds[s->kind]);
-    json_out_text(j, "about", s->about);
-    json_out_int(j, "n", p->n);
-    json_out_int(j, "height", p->height);
-    json_out_int(j, "width", p->width);
-    json_out_int(j, "channels", p->channels);
-    json_out_int(j, "labels", p->n_labels);
-    json_out_text(j, "resize", s->resize);
-    if (s->kind == SOURCE_MODEL) {
-        json_out_text(j, "hash", r->hash);
-        json_out_text(j, "sampling_method", r->sampler);
-        json_out_text(j, "schedule", r->n_times ? NULL : r->schedule);
-        json_out_real(j, "shift", r->shift);
-        json_out_int(j, "steps", r->n_times ? r->n_times - 1 : r->steps);
-        json_out_real(j, "cfg_scale", r->item.cfg_scale);
-        json_out_text(j, "precision", r->precision);
-        json_out_text(j, "rng", r->rng);
-        json_out_text(j, "heads", r->heads);
-        json_out_text(j, "clip", r->clip);
-        if (r->classifier[0]) {
-            json_out_text(j, "classifier", r->classifier);
-            json_out_text(j, "classifier_hash", r->classifier_hash);
-            json_out_real(j, "classifier_scale", r->classifier_scale);
-        }
-        if (r->guide[0]) {
-            json_out_text(j, "guide", r->guide);
-            json_out_text(j, "guide_hash", r->guide_hash);
-            json_out_text(j, "guide_label", r->guide_label);
-        }
-    }
-    json_out_close(j);
-}
-
-static void print_network_json(struct json_out *j, const char *key, const char *path,
-                               const struct imgen_features_info *f)
-{
-    json_out_open(j, key, '{');
-    json_out_text(j, "from", path);
-    json_out_text(j, "kind", f->kind);
-    json_out_text(j, "hash", f->hash);
-    json_out_text(j, "about", f->about);
-    json_out_int(j, "features", f->features);
-    json_out_text(j, "resize", f->resize);
-    json_out_close(j);
-}
-
-static void print_protocol_json(struct json_out *j, const struct job *job)
-{
-    const struct eval_options *o = job->options;
-
-    print_set_json(j, "pictures", &job->pictures);
-    if (job->reference.kind == SOURCE_STATISTICS) {
-        json_out_open(j, "reference", '{');
-        json_out_text(j, "from", job->reference.word);
-        json_out_text(j, "kind", "statistics");
-        json_out_text(j, "about", job->measured.about);
-        json_out_int(j, "n", job->measured.n_reference);
-        json_out_close(j);
-    } else if (job->reference.kind) {
-        print_set_json(j, "reference", &job->reference);
-    }
-    if (job->features)
-        print_network_json(j, "features", o->features, &job->features_info);
-    if (job->judge)
-        print_network_json(j, "judge", o->judge, &job->judge_info);
-    json_out_seed(j, "seed", o->seed);
-    json_out_int(j, "neighbours", o->neighbours);
-    json_out_int(j, "subsets", o->subsets);
-    json_out_int(j, "subset_size", o->subset_size);
-    json_out_int(j, "projections", o->projections);
-}
-
-static void print_figures_json(struct json_out *j, const struct job *job)
-{
-    json_out_open(j, "figures", '[');
-    for (int i = 0; i < job->n; i++) {
-        const struct figure *f = &job->figure[i];
-
-        json_out_open(j, NULL, '{');
-        json_out_text(j, "measure", f->row.measure);
-        json_out_text(j, "name", f->row.name);
-        if (f->row.lacks) {
-            json_out_text(j, "left_out", f->lacks);
-        } else {
-            json_out_real(j, "value", f->row.value);
-            if (f->row.deviation >= 0)
-                json_out_real(j, "deviation", f->row.deviation);
-            json_out_text(j, "note", f->note);
-        }
-        json_out_close(j);
-    }
-    json_out_close(j);
-}
-
-static bool has_neighbours(const struct job *job)
-{
-    for (int i = 0; job->nearest && i < job->n; i++)
-        if (!strcmp(job->figure[i].row.measure, "nearest") && !job->figure[i].row.lacks)
-            return true;
-    return false;
-}
-
-static void print_json(const struct job *job)
-{
-    struct json_out j;
-
-    json_out_begin(&j, stdout);
-    json_out_open(&j, NULL, '{');
-    json_out_text(&j, "version", imgen_version());
-    print_protocol_json(&j, job);
-    print_figures_json(&j, job);
-    if (has_neighbours(job)) {
-        json_out_open(&j, "neighbours_of_each", '[');
-        for (int64_t i = 0; i < job->pictures.pictures.n; i++) {
-            json_out_open(&j, NULL, '{');
-            json_out_int(&j, "picture", job->pictures.number[i]);
-            json_out_int(&j, "nearest", job->reference.number[job->nearest[i].first]);
-            json_out_real(&j, "distance", job->nearest[i].distance);
-            json_out_real(&j, "second", job->nearest[i].second);
-            json_out_close(&j);
-        }
-        json_out_close(&j);
-    }
-    json_out_real(&j, "seconds", seconds_now() - job->progress.began);
-    json_out_close(&j);
-}
-
 /* ---- The command ---- */
 
-static int run(struct job *job, int n_words, char **words)
+static int run(struct eval_job *job, int n_words, char **words)
 {
     const struct eval_options *o = job->options;
     const struct imgen_features_how how = {o->resize, o->pooling};
@@ -561,18 +375,21 @@ static int run(struct job *job, int n_words, char **words)
         return command_misused(&command_eval,
                                "--features-%s: of which network? --features names it",
                                o->resize ? "resize" : "pooling");
+    if (o->joints.n > EVAL_JOINTS)
+        return command_misused(&command_eval, "--joints: %d are more than %d", o->joints.n,
+                               EVAL_JOINTS);
+    for (int i = 0; i < o->joints.n; i++)
+        job->joint[job->n_joints++] = o->joints.at[i];
     interrupt_watch("\nstopping; Ctrl-C again quits at once\n");
     progress_start(&job->progress, o->quiet);
     if ((code = open_network(job, o->features, &how, &job->features, &job->features_info)) ||
         (code = open_network(job, o->judge, NULL, &job->judge, &job->judge_info)) ||
         (code = read_sets(job, words[0])) || (code = measure(job)))
         return code;
-    if (o->json) {
-        print_json(job);
-        return EXIT_DONE;
-    }
-    print_protocol(job);
-    print_figures(job);
+    if (o->json)
+        eval_print_json(job);
+    else
+        eval_print(job);
     return EXIT_DONE;
 }
 
@@ -580,7 +397,7 @@ static int cmd_eval(int argc, char **argv)
 {
     struct eval_options o = {0};
     bool given[sizeof rows / sizeof *rows] = {false};
-    struct job *job = calloc(1, sizeof *job);
+    struct eval_job *job = calloc(1, sizeof *job);
     int n_words, code;
 
     if (!job)
@@ -602,7 +419,8 @@ static int cmd_eval(int argc, char **argv)
 const struct command command_eval = {
     .is = {"eval", "PICTURES [flags]", "measure how good pictures are", rows},
     .details =
-        "PICTURES is a folder, a model (it is asked for pictures, all labels in turn) or a\n"
+        "PICTURES is a folder, a model (it is asked for pictures, all labels in turn), an\n"
+        "autoencoder (what it gives back of the reference's held-out pictures) or a\n"
         "configuration (its held-out pictures).  The reference is a folder, a configuration (its\n"
         "training pictures) or features saved before.  Prints what was compared and every figure\n"
         "that can be had: without --features those in pixels, without --reference obedience\n"
@@ -631,6 +449,17 @@ const struct command command_eval = {
         "Two folders whose files have the same names, as decoded pictures and their originals,\n"
         "are compared picture by picture too.\n"
         "\n"
-        "    imgen eval decoded/ -r originals/ --size 64 -m psnr,ssim",
+        "    imgen eval decoded/ -r originals/ --size 64 -m psnr,ssim\n"
+        "    imgen eval run-emoji-autoencoder/model.safetensors -r config/emoji-autoencoder.ini\n"
+        "\n"
+        "Clips are measured frame by frame and by how restless they are; those of a folder are\n"
+        "its animations, the first --frames of each.  Where a long clip was decoded in tiles, how\n"
+        "far it jumps from one to the next is set against its usual change (1.2 is too much).\n"
+        "\n"
+        "    imgen eval run-moving-autoencoder/model.safetensors -r config/moving-autoencoder.ini "
+        "\\\n"
+        "               --frames 64 --tile-frames 16 -n 64 -m psnr,ssim,flicker,joints\n"
+        "    imgen eval run-moving/model.safetensors --prompts config/moving.ini \\\n"
+        "               -r config/moving.ini -f run-moving-features/model.safetensors",
     .run = cmd_eval,
 };

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PICTURES_MAX = 100000 };
 
@@ -48,6 +49,12 @@ static const struct imgen_option rows[] = {
      offsetof(struct grid_options, width), "0", .lo = 0, .hi = 16384, .letter = 'W'},
     {"height", "the same", IMGEN_OPTION_INT, offsetof(struct grid_options, height), "0", .lo = 0,
      .hi = 16384, .letter = 'H'},
+    {"frames", "of a clip, of a model of clips; 1: a picture; 0: as it was trained",
+     IMGEN_OPTION_INT, offsetof(struct grid_options, frames), "0", .lo = 0, .hi = 1024},
+    {"rate", "frames a second at which a grid of clips is shown", IMGEN_OPTION_REAL,
+     offsetof(struct grid_options, rate), "8", .lo = 0.01, .hi = 1000},
+    {"shown", "of clips in files: frames a row, the first, the last and between; 0: all",
+     IMGEN_OPTION_INT, offsetof(struct grid_options, shown), "16", .lo = 0, .hi = 1024},
     {"seed", "of the noise, which all cells share; default: 42", IMGEN_OPTION_TEXT,
      offsetof(struct grid_options, seed), .letter = 's', .value = "N"},
     {"cfg_scale", "guidance scale; default: the model's", IMGEN_OPTION_TEXT,
@@ -62,8 +69,9 @@ static const struct imgen_option rows[] = {
     NUMBER_ROW(offsetof(struct grid_options, numbers)),
     {"count", "pictures in each cell, of seed, seed + 1, ...", IMGEN_OPTION_INT,
      offsetof(struct grid_options, count), "1", .lo = 1, .hi = 64, .letter = 'n'},
-    {"output", "the picture", IMGEN_OPTION_TEXT, offsetof(struct grid_options, output), "grid.png",
-     .letter = 'o', .value = "NAME.png"},
+    {"output", "the picture; of a model of clips .webp, .png or .apng, .y4m, all moving",
+     IMGEN_OPTION_TEXT, offsetof(struct grid_options, output), "grid.png", .letter = 'o',
+     .value = "NAME.png"},
     {"zoom", "draw each pixel so many times; 0: as fits", IMGEN_OPTION_INT,
      offsetof(struct grid_options, zoom), "0", .lo = 0, .hi = 64},
     {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,
@@ -198,10 +206,11 @@ static int make_room(struct grid *g)
 
     g->count = g->options->count;
     g->n_cells = (int64_t)g->x.n * g->y.n;
+    g->frames = info->frames > 1 ? info->frames : 1;
     g->length = (int64_t)info->height * info->width * info->channels;
-    if (info->frames > 1)
-        return command_misused(&command_grid,
-                               "the model makes clips: imgen sample --grid shows their frames");
+    if (g->frames == 1 && !picture_name_ends(g->options->output))
+        return command_misused(&command_grid, "--output: '%s' does not end in .png",
+                               g->options->output);
     if (info->channels != 1 && info->channels != 3)
         return command_misused(&command_grid, "pictures with %d channels cannot be drawn",
                                info->channels);
@@ -209,7 +218,8 @@ static int make_room(struct grid *g)
         return command_misused(&command_grid, "%" PRId64 " pictures are more than %d",
                                g->n_cells * g->count, PICTURES_MAX);
     g->cells = calloc((size_t)g->n_cells, sizeof *g->cells);
-    g->pixels = calloc((size_t)(g->n_cells * g->count), (size_t)g->length * sizeof *g->pixels);
+    g->pixels = calloc((size_t)(g->n_cells * g->count),
+                       (size_t)(g->frames * g->length) * sizeof *g->pixels);
     if (!g->cells || !g->pixels)
         return command_broken(&command_grid, "no memory for %" PRId64 " pictures",
                               g->n_cells * g->count);
@@ -260,7 +270,7 @@ static int sample_cells(struct grid *g, int64_t first, struct imgen_item *items,
 {
     const struct grid_cell *c = &g->cells[first];
     struct imgen_model *model = g->models.at[c->model];
-    int64_t n = collect(g, first, items, cell), each = g->count * g->length;
+    int64_t n = collect(g, first, items, cell), each = g->count * g->frames * g->length;
     struct imgen_request r;
     struct imgen_error err;
 
@@ -304,7 +314,7 @@ static int sample_all(struct grid *g)
     int64_t n = g->n_cells * g->count;
     struct imgen_item *items = calloc((size_t)n, sizeof *items);
     int64_t *cell = calloc((size_t)g->n_cells, sizeof *cell);
-    float *pixels = calloc((size_t)n, (size_t)g->length * sizeof *pixels);
+    float *pixels = calloc((size_t)n, (size_t)(g->frames * g->length) * sizeof *pixels);
     int code = EXIT_DONE;
 
     if (!items || !cell || !pixels)
@@ -384,15 +394,46 @@ static void print_result(const struct grid *g)
 
 /* ---- The command ---- */
 
+/* A file or folder that no model lies in, without an axis. */
+static bool is_clip(const struct grid_options *o, const char *word)
+{
+    static const char *const of_models[] = {"latest", "model.safetensors", "model_index.json"};
+    const char *dot = strrchr(word, '.');
+    char path[GRID_PATH];
+
+    if (o->x || o->y || (dot && !strcmp(dot, ".safetensors")))
+        return false;
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", word, of_models[i]);
+        if (!access(path, F_OK))
+            return false;
+    }
+    return true;
+}
+
+static int check_output(const char *name)
+{
+    if (picture_name_ends(name) || imgen_clip_named(name))
+        return EXIT_DONE;
+    return command_misused(&command_grid,
+                           "--output: '%s' ends in none of .png and, for clips, .webp, .apng and "
+                           ".y4m",
+                           name);
+}
+
 static int run(struct grid *g, int n_words, char **words)
 {
     int code;
 
+    if (!n_words)
+        return command_misused(&command_grid, "which model?");
+    if ((code = check_output(g->options->output)))
+        return code;
+    if (is_clip(g->options, words[0]))
+        return grid_clips(g->options, n_words, words);
     if (n_words != 1)
-        return command_misused(&command_grid, n_words ? "one model at a time" : "which model?");
-    if (!picture_name_ends(g->options->output))
-        return command_misused(&command_grid, "--output: '%s' does not end in .png",
-                               g->options->output);
+        return command_misused(&command_grid, "one model at a time");
+    g->models.frames = g->options->frames;
     g->models.parts = part_flags_parts(&g->options->parts, g->options->autoencoder);
     g->models.width = g->options->width;
     g->models.height = g->options->height;
@@ -430,8 +471,8 @@ static int cmd_grid(int argc, char **argv)
 }
 
 const struct command command_grid = {
-    .is = {"grid", "MODEL --x AXIS=V,... --y AXIS=V,...", "pictures along two axes, on one sheet",
-           rows},
+    .is = {"grid", "MODEL --x AXIS=V,... --y AXIS=V,... | CLIP...",
+           "pictures along two axes, or the frames of clips, on one sheet", rows},
     .details =
         "Draws one labelled picture: what --x says changes from column to column, what --y says\n"
         "from row to row, and all else, the noise above all, is the same everywhere.  MODEL is a\n"
@@ -446,6 +487,14 @@ const struct command command_grid = {
         "ring\"\n"
         "    imgen grid demo/run --x checkpoint=2000,4000 --y seed=1,2,3 --label \"red star\"\n"
         "    imgen grid sd3_medium.safetensors --x strength=0.4,0.6,0.8 --y prompt=snow,rain -i "
-        "photo.png",
+        "photo.png\n"
+        "\n"
+        "Of a model of clips each cell moves.  Of clips in files, and folders of frames, one "
+        "sheet\n"
+        "shows the frames, a row a clip.\n"
+        "\n"
+        "    imgen grid run-moving --x guidance=1,3 --y seed=1,2 -p \"a red circle moves left\" -o "
+        "g.webp\n"
+        "    imgen grid red.webp blue.y4m frames/ --shown 8 -o sheet.png",
     .run = cmd_grid,
 };

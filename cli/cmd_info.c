@@ -1,5 +1,5 @@
 /*
- * cmd_info.c - look inside a file: a model, any file of tensors, or a picture with its recipe
+ * cmd_info.c - look inside a file: a model, any file of tensors, a picture with its recipe, a clip
  *
  * What a file is, its first bytes say and not its name.
  */
@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_ROOM = 4096 };
 
 static const struct imgen_option rows[] = {
     ROW_HELP,
@@ -27,11 +31,54 @@ void info_plain(const char *s)
         putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
 }
 
+/* What files of clips and of pictures without recipes begin with. */
+static bool begins_as_clip(const unsigned char *first, size_t n)
+{
+    static const char *const begins[] = {"GIF8", "YUV4MPEG", "\xff\xd8\xff", "\x1a\x45\xdf\xa3"};
+
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (n >= strlen(begins[i]) && !memcmp(first, begins[i], strlen(begins[i])))
+            return true;
+    return n >= 12 && ((!memcmp(first, "RIFF", 4) && !memcmp(first + 8, "WEBP", 4)) ||
+                       !memcmp(first + 4, "ftyp", 4));
+}
+
+/* Of an APNG both: what it shows, and how it was made, where that is said. */
+static int show_png(const char *path, const struct info_options *o)
+{
+    struct imgen_clip clip = {0};
+    struct imgen_recipe recipe;
+    bool moves = !imgen_clip_read(&clip, path, 2, NULL) && clip.frames > 1;
+    int code = EXIT_DONE;
+
+    imgen_clip_release(&clip);
+    if (moves && imgen_recipe_read(&recipe, path, NULL))
+        return info_clip(path, o);
+    if (moves && !o->json)
+        code = info_clip(path, o);
+    return code ? code : info_picture(path, o);
+}
+
+/* A folder whose own files are pictures, and none a model. */
+static bool is_frames(const char *path)
+{
+    static const char *const of_models[] = {"model_index.json", "model.safetensors", "config.json"};
+    char name[PATH_ROOM], hash[65];
+
+    for (size_t i = 0; i < sizeof of_models / sizeof *of_models; i++) {
+        snprintf(name, sizeof name, "%s/%s", path, of_models[i]);
+        if (!access(name, F_OK))
+            return false;
+    }
+    return !imgen_clip_hash(hash, path, NULL);
+}
+
 static int show(const char *path, const struct info_options *o)
 {
     static const unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    unsigned char first[8];
+    unsigned char first[16];
     FILE *f = fopen(path, "rb");
+    struct stat s;
     size_t n;
 
     /* Of a folder nothing is read; which file in it is meant, the library finds. */
@@ -39,9 +86,11 @@ static int show(const char *path, const struct info_options *o)
         return command_broken(&command_info, "%s: %s", path, strerror(errno));
     n = fread(first, 1, sizeof first, f);
     fclose(f);
-    if (n == sizeof png && !memcmp(first, png, sizeof png))
-        return info_picture(path, o);
-    return info_weights(path, o);
+    if (!stat(path, &s) && S_ISDIR(s.st_mode))
+        return is_frames(path) ? info_clip(path, o) : info_weights(path, o);
+    if (n >= sizeof png && !memcmp(first, png, sizeof png))
+        return show_png(path, o);
+    return begins_as_clip(first, n) ? info_clip(path, o) : info_weights(path, o);
 }
 
 static int cmd_info(int argc, char **argv)
@@ -59,9 +108,12 @@ static int cmd_info(int argc, char **argv)
 }
 
 const struct command command_info = {
-    .is = {"info", "FILE [flags]", "look inside a model, a file of tensors or a picture", rows},
-    .details = "Shows what a model is and can be asked for, the tensors and texts of any\n"
-               "safetensors or GGUF file (of one in several files its index or folder), or the\n"
-               "recipe that a picture made by imgen carries.",
+    .is = {"info", "FILE [flags]", "look inside a model, a file of tensors, a picture or a clip",
+           rows},
+    .details =
+        "Shows what a model is and can be asked for, the tensors and texts of any\n"
+        "safetensors or GGUF file (of one in several files its index or folder), or the\n"
+        "recipe that a picture made by imgen carries.  Of animations and folders of frames:\n"
+        "how many, how large and how fast.",
     .run = cmd_info,
 };

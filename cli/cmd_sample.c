@@ -226,6 +226,8 @@ const struct command command_sample = {
         "    imgen sample movie.safetensors -p \"a red circle moves left\" -i first.png -o "
         "red.webp\n"
         "    imgen sample upsampler.safetensors -i red.webp -o large.webp\n"
+        "    imgen sample movie.safetensors -p \"a red circle moves left\" --frames 64 --tile -o "
+        "long.webp\n"
         "    imgen sample --from star-002.png --cfg-scale 5 -o stronger.png\n"
         "    imgen sample sd3.5_medium.safetensors -p \"a hand\" --cfg-scale 4 --skip-layers "
         "7,8,9\n"

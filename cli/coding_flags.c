@@ -21,6 +21,7 @@ int coding_flags_apply(const struct coding_flags *f, const struct command *c,
                                f->memory);
     how->tile = f->tile;
     how->overlap = f->overlap;
+    how->frames = f->tile_frames;
     return EXIT_DONE;
 }
 

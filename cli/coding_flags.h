@@ -14,7 +14,7 @@
 /* A member of the command's options; its rows stand in the command's table. */
 struct coding_flags {
     char *memory; /* a size */
-    int64_t tile, overlap, threads;
+    int64_t tile, overlap, tile_frames, threads;
 };
 
 /* clang-format off */
@@ -27,6 +27,8 @@ struct coding_flags {
      IMGEN_OPTION_INT, (at) + offsetof(struct coding_flags, tile), "0", .lo = 0, .hi = 16384}, \
     {"overlap", "cells that neighbouring tiles share; 0: 8, or half a tile", IMGEN_OPTION_INT, \
      (at) + offsetof(struct coding_flags, overlap), "0", .lo = 0, .hi = 8192},                 \
+    {"tile_frames", "frames of the tiles in which clips go through; 0: 32", IMGEN_OPTION_INT,  \
+     (at) + offsetof(struct coding_flags, tile_frames), "0", .lo = 0, .hi = 1024},             \
     {"threads", "processors to use; 0: all", IMGEN_OPTION_INT,                                 \
      (at) + offsetof(struct coding_flags, threads), "0", .lo = 0, .hi = 1024, .letter = 't'}
 /* clang-format on */

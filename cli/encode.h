@@ -7,7 +7,7 @@
 #include "coding_flags.h"
 
 struct encode_options {
-    bool help, force, mirrored, json, quiet;
+    bool help, force, mirrored, clips, json, quiet;
     char *output;
     uint64_t seed; /* of --sample */
     int split;

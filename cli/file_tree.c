@@ -37,8 +37,9 @@ static size_t before_ending(const char *name)
     return dot && dot > last ? (size_t)(dot - name) : strlen(name);
 }
 
-static int add_file(struct file_tree *t, const struct command *c, const char *path,
-                    const char *name)
+/* name: its first `letters`. */
+static int add_entry(struct file_tree *t, const struct command *c, const char *path,
+                     const char *name, size_t letters)
 {
     struct tree_file *f;
 
@@ -53,7 +54,7 @@ static int add_file(struct file_tree *t, const struct command *c, const char *pa
     }
     f = &t->at[t->n];
     f->path = strdup(path);
-    f->name = strndup(name, before_ending(name));
+    f->name = strndup(name, letters);
     if (f->path && f->name) {
         t->n++;
         return EXIT_DONE;
@@ -61,6 +62,28 @@ static int add_file(struct file_tree *t, const struct command *c, const char *pa
     free(f->path);
     free(f->name);
     return command_broken(c, "no memory for the name of %s", path);
+}
+
+static int add_file(struct file_tree *t, const struct command *c, const char *path,
+                    const char *name)
+{
+    return add_entry(t, c, path, name, before_ending(name));
+}
+
+/* A folder that counts as one; within: its name in the one that was named, "" that one itself. */
+static int add_whole(struct file_tree *t, const struct command *c, const char *path,
+                     const char *within)
+{
+    const char *name = *within ? within : path;
+    size_t n = strlen(name), from = 0;
+
+    if (!*within) { /* the last part of its path */
+        while (n > 1 && name[n - 1] == '/')
+            n--;
+        for (from = n; from > 0 && name[from - 1] != '/'; from--)
+            ;
+    }
+    return add_entry(t, c, path, name + from, n - from);
 }
 
 static bool ends(const char *name, const char *const *endings)
@@ -82,6 +105,7 @@ static int add_folder(struct file_tree *t, const struct command *c, const char *
 {
     DIR *d = opendir(path);
     const struct dirent *entry;
+    bool taken = false;
     int code = EXIT_DONE;
 
     if (!d)
@@ -98,8 +122,10 @@ static int add_folder(struct file_tree *t, const struct command *c, const char *
             code = command_broken(c, "no memory for a path");
         else if (!lstat(below, &s) && S_ISDIR(s.st_mode))
             code = add_folder(t, c, below, own, endings, depth + 1);
-        else if (ends(own, endings))
+        else if (ends(own, endings) && !t->folders)
             code = add_file(t, c, below, own);
+        else if (ends(own, endings) && !taken && (taken = true))
+            code = add_whole(t, c, path, name);
         free(below);
         free(own);
     }
@@ -139,7 +165,7 @@ static bool names_a_file(const char *output, const char *ending)
 {
     const char *const one[] = {ending, NULL};
 
-    return ends(output, one);
+    return *ending && ends(output, one);
 }
 
 int file_tree_check(struct file_tree *t, const struct command *c, const char *output,

@@ -16,11 +16,13 @@ struct tree_file {
 struct file_tree {
     struct tree_file *at; /* [n], by name once they are checked */
     int64_t n, room;
+    bool folders; /* set before the first word: a folder that holds such files is one itself */
 };
 
 /* Add what a word names: a file, whatever its ending, or of a folder and all below it those with
  * one of these endings, capitals or not; the list ends with NULL.  Names that begin with a dot, and
- * links to folders, are passed over.  Returns an exit code; release also after a failure. */
+ * links to folders, are passed over.  Where folders count as one, the folder's path and name stand
+ * in the place of its files'.  Returns an exit code; release also after a failure. */
 int file_tree_add(struct file_tree *t, const struct command *c, const char *word,
                   const char *const *endings);
 /* Sort by name, and complain of two files with the same one, or of several for an output that is

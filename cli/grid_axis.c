@@ -45,8 +45,9 @@ static int check_alike(const struct grid_models *m, const struct imgen_model_inf
     const struct imgen_model_info *first = &m->info;
 
     if (other->height == first->height && other->width == first->width &&
-        other->channels == first->channels && other->n_labels == first->n_labels &&
-        other->guided == first->guided && !other->text_bytes == !first->text_bytes)
+        other->channels == first->channels && other->frames == first->frames &&
+        other->n_labels == first->n_labels && other->guided == first->guided &&
+        !other->text_bytes == !first->text_bytes)
         return EXIT_DONE;
     return command_misused(&command_grid,
                            "%s makes pictures of %d x %d x %d in %d labels, %s of %d x %d x %d in "
@@ -71,6 +72,8 @@ static int add_model(struct grid_models *m, const char *path)
     if ((m->width || m->height) &&
         imgen_model_resize(m->at[m->n - 1], (int)(m->width ? m->width : info.width),
                            (int)(m->height ? m->height : info.height), &err))
+        return command_failed(&command_grid, &err);
+    if (m->frames && imgen_model_set_frames(m->at[m->n - 1], (int)m->frames, &err))
         return command_failed(&command_grid, &err);
     imgen_model_info(m->at[m->n - 1], &info);
     snprintf(m->name[m->n - 1], GRID_CAPTION, "%s", last_part(path));

@@ -25,6 +25,7 @@ struct grid_models {
     const char *given;        /* a model's file or a run's folder           */
     struct imgen_parts parts; /* of published ones, and the autoencoder of models of latents */
     int64_t width, height;    /* of the pictures; 0: as the model has it                      */
+    int64_t frames;           /* of clips; the same                                           */
     bool has_init;            /* they are made of a picture                                   */
     const char *prompt[2 * GRID_VALUES + 1]; /* [n_prompts], of models that read texts        */
     int n_prompts;

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -129,18 +130,29 @@ static struct layout layout_of(const struct grid *g)
 }
 
 static void draw_cell(struct canvas *c, const struct layout *l, const struct grid *g, int column,
-                      int row)
+                      int row, int64_t frame)
 {
     const struct imgen_model_info *info = &g->models.info;
-    const float *x = g->pixels + (row * (int64_t)g->x.n + column) * g->count * g->length;
+    int64_t each = g->frames * g->length;
+    const float *x = g->pixels + (row * (int64_t)g->x.n + column) * g->count * each;
     int64_t left = l->left + column * l->pitch + (l->pitch - CELL_GAP - l->cell) / 2;
 
     for (int64_t i = 0; i < g->count; i++)
         canvas_picture(c, left + i * (l->width + GAP), l->top + row * (l->height + CELL_GAP),
-                       x + i * g->length, info->height, info->width, info->channels, l->zoom);
+                       x + i * each + frame * g->length, info->height, info->width, info->channels,
+                       l->zoom);
 }
 
-static void draw(struct canvas *c, const struct layout *l, const struct grid *g)
+/* Where every clip is at this frame. */
+static void draw_cells(struct canvas *c, const struct layout *l, const struct grid *g,
+                       int64_t frame)
+{
+    for (int j = 0; j < g->y.n; j++)
+        for (int i = 0; i < g->x.n; i++)
+            draw_cell(c, l, g, i, j, frame);
+}
+
+static void draw_words(struct canvas *c, const struct layout *l, const struct grid *g)
 {
     char text[GRID_CAPTION];
 
@@ -155,9 +167,6 @@ static void draw(struct canvas *c, const struct layout *l, const struct grid *g)
         canvas_text(c, MARGIN, l->top + j * (l->height + CELL_GAP) + (l->height - TEXT_HEIGHT) / 2,
                     TEXT, INK, text);
     }
-    for (int j = 0; j < g->y.n; j++)
-        for (int i = 0; i < g->x.n; i++)
-            draw_cell(c, l, g, i, j);
     for (int i = 0; i < l->n_foot; i++)
         canvas_text(c, MARGIN,
                     l->top + g->y.n * (l->height + CELL_GAP) + TEXT_HEIGHT +
@@ -165,20 +174,52 @@ static void draw(struct canvas *c, const struct layout *l, const struct grid *g)
                     TEXT, 2 * INK, l->foot[i]);
 }
 
+static int write_picture(struct canvas *c, const struct layout *l, const struct grid *g)
+{
+    const struct imgen_image image = {c->height, c->width, 3, c->pixels};
+    struct imgen_error err;
+
+    draw_cells(c, l, g, 0);
+    return imgen_image_write(g->options->output, &image, &err) ? command_failed(&command_grid, &err)
+                                                               : EXIT_DONE;
+}
+
+/* The sheet once for each frame. */
+static int write_clip(struct canvas *c, const struct layout *l, const struct grid *g)
+{
+    size_t each = (size_t)(c->height * c->width * 3);
+    uint8_t *pixels = calloc((size_t)g->frames, each);
+    struct imgen_clip clip = {.frames = g->frames,
+                              .height = c->height,
+                              .width = c->width,
+                              .channels = 3,
+                              .rate = g->options->rate,
+                              .pixels = pixels};
+    struct imgen_error err;
+    int code = EXIT_DONE;
+
+    if (!pixels)
+        return command_broken(&command_grid, "no memory for %s", g->options->output);
+    for (int64_t t = 0; t < g->frames; t++) {
+        draw_cells(c, l, g, t);
+        memcpy(pixels + (size_t)t * each, c->pixels, each);
+    }
+    if (imgen_clip_write(g->options->output, &clip, NULL, &err))
+        code = command_failed(&command_grid, &err);
+    free(pixels);
+    return code;
+}
+
 int grid_write_sheet(const struct grid *g)
 {
     struct layout l = layout_of(g);
-    struct imgen_image image;
-    struct imgen_error err;
     struct canvas canvas;
-    int code = EXIT_DONE;
+    int code;
 
     if (!canvas_init(&canvas, l.sheet_width, l.sheet_height))
         return command_broken(&command_grid, "no memory for %s", g->options->output);
-    draw(&canvas, &l, g);
-    image = (struct imgen_image){canvas.height, canvas.width, 3, canvas.pixels};
-    if (imgen_image_write(g->options->output, &image, &err))
-        code = command_failed(&command_grid, &err);
+    draw_words(&canvas, &l, g);
+    code = g->frames > 1 ? write_clip(&canvas, &l, g) : write_picture(&canvas, &l, g);
     canvas_release(&canvas);
     return code;
 }

@@ -17,6 +17,9 @@ void info_plain(const char *s);
 /* A picture and its recipe.  An exit code. */
 int info_picture(const char *path, const struct info_options *o);
 
+/* An animation, a picture without a recipe, or a folder of frames.  An exit code. */
+int info_clip(const char *path, const struct info_options *o);
+
 /* A file of tensors, a model or not, or a folder with a published one.  An exit code. */
 int info_weights(const char *path, const struct info_options *o);
 

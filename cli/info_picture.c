@@ -54,6 +54,10 @@ static void print_recipe(const char *path, const struct imgen_recipe *r)
         printf("  cfg scale        %g\n", r->item.cfg_scale);
     if (r->width)
         printf("  size             %d x %d\n", r->width, r->height);
+    if (r->frames)
+        printf("  frames           %d\n", r->frames);
+    if (r->tiled)
+        printf("  tiles            sharing %g of their sides\n", r->tile_overlap);
     print_init(r);
     for (int i = 0; i < r->n_parts; i++)
         print_part(&r->part[i]);
@@ -109,6 +113,9 @@ static void print_recipe_json(const char *path, const struct imgen_recipe *r)
     json_out_real(&j, "cfg_scale", r->item.cfg_scale);
     json_out_int(&j, "width", r->width);
     json_out_int(&j, "height", r->height);
+    json_out_int(&j, "frames", r->frames);
+    if (r->tiled)
+        json_out_real(&j, "tile_overlap", r->tile_overlap);
     if (r->init_hash[0]) {
         json_out_text(&j, "init", r->init);
         json_out_text(&j, "init_hash", r->init_hash);

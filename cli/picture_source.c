@@ -29,6 +29,18 @@ static bool ends(const char *word, const char *ending)
     return n >= m && !strcmp(word + n - m, ending);
 }
 
+/* A file that is no model of ours is told of when it is opened as one. */
+static bool is_autoencoder(const char *path)
+{
+    struct imgen_model_info info = {0};
+    struct imgen_model *m = NULL;
+
+    if (!imgen_model_open(&m, path, NULL))
+        imgen_model_info(m, &info);
+    imgen_model_close(m);
+    return info.factor > 0;
+}
+
 enum source_kind source_kind_of(const struct command *c, const char *word)
 {
     struct stat st;
@@ -39,7 +51,7 @@ enum source_kind source_kind_of(const struct command *c, const char *word)
     if (ends(word, ".ini"))
         return SOURCE_SET;
     if (ends(word, ".safetensors"))
-        return SOURCE_MODEL;
+        return is_autoencoder(word) ? SOURCE_AUTOENCODER : SOURCE_MODEL;
     command_misused(c, "%s is no %s", word,
                     there ? "folder, configuration (.ini) or model (.safetensors)"
                           : "such folder or file");
@@ -81,10 +93,10 @@ static int allocate(struct picture_source *s, const struct source_wish *w)
 
 static int open_set(struct picture_source *s, const struct source_wish *w)
 {
-    static const char *const named[] = {"data.size", "data.channels"};
-    int64_t value[] = {w->size, w->channels};
-    const char **settings = calloc((size_t)w->settings.n + 4, sizeof *settings);
-    char text[4][SETTING];
+    static const char *const named[] = {"data.size", "data.channels", "data.frames"};
+    int64_t value[] = {w->size, w->channels, w->frames};
+    const char **settings = calloc((size_t)w->settings.n + 5, sizeof *settings);
+    char text[5][SETTING];
     struct imgen_training t = {.settings = settings};
     struct imgen_error err;
     int n = 0, code = EXIT_DONE;
@@ -101,7 +113,7 @@ static int open_set(struct picture_source *s, const struct source_wish *w)
         snprintf(text[n], SETTING, "data.path=%s", w->word);
         settings[t.n_settings++] = text[n++];
     }
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         if (value[i]) {
             snprintf(text[n], SETTING, "%s=%" PRId64, named[i], value[i]);
             settings[t.n_settings++] = text[n++];

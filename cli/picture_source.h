@@ -11,7 +11,14 @@
 
 #include <stdint.h>
 
-enum source_kind { SOURCE_NONE, SOURCE_FOLDER, SOURCE_SET, SOURCE_MODEL, SOURCE_STATISTICS };
+enum source_kind {
+    SOURCE_NONE,
+    SOURCE_FOLDER,
+    SOURCE_SET,
+    SOURCE_MODEL,
+    SOURCE_STATISTICS,
+    SOURCE_AUTOENCODER
+};
 
 /* What is wanted. */
 struct source_wish {
@@ -20,6 +27,7 @@ struct source_wish {
     struct imgen_text_list settings; /* over a configuration                             */
     int64_t count;                   /* 0: all, of a model or an endless set SOURCE_USUAL  */
     int64_t size, channels;          /* of pictures read from files; 0: as they are        */
+    int64_t frames;                  /* of clips read from files or drawn; 0: as they are  */
     bool held_out;                   /* of a configuration: its data.eval_path             */
     uint64_t seed;
     const char *label;              /* of a model: only this one; NULL: all in turn       */
@@ -55,7 +63,7 @@ struct picture_source {
     struct imgen_data *data;      /* the same                   */
 };
 
-/* By the word alone; SOURCE_NONE after a complaint. */
+/* By the word, and of a model's file by what it is; SOURCE_NONE after a complaint. */
 enum source_kind source_kind_of(const struct command *c, const char *word);
 
 /* Returns an exit code; release also after a failure. */

@@ -23,11 +23,11 @@ struct sample_options {
     struct imgen_text_list prompt, lora;
     struct part_flags parts;
     int64_t width, height, frames;
-    double rate;
+    double rate, tile_overlap;
     int64_t batch_count, threads, preview, zoom;
     struct solver_flags solver;
     char *memory_limit;
-    bool grid, dry_run, quiet, verbose, json;
+    bool tile, grid, dry_run, quiet, verbose, json;
 };
 
 /* The flags; at most SAMPLE_ROWS, the one that ends the table included. */

@@ -8,6 +8,23 @@
 
 #include <inttypes.h>
 
+/* Before there is another size: tiles have the present one. */
+static int choose_tiles(struct sample_job *job)
+{
+    const struct sample_options *o = job->options;
+    bool typed = sample_typed(job, "tile_overlap");
+    double overlap =
+        !typed && job->from.recipe.tiled ? job->from.recipe.tile_overlap : o->tile_overlap;
+    struct imgen_error err;
+
+    if (!o->tile && !job->from.recipe.tiled)
+        return typed ? command_misused(&command_sample, "--tile-overlap goes with --tile")
+                     : EXIT_DONE;
+    if (imgen_model_tile(job->models.model, overlap, &err))
+        return sample_failed(&err);
+    return EXIT_DONE;
+}
+
 /* As typed, or, where the model can, as the recipe says. */
 static int choose_size(struct sample_job *job)
 {
@@ -147,7 +164,9 @@ int sample_open(struct sample_job *job, const char *word)
         return code;
     if (job->models.init_clip.pixels)
         return fit_clip(job);
-    return (code = choose_size(job)) ? code : choose_frames(job);
+    if ((code = choose_tiles(job)) || (code = choose_size(job)))
+        return code;
+    return choose_frames(job);
 }
 
 /* The same pictures can be made by the same models only. */

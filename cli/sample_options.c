@@ -31,6 +31,12 @@ const struct imgen_option sample_rows[] = {
      .hi = 16384, .letter = 'H'},
     {"frames", "of a clip, of a model of clips; 1: a picture; 0: as it was trained",
      IMGEN_OPTION_INT, offsetof(struct sample_options, frames), "0", .lo = 0, .hi = 1024},
+    {"tile",
+     "larger and longer than the model was trained for: of overlapping tiles of its own size, "
+     "blended in every step (MultiDiffusion)",
+     IMGEN_OPTION_BOOL, offsetof(struct sample_options, tile), .letter = 0},
+    {"tile_overlap", "part of a tile's sides, and of its frames, that neighbours share",
+     IMGEN_OPTION_REAL, offsetof(struct sample_options, tile_overlap), "0.5", .lo = 0, .hi = 0.9},
     {"rate", "frames a second at which a clip's file is shown", IMGEN_OPTION_REAL,
      offsetof(struct sample_options, rate), "8", .lo = 0.01, .hi = 1000},
     PART_ROWS(offsetof(struct sample_options, parts)),

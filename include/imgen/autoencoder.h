@@ -48,6 +48,8 @@ struct imgen_codec_info {
     int factor;   /* pixels to a side of a cell                                            */
     int gaussian; /* 1: a latent is drawn from a posterior, or its mean                    */
     int encodes, decodes;
+    int videos;       /* 1: of clips; a picture is a clip of one frame                        */
+    int frame_factor; /* frames of a clip to one of its latent, these rounded up; 1: pictures */
     int64_t weights;
 };
 IMGEN_API void imgen_codec_info(const struct imgen_codec *codec, struct imgen_codec_info *out);
@@ -66,6 +68,8 @@ struct imgen_coding {
                         counted; 0: no limit                                                   */
     int64_t tile;    /* a tile's side in cells; 0: tiles only where nothing else fits          */
     int64_t overlap; /* cells that neighbours share; 0: 8, or half a tile                      */
+    int64_t frames;  /* of the tiles in which clips go through; 0: 32.  Decoded tiles share half
+                        of theirs, blended; encoded ones nothing                               */
     int sample;      /* 1: encoding draws from the posterior, where there is one ...           */
     uint64_t seed, first; /* ... picture i of a call by (seed, first + i)                       */
     imgen_coding_callback *progress; /* may be NULL */
@@ -105,7 +109,34 @@ IMGEN_API enum imgen_status imgen_decode(struct imgen_codec *codec, float *pictu
                                          int64_t width, const struct imgen_coding *how,
                                          struct imgen_error *err);
 
-/* The latent of one picture, as files have it. */
+/* The same of n clips [n, frames, height, width, channels] and their latents [n, cells, rows,
+ * columns, latent_channels]; sides are multiples of the factor.  Of an autoencoder of pictures
+ * every frame has a latent, else cells = ceil(frames / frame_factor), which imgen_clip_cells says.
+ * Clips of more than how->frames go through in tiles of so many; `memory` and `tile` count for
+ * autoencoders of pictures alone. */
+struct imgen_clip_size {
+    int64_t frames, height, width;
+};
+IMGEN_API int64_t imgen_clip_cells(const struct imgen_codec *codec, int64_t frames);
+IMGEN_API enum imgen_status imgen_encode_clips(struct imgen_codec *codec, float *latents,
+                                               const float *clips, int64_t n,
+                                               const struct imgen_clip_size *size,
+                                               const struct imgen_coding *how,
+                                               struct imgen_error *err);
+IMGEN_API enum imgen_status imgen_decode_clips(struct imgen_codec *codec, float *clips,
+                                               const float *latents, int64_t n,
+                                               const struct imgen_clip_size *size,
+                                               const struct imgen_coding *how,
+                                               struct imgen_error *err);
+/* The frames, rising, before which another tile of a decoded clip begins or ends: joint [frames],
+ * *n of them; none in one piece. */
+IMGEN_API enum imgen_status imgen_codec_joints(int64_t *joint, int64_t *n,
+                                               struct imgen_codec *codec,
+                                               const struct imgen_clip_size *size,
+                                               const struct imgen_coding *how,
+                                               struct imgen_error *err);
+
+/* The latent of one picture or clip, as files have it. */
 struct imgen_latent {
     char autoencoder[65];  /* its hash; "": not known                                           */
     char picture[65];      /* SHA-256 of the picture's file, yours to fill in, or ""            */
@@ -113,8 +144,12 @@ struct imgen_latent {
     int sampled;           /* 1: drawn from the posterior by the seed              */
     uint64_t seed;
     int64_t tile_rows, tile_columns; /* of the tiles it was made in; 0: in one piece         */
+    int64_t frames;                  /* of the clip; 0: of a picture                         */
+    double rate;                     /* of the clip, frames a second; 0: not known           */
+    int64_t cells;                   /* frames of a clip's latent; 1 of a picture's          */
     int64_t rows, columns, channels;
-    float *values; /* [rows, columns, channels]; freed by imgen_latent_release */
+    float *values; /* [rows, columns, channels], of a clip [cells, ...]; freed by
+                      imgen_latent_release                                                  */
 };
 IMGEN_API void imgen_latent_release(struct imgen_latent *latent); /* zeroes it */
 
@@ -130,6 +165,15 @@ IMGEN_API enum imgen_status imgen_decode_latent(struct imgen_image *out, struct 
                                                 const struct imgen_latent *latent,
                                                 const struct imgen_coding *how,
                                                 struct imgen_error *err);
+/* The same of clips of any size and number of frames; latent->frames > 0. */
+IMGEN_API enum imgen_status imgen_encode_clip(struct imgen_latent *out, struct imgen_codec *codec,
+                                              const struct imgen_clip *clip,
+                                              const struct imgen_coding *how,
+                                              struct imgen_error *err);
+IMGEN_API enum imgen_status imgen_decode_clip(struct imgen_clip *out, struct imgen_codec *codec,
+                                              const struct imgen_latent *latent,
+                                              const struct imgen_coding *how,
+                                              struct imgen_error *err);
 /* E_FORMAT, with both hashes, when another autoencoder made it. */
 IMGEN_API enum imgen_status imgen_latent_check(const struct imgen_codec *codec,
                                                const struct imgen_latent *latent,

@@ -29,6 +29,7 @@ struct imgen_features_info {
     const char *kind, *about, *hash; /* hash: SHA-256 of the file                 */
     const char *resize;              /* what it does to a picture first, in words */
     int height, width, channels;     /* of the pictures it takes; 0: any          */
+    int frames;                      /* of the clips it takes; 1: pictures        */
     int features;                    /* numbers it makes of one                   */
     int n_labels;                    /* classes it can guess                      */
 };
@@ -67,6 +68,9 @@ struct imgen_measuring {
     int upscale;              /* of pairs that a model made so many times larger; 0: none did */
     int first_frame;          /* 1: of pairs of clips that a model was given the first frames of */
     uint64_t seed;
+    const int64_t *joints; /* [n_joints] of long clips: the frames, rising, before which another
+                              tile of a decoder begins or ends (imgen_codec_joints); or NULL */
+    int n_joints;
     int threads;                      /* 0: one per processor */
     const char *save;                 /* write the reference's features here, or NULL            */
     const char *about;                /* where the reference came from, for that file, or NULL  */

@@ -48,6 +48,13 @@ IMGEN_API enum imgen_status imgen_model_add_lora(struct imgen_model *model, cons
 IMGEN_API enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int height,
                                                struct imgen_error *err);
 
+/* From now on imgen_model_resize and imgen_model_set_frames take the present size and every larger
+ * one, and requests of a larger one are made of overlapping tiles of the present size, blended in
+ * every step (MultiDiffusion); neighbours share this part of a side, and of a tile's frames, 0 to
+ * 0.9; 0.5 is usual.  Such requests take no classifier and no guide.  E_ARG for another part, and
+ * for a model that makes no pictures. */
+IMGEN_API enum imgen_status imgen_model_tile(struct imgen_model *model, double overlap,
+                                             struct imgen_error *err);
 /* Clips of so many frames from now on, 1: pictures.  E_ARG where the network makes none of that
  * length, saying which it makes.  Not beside other calls on this model. */
 IMGEN_API enum imgen_status imgen_model_set_frames(struct imgen_model *model, int frames,

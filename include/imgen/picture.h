@@ -49,8 +49,10 @@ struct imgen_recipe {
     char label[IMGEN_PROMPT];    /* name or number, or the prompt; "none" */
     char negative[IMGEN_PROMPT]; /* guidance.negative, which is none of the numbers below; or "" */
     struct imgen_item item;
-    int width, height; /* of the picture */
-    int frames;        /* of the clip; 0 and 1: a picture */
+    int width, height;   /* of the picture */
+    int frames;          /* of the clip; 0 and 1: a picture */
+    int tiled;           /* 1: made in tiles of the size that the model was trained on ... */
+    double tile_overlap; /* ... that share this part (imgen_model_tile) */
     /* The picture it was made of and its mask, "" where there are none: the names of the files, and
      * SHA-256 of their size and pixels. */
     char init[256], init_hash[65], mask[256], mask_hash[65];
@@ -96,12 +98,16 @@ struct imgen_clip {
     const uint8_t *pixels;
 };
 
-/* The first `most` frames, 0: all, of an animated WebP, APNG, GIF or Y4M file, by content; or of
- * any other picture, which is one frame.  Give it back with imgen_clip_release.  E_FORMAT names
- * what is broken. */
+/* The first `most` frames, 0: all, of an animated WebP, APNG, GIF or Y4M file, or, with the plugin
+ * for video, of another one, by content; of any other picture, which is one frame; or of a folder
+ * of pictures of one size, in the order of their names, numbers by their values.  Give it back with imgen_clip_release.  E_FORMAT names what is
+ * broken, a folder without pictures, and frames of different sizes. */
 IMGEN_API enum imgen_status imgen_clip_read(struct imgen_clip *out, const char *path, int64_t most,
                                             struct imgen_error *err);
 IMGEN_API void imgen_clip_release(struct imgen_clip *clip); /* zeroes it; of one that was read */
+/* SHA-256 of such a file, in small letters; of a folder that of its frames' hashes, as texts. */
+IMGEN_API enum imgen_status imgen_clip_hash(char out[65], const char *path,
+                                            struct imgen_error *err);
 
 /* The clip in another size, frame by frame, antialiased: by "box", "bilinear", "bicubic" or
  * "lanczos".  *out is released by the caller. */

@@ -7,7 +7,9 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "pipeline/codec_clip.h"
 #include "pipeline/codec_picture.h"
+#include "pipeline/codec_video.h"
 #include "pipeline/encode_set.h"
 
 #include <stdlib.h>
@@ -59,6 +61,8 @@ void imgen_codec_info(const struct imgen_codec *codec, struct imgen_codec_info *
         .gaussian = net->io.gaussian,
         .encodes = net->io.has_encoder,
         .decodes = net->io.has_decoder,
+        .videos = net->io.frames != 0,
+        .frame_factor = (int)net->io.frame_factor,
         .weights = params_weights(net->params),
     };
 }
@@ -85,6 +89,7 @@ static struct codec_limits limits_of(const struct imgen_coding *how)
     return (struct codec_limits){.memory = how->memory,
                                  .tile = how->tile,
                                  .overlap = how->overlap,
+                                 .frames = how->frames,
                                  .sample = how->sample != 0,
                                  .seed = how->seed,
                                  .first = how->first,
@@ -144,6 +149,52 @@ enum imgen_status imgen_decode(struct imgen_codec *codec, float *pictures, const
                       codec_decode(codec->codec, pictures, latents, n, height, width, &l, &e));
 }
 
+/* --- clips --------------------------------------------------------------------------------------
+ */
+
+int64_t imgen_clip_cells(const struct imgen_codec *codec, int64_t frames)
+{
+    return codec_frames(codec->codec, frames);
+}
+
+static struct video_size inner_size(const struct imgen_clip_size *size)
+{
+    return (struct video_size){size->frames, size->height, size->width};
+}
+
+enum imgen_status imgen_encode_clips(struct imgen_codec *codec, float *latents, const float *clips,
+                                     int64_t n, const struct imgen_clip_size *size,
+                                     const struct imgen_coding *how, struct imgen_error *err)
+{
+    const struct video_size own = inner_size(size);
+    struct codec_limits l = limits_of(how);
+    struct error e = {0};
+
+    return api_status(err, &e, codec_encode_videos(codec->codec, latents, clips, n, &own, &l, &e));
+}
+
+enum imgen_status imgen_decode_clips(struct imgen_codec *codec, float *clips, const float *latents,
+                                     int64_t n, const struct imgen_clip_size *size,
+                                     const struct imgen_coding *how, struct imgen_error *err)
+{
+    const struct video_size own = inner_size(size);
+    struct codec_limits l = limits_of(how);
+    struct error e = {0};
+
+    return api_status(err, &e, codec_decode_videos(codec->codec, clips, latents, n, &own, &l, &e));
+}
+
+enum imgen_status imgen_codec_joints(int64_t *joint, int64_t *n, struct imgen_codec *codec,
+                                     const struct imgen_clip_size *size,
+                                     const struct imgen_coding *how, struct imgen_error *err)
+{
+    const struct video_size own = inner_size(size);
+    struct codec_limits l = limits_of(how);
+    struct error e = {0};
+
+    return api_status(err, &e, codec_video_joints(joint, n, codec->codec, &own, &l, &e));
+}
+
 /* --- pictures and files -------------------------------------------------------------------------
  */
 
@@ -156,6 +207,9 @@ static struct picture_latent inner(const struct imgen_latent *z)
                                  .seed = z->seed,
                                  .tile_rows = z->tile_rows,
                                  .tile_columns = z->tile_columns,
+                                 .frames = z->frames,
+                                 .rate = z->rate,
+                                 .cells = z->cells,
                                  .rows = z->rows,
                                  .columns = z->columns,
                                  .channels = z->channels,
@@ -174,6 +228,9 @@ static void outer(struct imgen_latent *out, const struct picture_latent *z)
                                  .seed = z->seed,
                                  .tile_rows = z->tile_rows,
                                  .tile_columns = z->tile_columns,
+                                 .frames = z->frames,
+                                 .rate = z->rate,
+                                 .cells = z->cells,
                                  .rows = z->rows,
                                  .columns = z->columns,
                                  .channels = z->channels,
@@ -215,6 +272,37 @@ enum imgen_status imgen_decode_latent(struct imgen_image *out, struct imgen_code
     enum status st = codec_decode_picture(&im, codec->codec, &z, &l, &e);
 
     api_image_out(out, &im);
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_encode_clip(struct imgen_latent *out, struct imgen_codec *codec,
+                                    const struct imgen_clip *clip, const struct imgen_coding *how,
+                                    struct imgen_error *err)
+{
+    struct codec_limits l = limits_of(how);
+    struct picture_latent z = {0};
+    struct clip own = api_clip(clip);
+    struct error e = {0};
+    enum status st;
+
+    if ((st = codec_encode_clip(&z, codec->codec, &own, &l, &e)))
+        picture_latent_release(&z);
+    outer(out, &z);
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_decode_clip(struct imgen_clip *out, struct imgen_codec *codec,
+                                    const struct imgen_latent *latent,
+                                    const struct imgen_coding *how, struct imgen_error *err)
+{
+    struct codec_limits l = limits_of(how);
+    struct picture_latent z = inner(latent);
+    struct clip own = {0};
+    struct error e = {0};
+    enum status st = z.frames ? codec_decode_clip(&own, codec->codec, &z, &l, &e)
+                              : fail(&e, E_FORMAT, "the latent of a picture, not of a clip");
+
+    api_clip_out(out, &own);
     return api_status(err, &e, st);
 }
 

@@ -64,6 +64,7 @@ void imgen_features_info(const struct imgen_features *features, struct imgen_fea
         .height = f->scaling ? 0 : (int)f->height,
         .width = f->scaling ? 0 : (int)f->width,
         .channels = f->scaling ? 0 : (int)f->channels,
+        .frames = (int)f->frames,
         .features = (int)f->D,
         .n_labels = (int)f->n_classes,
     };
@@ -115,10 +116,27 @@ static enum status check_pictures(const struct imgen_pictures *p, const char *wh
     return OK;
 }
 
+static enum status check_joints(const struct imgen_measuring *m, struct error *err)
+{
+    int64_t frames = m->pictures.frames;
+
+    for (int i = 0; i < m->n_joints; i++)
+        if (m->joints[i] < 1 || m->joints[i] >= frames || (i && m->joints[i] <= m->joints[i - 1]))
+            return fail(err, E_ARG,
+                        "joint %d lies before frame %" PRId64 ": they rise, from 1 to %" PRId64
+                        " of clips of %" PRId64 " frames",
+                        i + 1, m->joints[i], frames - 1, frames);
+    return OK;
+}
+
 static enum status check_sizes(const struct measuring *s, struct error *err)
 {
     const struct picture_set *a = &s->task.pictures, *b = &s->task.reference;
 
+    if (b->n && b->pixels && set_frames(a) != set_frames(b))
+        return fail(err, E_ARG,
+                    "the pictures have %" PRId64 " frame%s each, those of the reference %" PRId64,
+                    set_frames(a), set_frames(a) == 1 ? "" : "s", set_frames(b));
     if (s->m->paired && a->n != s->m->reference.n)
         return fail(err, E_ARG,
                     "%" PRId64 " pictures and %" PRId64 " of the reference are no pairs", a->n,
@@ -222,12 +240,11 @@ static enum status extract(struct measuring *s, const struct features *f,
                                 .height = p->height,
                                 .width = p->width,
                                 .channels = p->channels,
+                                .frames = set_frames(p),
                                 .threads = api_threads(s->m->threads),
                                 .progress = relay,
                                 .user = s};
 
-    if (p->frames > 1)
-        return fail(err, E_UNSUPPORTED, "%s: of clips there are none", what);
     s->doing = what;
     return features_extract(f, out, guess, &in, err);
 }
@@ -428,10 +445,13 @@ static enum status set_up(struct measuring *s, struct error *err)
     s->task.pictures = set_of(&m->pictures);
     s->task.reference = set_of(&m->reference);
     s->task.paired = m->paired != 0;
+    s->task.joint = m->joints;
+    s->task.n_joints = m->n_joints;
     s->task.pictures.reader = reader_of(&m->pictures);
     if ((st = check_pictures(&m->pictures, "pictures", err)) ||
         (m->reference.n && (st = check_pictures(&m->reference, "reference", err))) ||
-        (m->statistics && (st = load_statistics(s, err))) || (st = check_sizes(s, err)))
+        (m->statistics && (st = load_statistics(s, err))) || (st = check_sizes(s, err)) ||
+        (st = check_joints(m, err)))
         return st;
     /* A feature network whose classes are others than the labels is no judge, unless it was named
      * as one. */

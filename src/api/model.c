@@ -16,6 +16,7 @@
 #include "pipeline/match.h"
 #include "pipeline/picture.h"
 #include "pipeline/sd3.h"
+#include "pipeline/windows.h"
 #include "text/unicode.h"
 
 #include <inttypes.h>
@@ -159,10 +160,20 @@ enum imgen_status imgen_model_resize(struct imgen_model *model, int width, int h
     if (width <= 0 || height <= 0 || width % factor || height % factor)
         st = fail(&e, E_ARG, "pictures of %d x %d: sides are multiples of %" PRId64, width, height,
                   factor);
-    else if ((st = network_resize(model->model->network, height / factor, width / factor, &e)) &&
-             factor > 1)
+    else if ((st = windows_resize(model->model, height / factor, width / factor, &e)) && factor > 1)
         fail_under(&e, "pictures of %d x %d pixels, %" PRId64 " a side of the network's", width,
                    height, factor);
+    return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_model_tile(struct imgen_model *model, double overlap,
+                                   struct imgen_error *err)
+{
+    struct error e = {0};
+    enum status st = windows_allow(model->model, overlap, &e);
+
+    if (st)
+        fail_under(&e, "%s", model->path);
     return api_status(err, &e, st);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "api/api.h"
 
+#include "data/clip_files.h"
 #include "io/image.h"
 #include "pipeline/picture.h"
 
@@ -71,7 +72,7 @@ enum imgen_status imgen_clip_read(struct imgen_clip *out, const char *path, int6
     struct error e = {0};
     struct clip c = {0};
     enum status st = most < 0 ? fail(&e, E_ARG, "%s: the first %" PRId64 " frames", path, most)
-                              : clip_read(&c, path, most, &e);
+                              : clip_path_read(&c, path, most, &e);
 
     api_clip_out(out, &c);
     return api_status(err, &e, st);
@@ -134,6 +135,13 @@ enum imgen_status imgen_clip_resize(struct imgen_clip *out, const struct imgen_c
         clip_release(&c);
     api_clip_out(out, &c);
     return api_status(err, &e, st);
+}
+
+enum imgen_status imgen_clip_hash(char out[65], const char *path, struct imgen_error *err)
+{
+    struct error e = {0};
+
+    return api_status(err, &e, clip_path_hash(out, path, &e));
 }
 
 enum imgen_status imgen_sheet_draw(struct imgen_image *out, const float *x,

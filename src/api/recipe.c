@@ -19,6 +19,7 @@
 #include "pipeline/condition.h"
 #include "pipeline/pair.h"
 #include "pipeline/settings.h"
+#include "pipeline/windows.h"
 #include "sampler/start.h"
 
 #include <inttypes.h>
@@ -224,6 +225,8 @@ enum imgen_status imgen_recipe_make(struct imgen_recipe *out, struct imgen_model
     out->width = (int)shape.width;
     out->height = (int)shape.height;
     out->frames = shape.frames > 1 ? (int)shape.frames : 0;
+    out->tiled = windows_count(model->model) > 1;
+    out->tile_overlap = out->tiled ? model->model->window.overlap : 0;
     put(out->sampler, sizeof out->sampler, r->sampler);
     put(out->schedule, sizeof out->schedule, r->schedule);
     put(out->precision, sizeof out->precision, r->precision ? r->precision : "float32");
@@ -347,6 +350,7 @@ static enum status recipe_json(char **out, const struct imgen_recipe *r, struct 
         (r->classifier[0] &&
          json_object_set_new(root, "classifier_scale", json_real(r->classifier_scale))) ||
         (r->frames && json_object_set_new(root, "frames", json_integer(r->frames))) ||
+        (r->tiled && json_object_set_new(root, "tile_overlap", json_real(r->tile_overlap))) ||
         (r->init_hash[0] && json_object_set_new(root, "strength", json_real(r->strength))) ||
         (r->n_loras && json_object_set_new(root, "loras", loras_json(r))) ||
         (r->n_parts && json_object_set_new(root, "parts", recipe_parts_json(r))) ||
@@ -452,6 +456,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
         (st = config_int(&width, root, "width", 0, 0, INT32_MAX, err)) ||
         (st = config_int(&height, root, "height", 0, 0, INT32_MAX, err)) ||
         (st = config_int(&frames, root, "frames", 0, 0, INT32_MAX, err)) ||
+        (st = config_double(&out->tile_overlap, root, "tile_overlap", 0, 0, 1, err)) ||
         (st = config_double(&out->shift, root, "shift", 1, 0, 1000, err)) ||
         (st = config_double(&out->strength, root, "strength", 0, 0, 1, err)) ||
         (st = config_double(&out->item.cfg_scale, root, "cfg_scale", 1, 0, 1e9, err)) ||
@@ -466,6 +471,7 @@ static enum status read_recipe(struct imgen_recipe *out, const json_t *root, str
     out->width = (int)width;
     out->height = (int)height;
     out->frames = (int)frames;
+    out->tiled = json_object_get(root, "tile_overlap") != NULL;
     return OK;
 }
 

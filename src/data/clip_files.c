@@ -161,3 +161,73 @@ enum status clip_files_read(struct clip *out, const struct bundle *b, int64_t i,
         clip_release(out);
     return st;
 }
+
+/* --- one clip by its path ----------------------------------------------------------------------
+ */
+
+/* The frames of a folder, in order; *b is released by the caller, also after a failure. */
+static enum status list_frames(const struct bundle_file ***out, int64_t *n, struct bundle *b,
+                               const char *path, struct error *err)
+{
+    int64_t room = 0;
+    enum status st = bundle_open(b, path, err);
+
+    *n = 0;
+    for (int64_t i = 0; i < b->n && !st; i++) {
+        const struct bundle_file *f = &b->files[i];
+
+        if (!strchr(f->name, '/') && picture_named(f->name) &&
+            !(st = mem_grow((void **)out, &room, *n + 1, sizeof **out, err)))
+            (*out)[(*n)++] = f;
+    }
+    if (!st && !*n)
+        st = fail(err, E_FORMAT, "%s: no .png, .jpg or .webp frames in this folder", path);
+    if (!st)
+        qsort((void *)*out, (size_t)*n, sizeof **out, by_number);
+    return st;
+}
+
+enum status clip_path_read(struct clip *out, const char *path, int64_t most, struct error *err)
+{
+    const struct bundle_file **frame = NULL;
+    struct bundle b = {0};
+    int64_t n;
+    enum status st;
+
+    *out = (struct clip){0};
+    if (!path_is_folder(path))
+        return clip_read(out, path, most, err);
+    st = list_frames(&frame, &n, &b, path, err);
+    for (int64_t t = 0; !st && t < (most > 0 ? whole_min(n, most) : n); t++)
+        st = add_frame(out, &b, frame[t], err);
+    if (st)
+        clip_release(out);
+    free((void *)frame);
+    bundle_release(&b);
+    return st;
+}
+
+enum status clip_path_hash(char out[HASH_TEXT], const char *path, struct error *err)
+{
+    const struct bundle_file **frame = NULL;
+    struct bundle b = {0};
+    char one[HASH_TEXT], *name;
+    struct hash h;
+    int64_t n;
+    enum status st;
+
+    if (!path_is_folder(path))
+        return hash_file(out, path, err);
+    st = list_frames(&frame, &n, &b, path, err);
+    hash_begin(&h);
+    for (int64_t t = 0; !st && t < n; t++)
+        if (!(st = listing_path(&name, path, frame[t]->name, err))) {
+            if (!(st = hash_file(one, name, err)))
+                hash_add(&h, one, strlen(one));
+            free(name);
+        }
+    hash_end(&h, out);
+    free((void *)frame);
+    bundle_release(&b);
+    return st;
+}

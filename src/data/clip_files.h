@@ -4,6 +4,7 @@
 #ifndef IMGEN_DATA_CLIP_FILES_H
 #define IMGEN_DATA_CLIP_FILES_H
 
+#include "base/hash.h"
 #include "data/bundle.h"
 #include "io/clip.h"
 
@@ -21,5 +22,12 @@ int64_t clip_folder_find(const struct bundle *b, const char *folder, size_t leng
  * caller.  Safe from several threads. */
 enum status clip_files_read(struct clip *out, const struct bundle *b, int64_t i, bool folder,
                             int64_t frames, struct error *err);
+
+/* The first `most` frames, 0: all, of the animation or picture that a path names, or of the
+ * pictures directly in the folder that it names, in that order.  E_FORMAT, naming it, for a folder
+ * without pictures and for what differs in one; else as clip_read.  Released by the caller. */
+enum status clip_path_read(struct clip *out, const char *path, int64_t most, struct error *err);
+/* SHA-256 of such a file; of a folder that of its pictures' hashes, as texts, in that order. */
+enum status clip_path_hash(char out[HASH_TEXT], const char *path, struct error *err);
 
 #endif

@@ -10,12 +10,16 @@
  * Opening reads names only, sorted by bytes, so that picture 17 is the same on every disk; a
  * picture is decoded when it is asked for (data/kept.h).  One that cannot be read is an error that
  * names the file, never a silent gap.
+ *
+ * Where clips are asked for, animations take the pictures' place.  Folders of frames cannot be told
+ * from classes here; sets with captions have those (captioned.c).
  */
 #include "base/memory.h"
 #include "data/kept.h"
 #include "data/listing.h"
 #include "data/picture.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +31,7 @@ struct entry {
 struct folder {
     struct entry *entries;
     int64_t n, room;
+    int64_t frames; /* of the clips asked for; 0 and 1: pictures are */
     size_t root;    /* letters of the folder's own path, the slash included */
     char **classes; /* in order of label */
     int64_t n_classes, classes_room;
@@ -45,6 +50,11 @@ static enum status entry_add(struct folder *f, const char *folder, const char *n
     return OK;
 }
 
+static bool takes(const struct folder *f, const char *name)
+{
+    return f->frames > 1 ? clip_named(name) : picture_named(name);
+}
+
 /* The pictures directly in one subfolder; a subfolder without any is not a class. */
 static enum status class_scan(struct folder *f, const char *path, const char *name,
                               struct error *err)
@@ -56,7 +66,7 @@ static enum status class_scan(struct folder *f, const char *path, const char *na
     if ((st = listing_read(&l, path, err)))
         return st;
     for (int64_t i = 0; i < l.n && !st; i++)
-        if (picture_named(l.names[i]))
+        if (takes(f, l.names[i]))
             st = entry_add(f, path, l.names[i], (int32_t)f->n_classes, err);
     listing_release(&l);
     if (st || f->n == before)
@@ -85,24 +95,36 @@ static enum status folder_scan(struct folder *f, const char *root, struct error 
             break;
         if (path_is_folder(path))
             st = class_scan(f, path, l.names[i], err);
-        else if (picture_named(l.names[i]))
+        else if (takes(f, l.names[i]))
             st = entry_add(f, root, l.names[i], -1, err);
         free(path);
     }
     listing_release(&l);
     if (!st && !f->n)
-        st = fail(err, E_IO, "%s: no .png, .jpg or .webp pictures in this folder or one below it",
-                  root);
+        st = fail(err, E_IO, "%s: no %s in this folder or one below it", root,
+                  f->frames > 1 ? ".webp, .png, .apng, .gif or .y4m clips"
+                                : ".png, .jpg or .webp pictures");
     return st;
 }
 
 static enum status read_entry(struct clip *out, int64_t i, const void *user, struct error *err)
 {
     const struct folder *f = user;
+    const char *path = f->entries[i].path;
     struct image im;
-    enum status st = image_read(&im, f->entries[i].path, err);
+    enum status st;
 
-    if (!st)
+    if (f->frames > 1) {
+        if ((st = clip_read(out, path, f->frames, err)))
+            return st;
+        if (out->frames == f->frames)
+            return OK;
+        st = fail(err, E_FORMAT, "%s: %" PRId64 " frame%s, and clips of %" PRId64 " are asked for",
+                  path, out->frames, out->frames == 1 ? "" : "s", f->frames);
+        clip_release(out);
+        return st;
+    }
+    if (!(st = image_read(&im, path, err)))
         *out = clip_of_image(&im);
     return st;
 }
@@ -121,6 +143,7 @@ static enum status folder_open(struct dataset *d, const struct dataset_config *c
         return st;
     f = d->impl;
     f->root = strlen(c->path) + 1;
+    f->frames = d->frames = c->frames > 1 ? c->frames : 0;
     if ((st = folder_scan(f, c->path, err)))
         return st;
     d->count = f->n;
@@ -167,7 +190,7 @@ static const char *folder_name_of(const struct dataset *d, int64_t i)
 
 const struct dataset_format dataset_folder = {
     .name = "folder",
-    .summary = "folders of PNG, JPEG and WebP; a subfolder is a class",
+    .summary = "folders of PNG, JPEG and WebP, or of animations; a subfolder is a class",
     .open = folder_open,
     .close = folder_close,
     .get = folder_get,

@@ -17,8 +17,10 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/whole.h"
 #include "data/latents_file.h"
 #include "data/seal.h"
+#include "io/clip.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,7 +39,7 @@ void picture_latent_release(struct picture_latent *z)
 
 static int64_t count_of(const struct picture_latent *z)
 {
-    return z->rows * z->columns * z->channels;
+    return whole_max(z->cells, 1) * z->rows * z->columns * z->channels;
 }
 
 /* --- writing ------------------------------------------------------------------------------------
@@ -54,7 +56,10 @@ static json_t *describe(const struct picture_latent *z)
                  (z->sampled && config_set_seed(root, "sampled", z->seed)) ||
                  (z->tile_rows && json_object_set_new(root, "tile",
                                                       json_pack("[I, I]", (json_int_t)z->tile_rows,
-                                                                (json_int_t)z->tile_columns))))) {
+                                                                (json_int_t)z->tile_columns))) ||
+                 (z->frames && json_object_set_new(root, "frames", json_integer(z->frames))) ||
+                 (z->frames && z->rate > 0 &&
+                  json_object_set_new(root, "rate", json_real(z->rate))))) {
         json_decref(root);
         root = NULL;
     }
@@ -82,12 +87,17 @@ enum status picture_latent_save(const char *path, const struct picture_latent *z
                                  .rank = 3,
                                  .dim = {z->rows, z->columns, z->channels},
                                  .bytes = z->values};
+    const int64_t of_clip[] = {z->cells, z->rows, z->columns, z->channels};
     struct save_text text = {key, NULL};
     char *words;
     enum status st;
 
     MUST(hash_is(z->autoencoder) && z->values && z->height > 0 && z->width > 0,
          "a latent of nobody, or of no picture");
+    if (z->frames) {
+        tensor.rank = 4;
+        memcpy(tensor.dim, of_clip, sizeof of_clip);
+    }
     if ((st = describe_sealed(&words, z, path, err)))
         return st;
     text.value = words;
@@ -129,6 +139,28 @@ static enum status read_description(struct picture_latent *z, const json_t *root
     return read_tile(z, root, err);
 }
 
+/* A clip's tensor has a dimension more, and its description says so, or neither does. */
+static enum status read_clip(struct picture_latent *z, const json_t *root,
+                             const struct file_tensor *t, struct error *err)
+{
+    enum status st;
+
+    if ((json_object_get(root, "frames") != NULL) != (t->rank == 4))
+        return fail(err, E_FORMAT, "a latent of %d dimensions that says %s of frames", t->rank,
+                    t->rank == 4 ? "nothing" : "a number");
+    if (t->rank != 4)
+        return OK;
+    if ((st = config_int(&z->frames, root, "frames", 0, 1, CLIP_FRAMES, err)))
+        return st;
+    z->rate = json_number_value(json_object_get(root, "rate"));
+    if (z->cells > z->frames)
+        return fail(err, E_FORMAT, "%" PRId64 " latents of a clip of %" PRId64 " frames", z->cells,
+                    z->frames);
+    if (!(z->rate >= 0 && z->rate <= 1000))
+        return fail(err, E_FORMAT, "%g frames a second; 0 to 1000 are possible", z->rate);
+    return OK;
+}
+
 static enum status check_side(const struct file_tensor *t, int64_t rows, int64_t columns,
                               int64_t channels, struct error *err)
 {
@@ -144,20 +176,27 @@ static enum status read_ours(struct picture_latent *z, const struct safetensors 
                              const char *text, int64_t channels, struct error *err)
 {
     const struct file_tensor *t = safetensors_find(f, tensor_name);
+    const int64_t *dim;
     json_t *root;
     enum status st;
 
-    if (!t || t->rank != 3 || t->dtype != FILE_F32)
-        return fail(err, E_FORMAT, "there is no tensor \"%s\" of float32 in three dimensions",
+    if (!t || (t->rank != 3 && t->rank != 4) || t->dtype != FILE_F32)
+        return fail(err, E_FORMAT,
+                    "there is no tensor \"%s\" of float32 in three dimensions, or four of a clip",
                     tensor_name);
-    if ((st = check_side(t, t->dim[0], t->dim[1], t->dim[2], err)))
+    dim = t->dim + (t->rank == 4);
+    if ((st = check_side(t, dim[0], dim[1], dim[2], err)))
         return st;
-    z->rows = t->dim[0];
-    z->columns = t->dim[1];
-    z->channels = t->dim[2];
+    z->cells = t->rank == 4 ? t->dim[0] : 1;
+    if (z->cells < 1 || z->cells > CLIP_FRAMES)
+        return fail(err, E_FORMAT, "%" PRId64 " latents of a clip; 1 to %d are possible", z->cells,
+                    CLIP_FRAMES);
+    z->rows = dim[0];
+    z->columns = dim[1];
+    z->channels = dim[2];
     if ((st = config_parse(&root, text, strlen(text), TEXT_LIMIT, key, err)))
         return st;
-    if (!(st = read_description(z, root, err)) &&
+    if (!(st = read_description(z, root, err)) && !(st = read_clip(z, root, t, err)) &&
         !(st = seal_open(root, t->bytes, t->n_bytes, err)) && z->channels != channels)
         st = fail(err, E_FORMAT,
                   "a latent of %" PRId64 " channels, and the autoencoder's have %" PRId64,
@@ -196,6 +235,7 @@ static enum status find_layout(struct picture_latent *z, bool *first, const stru
     *first = dim[0] == channels;
     if (*first && dim[2] == channels)
         *first = layout ? !strcmp(layout, "channels_first") : batch;
+    z->cells = 1;
     z->channels = channels;
     z->rows = *first ? dim[1] : dim[0];
     z->columns = *first ? dim[2] : dim[1];

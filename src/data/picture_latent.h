@@ -1,10 +1,11 @@
 /*
- * picture_latent.h - the latent of one picture in a file
+ * picture_latent.h - the latent of one picture or clip in a file
  *
  *     NAME.safetensors
- *       tensor    "latent" [rows, columns, channels] float32, as the autoencoder made it
- *       metadata  "imgen.latent", JSON: {format, autoencoder, picture, height, width, sampled,
- * tile, checksum}
+ *       tensor    "latent" [rows, columns, channels] float32, as the autoencoder made it; of a clip
+ *                 [cells, rows, columns, channels]
+ *       metadata  "imgen.latent", JSON: {format, autoencoder, picture, height, width, frames, rate,
+ *                 sampled, tile, checksum}; frames and rate of a clip
  *
  * Files of others are read too, where they hold one tensor: [rows, columns, channels], or
  * [1, channels, rows, columns] and [channels, rows, columns] as PyTorch's programs write them.
@@ -25,8 +26,11 @@ struct picture_latent {
     bool sampled;                /* drawn from the posterior by the seed; else its mean          */
     uint64_t seed;
     int64_t tile_rows, tile_columns; /* of the tiles it was made in, in cells; 0: in one piece */
+    int64_t frames;                  /* of the clip; 0: a picture's                            */
+    double rate;                     /* of the clip, frames a second; 0: not said              */
+    int64_t cells;                   /* frames of the clip's latent; 1 of a picture's          */
     int64_t rows, columns, channels;
-    float *values; /* [rows, columns, channels], heap */
+    float *values; /* [rows, columns, channels], of a clip [cells, ...]; heap */
 };
 
 /* channels: of the autoencoder that is to read it; they also tell the layouts of files of others

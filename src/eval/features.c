@@ -9,6 +9,7 @@
 #include "eval/features.h"
 
 #include "base/memory.h"
+#include "base/whole.h"
 #include "data/picture.h"
 
 #include <inttypes.h>
@@ -41,6 +42,7 @@ static enum status open_kind(struct features *f, const struct features_how *how,
     while (!kind_at(i)->takes(file))
         i++;
     f->kind = kind_at(i);
+    f->frames = 1;
     st = f->kind->open(f, file, how ? how : &usual, err);
     weights_close(file);
     return st;
@@ -87,6 +89,14 @@ struct run {
 static enum status check_input(const struct features *f, const struct features_input *in,
                                struct error *err)
 {
+    int64_t frames = whole_max(in->frames, 1);
+
+    if (f->frames == 1 && frames > 1)
+        return fail(err, E_ARG, "%s takes pictures, and these are clips of %" PRId64 " frames",
+                    f->path, frames);
+    if (frames != f->frames)
+        return fail(err, E_ARG, "%s takes clips of %" PRId64 " frames, and these have %" PRId64,
+                    f->path, f->frames, frames);
     if (f->scaling && in->height > 0 && in->width > 0 && (in->channels == 1 || in->channels == 3))
         return OK;
     if (!f->scaling && in->height == f->height && in->width == f->width &&
@@ -112,7 +122,7 @@ static int32_t best_of(const float *logits, int64_t n)
 static enum status prepare_batch(struct run *r, int64_t first, int64_t rows, struct error *err)
 {
     const struct features_input *in = r->in;
-    int64_t length = in->height * in->width * in->channels;
+    int64_t length = r->f->frames * in->height * in->width * in->channels;
     const uint8_t *pixels = in->pixels + first * length;
 
     if (r->scaling)
@@ -131,7 +141,10 @@ static enum status run_batch(struct run *r, float *out, int32_t *guess, int64_t 
     if ((st = prepare_batch(r, first, rows, err)))
         return st;
     graph_reset(r->graph);
-    x = graph_input(r->graph, SHAPE(rows, f->height, f->width, f->channels), r->x);
+    x = graph_input(r->graph,
+                    f->frames > 1 ? SHAPE(rows, f->frames, f->height, f->width, f->channels)
+                                  : SHAPE(rows, f->height, f->width, f->channels),
+                    r->x);
     y = f->kind->record(r->graph, f, x, &logits);
     graph_keep(r->graph, y);
     if (logits)
@@ -151,7 +164,7 @@ static enum status run_batch(struct run *r, float *out, int32_t *guess, int64_t 
 enum status features_extract(const struct features *f, float *out, int32_t *guess,
                              const struct features_input *in, struct error *err)
 {
-    uint64_t length = (uint64_t)(f->height * f->width * f->channels);
+    uint64_t length = (uint64_t)(f->frames * f->height * f->width * f->channels);
     int64_t batch = f->kind->batch;
     struct run r = {.f = f, .in = in};
     enum status st;

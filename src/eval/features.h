@@ -22,6 +22,7 @@ enum { FEATURES_PROTOCOL = 96 };
 struct features {
     const struct features_kind *kind;
     char *path, hash[HASH_TEXT];       /* SHA-256 of the file                                     */
+    int64_t frames;                    /* of the clips it takes; 1: pictures                      */
     int64_t height, width, channels;   /* of the pictures it takes                                */
     const struct scaling_way *scaling; /* brings any picture to height = width and 3 channels;
                                           NULL: pictures come as they must be                     */
@@ -48,8 +49,8 @@ struct features_kind {
     enum status (*open)(struct features *f, const struct weights *file,
                         const struct features_how *how, struct error *err);
     void (*close)(struct features *f); /* also after a failure */
-    /* Record x [N, height, width, channels], -1 .. 1, to features [N, D]; *logits [N, n_classes],
-     * or NULL. */
+    /* Record x [N, height, width, channels], of clips [N, frames, ...], -1 .. 1, to features
+     * [N, D]; *logits [N, n_classes], or NULL. */
     struct tensor *(*record)(struct graph *g, const struct features *f, struct tensor *x,
                              struct tensor **logits);
 };
@@ -60,17 +61,19 @@ enum status features_open(struct features **out, const char *path, const struct 
                           struct error *err);
 void features_close(struct features *f); /* NULL is fine */
 
-/* 8-bit pictures of one size. */
+/* 8-bit pictures or clips of one size. */
 struct features_input {
-    const uint8_t *pixels; /* [n, height, width, channels] */
+    const uint8_t *pixels; /* [n, height, width, channels], of clips [n, frames, ...] */
     int64_t n, height, width, channels;
+    int64_t frames; /* of clips; 0 and 1: pictures */
     int threads;
     bool (*progress)(int64_t done, int64_t n, void *user); /* false stops; or NULL */
     void *user;
 };
 /* out [n, D] and guess [n], either of which may be NULL.  E_ARG when the pictures are not what the
- * network takes and it does not scale them, with both sizes; E_CANCELLED; E_MEMORY.  A picture's
- * features do not depend on the pictures beside it, nor on the threads. */
+ * network takes and it does not scale them, with both sizes, and for clips of another length;
+ * E_CANCELLED; E_MEMORY.  A picture's features do not depend on the pictures beside it, nor on the
+ * threads. */
 enum status features_extract(const struct features *f, float *out, int32_t *guess,
                              const struct features_input *in, struct error *err);
 

@@ -6,6 +6,7 @@
  * so whoever reads the pictures scales them, once, and says how.
  */
 #include "base/memory.h"
+#include "base/whole.h"
 #include "eval/features.h"
 #include "model/cnn.h"
 #include "pipeline/model.h"
@@ -45,6 +46,7 @@ static enum status cnn_open(struct features *f, const struct weights *file,
                     "choose",
                     f->path, how->resize ? "resize" : "pooling");
     f->resize = "none: pictures have the size the network was trained on";
+    f->frames = whole_max(m->network->io.frames, 1);
     f->height = m->network->io.height;
     f->width = m->network->io.width;
     f->channels = m->network->io.in_channels;

@@ -287,5 +287,6 @@ const struct measure measure_frechet = {
     .summary = "squared distance of Gaussians fitted to features (FID, with Inception's)",
     .paper = "Heusel et al. 2017",
     .needs = NEEDS_REFERENCE | NEEDS_FEATURES,
+    .of_clips = true,
     .run = run,
 };

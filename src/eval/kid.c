@@ -185,5 +185,6 @@ const struct measure measure_kid = {
     .summary = "squared kernel distance of features, without bias",
     .paper = "Binkowski et al. 2018",
     .needs = NEEDS_REFERENCE | NEEDS_FEATURES,
+    .of_clips = true,
     .run = run,
 };

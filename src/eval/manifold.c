@@ -154,5 +154,6 @@ const struct measure measure_precision = {
     .summary = "precision and recall: quality and variety told apart",
     .paper = "Kynkaanniemi et al. 2019",
     .needs = NEEDS_REFERENCE | NEEDS_FEATURES,
+    .of_clips = true,
     .run = run,
 };

@@ -9,6 +9,7 @@
 #include "eval/measure.h"
 
 #include "base/text.h"
+#include "base/whole.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -26,6 +27,8 @@
     X(ssim)         \
     X(bicubic)      \
     X(first_frame)  \
+    X(flicker)      \
+    X(joints)       \
     X(obedience)
 
 #define DECLARE(name) extern const struct measure measure_##name;
@@ -56,6 +59,21 @@ enum status measure_find(const struct measure **out, const char *name, struct er
                 near ? near : "", near ? "'?" : "");
 }
 
+int64_t set_frame(const struct picture_set *p)
+{
+    return p->height * p->width * p->channels;
+}
+
+int64_t set_frames(const struct picture_set *p)
+{
+    return whole_max(p->frames, 1);
+}
+
+int64_t set_length(const struct picture_set *p)
+{
+    return set_frames(p) * set_frame(p);
+}
+
 const char *measure_lacks(const struct measure *m, const struct measure_task *t)
 {
     const struct picture_set *p = &t->pictures, *r = &t->reference;
@@ -74,6 +92,10 @@ const char *measure_lacks(const struct measure *m, const struct measure_task *t)
         return "pictures that a model has made larger";
     if (m->needs & NEEDS_FIRST_FRAME && !t->options.first_frame)
         return "clips that a model was given the first frames of";
+    if (m->needs & NEEDS_MOTION && set_frames(p) < 3)
+        return "clips of three frames or more";
+    if (m->needs & NEEDS_JOINTS && !t->n_joints)
+        return "joints: the frames before which another tile begins or ends";
     if (m->needs & NEEDS_LABELS && !p->label)
         return "pictures that were asked for by a label";
     if (m->needs & NEEDS_LABELS && !p->reader && !p->guess)

@@ -51,6 +51,9 @@ struct measure_task {
     bool paired; /* picture i of the one belongs to picture i of the other               */
     int64_t D;   /* features of a picture, 0: none are known   */
     struct measure_options options;
+    const int64_t *joint; /* [n_joints] of each of the pictures' clips, the frames, from 1 on and
+                             rising, that another tile begins or ends before; or NULL        */
+    int64_t n_joints;
     struct neighbour *nearest; /* [pictures.n] filled in by the measure nearest; or NULL */
 };
 
@@ -73,6 +76,8 @@ enum measure_needs {
     NEEDS_PIXELS = 4,        /* the same              */
     NEEDS_LABELS = 8,        /* and a judge           */
     NEEDS_PAIRS = 16,        /* picture by picture    */
+    NEEDS_MOTION = 32,       /* clips of at least three frames */
+    NEEDS_JOINTS = 64,       /* measure_task.joint    */
     NEEDS_SMALLER = 128,     /* options.upscale     */
     NEEDS_FIRST_FRAME = 256, /* options.first_frame */
 };
@@ -87,6 +92,12 @@ struct measure {
 
 const struct measure *measure_at(int i); /* NULL past the last */
 enum status measure_find(const struct measure **out, const char *name, struct error *err);
+
+/* Numbers of one picture, or of one frame of a clip; and of a whole clip.  A picture is a clip of
+ * one frame. */
+int64_t set_frame(const struct picture_set *p);
+int64_t set_length(const struct picture_set *p);
+int64_t set_frames(const struct picture_set *p);
 
 /* What the task lacks for this measure, in words ("a reference"), or NULL. */
 const char *measure_lacks(const struct measure *m, const struct measure_task *t);
@@ -226,6 +237,35 @@ enum status ssim_pairs(struct similarity *out, struct pixel_set a, struct pixel_
 enum status bicubic_ratios(double *ours, double *bicubic, const uint8_t *pictures,
                            const uint8_t *originals, int64_t n, const struct picture_set *p,
                            int64_t times, struct error *err);
+
+/* --- flicker.c --- */
+
+/* How restless a clip [frames, length] is, black to white being 1, over all its numbers:
+ *
+ *     second = mean of |x[t+1] - 2 x[t] + x[t-1]|, t = 1 .. frames - 2
+ *
+ * Steady change of brightness has none of it, and what moves has some at its edges: so it is told
+ * beside that of true clips.  movie-gen.md 8. */
+double flicker_second(const uint8_t *x, int64_t frames, int64_t length);
+
+/* How restless a clip is where the true clip y stands still, black to white being 1: the mean of
+ * |x[t+1] - x[t]| over those numbers with |y[t+1] - y[t]| <= FLICKER_STILL grey levels of 255; -1
+ * where there are none. */
+enum { FLICKER_STILL = 2 };
+double flicker_still(const uint8_t *x, const uint8_t *y, int64_t frames, int64_t length);
+
+/* --- joints.c --- */
+
+/* What a clip [frames, length] does at the joints of its tiles.  With d(t) the mean |x[t] - x[t-1]|
+ * over a frame, and m the median of d over all t = 1 .. frames - 1 that are no joint (of an even
+ * count the mean of the middle two): mean and largest d(joint) / m.  Both are -1 where m is 0, the
+ * clip standing still, or where there are only joints.  joint [n]: measure_task's, n >= 1.
+ * E_ARG: a joint outside of 1 .. frames - 1, or not rising; E_MEMORY. */
+struct joint_jump {
+    double mean, worst;
+};
+enum status joint_jumps(struct joint_jump *out, const uint8_t *x, int64_t frames, int64_t length,
+                        const int64_t *joint, int64_t n, struct error *err);
 
 /* --- obedience.c --- */
 

@@ -97,8 +97,8 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
         return st;
     at = at ? at : own;
     if (!(st = nearest_find(at, (struct pixel_set){p->pixels, p->n},
-                            (struct pixel_set){t->reference.pixels, t->reference.n},
-                            p->height * p->width * p->channels, err)))
+                            (struct pixel_set){t->reference.pixels, t->reference.n}, set_length(p),
+                            err)))
         summarise(out, at, p->n);
     free(own);
     return st;
@@ -109,5 +109,6 @@ const struct measure measure_nearest = {
     .summary = "nearest picture of the reference, in pixels: made, or remembered?",
     .paper = "Yoon et al. 2023",
     .needs = NEEDS_REFERENCE | NEEDS_PIXELS,
+    .of_clips = true,
     .run = run,
 };

@@ -8,6 +8,8 @@
  * Equal pictures have no noise, and no mean can hold their infinity: they are counted, and the mean
  * and its spread are those of the others.  The figure over all pictures together, from the mean of
  * all squares, counts every picture; it is the lower of the two, by Jensen's inequality.
+ *
+ * Of clips every frame is a picture of its own.
  */
 #include "eval/measure.h"
 
@@ -35,25 +37,26 @@ static int64_t drop_equal(double *value, int64_t n, double *lowest)
 static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
 {
     const struct picture_set *p = &t->pictures, *r = &t->reference;
-    int64_t length = p->height * p->width * p->channels, differ;
+    int64_t length = set_frame(p), n = p->n * set_frames(p), differ;
+    const char *of = set_frames(p) > 1 ? "pairs of frames" : "pairs";
     double *value, lowest, square = 0;
     enum status st;
 
-    if ((st = mem_new((void **)&value, (uint64_t)p->n, sizeof *value, "ratios", err)))
+    if ((st = mem_new((void **)&value, (uint64_t)n, sizeof *value, "ratios", err)))
         return st;
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < p->n; i++)
+    for (int64_t i = 0; i < n; i++)
         value[i] = psnr(p->pixels + i * length, r->pixels + i * length, length);
-    for (int64_t i = 0; i < p->n; i++)
-        square += 255.0 * 255.0 * pow(10, -value[i] / 10) / (double)p->n;
-    if ((differ = drop_equal(value, p->n, &lowest))) {
+    for (int64_t i = 0; i < n; i++)
+        square += 255.0 * 255.0 * pow(10, -value[i] / 10) / (double)n;
+    if ((differ = drop_equal(value, n, &lowest))) {
         measure_add_mean(out, "psnr", value, differ,
-                         "dB, of %" PRId64 " pairs (%" PRId64 " more are equal), lowest %.2f",
-                         differ, p->n - differ, lowest);
+                         "dB, of %" PRId64 " %s (%" PRId64 " more are equal), lowest %.2f", differ,
+                         of, n - differ, lowest);
         measure_add(out, "psnr_overall", 10 * log10(255.0 * 255.0 / square), -1,
                     "dB, of all squares together");
     } else {
-        measure_add(out, "psnr", HUGE_VAL, -1, "all %" PRId64 " pairs are equal", p->n);
+        measure_add(out, "psnr", HUGE_VAL, -1, "all %" PRId64 " %s are equal", n, of);
     }
     free(value);
     return OK;
@@ -63,5 +66,6 @@ const struct measure measure_psnr = {
     .name = "psnr",
     .summary = "peak signal to noise of pictures against their originals",
     .needs = NEEDS_REFERENCE | NEEDS_PIXELS | NEEDS_PAIRS,
+    .of_clips = true,
     .run = run,
 };

@@ -192,8 +192,7 @@ static enum status run(struct measure_result *out, const struct measure_task *t,
 
     if ((st = sliced_wasserstein(&s, (struct pixel_set){p->pixels, p->n},
                                  (struct pixel_set){t->reference.pixels, t->reference.n},
-                                 p->height * p->width * p->channels, t->options.projections,
-                                 t->options.seed, err)))
+                                 set_length(p), t->options.projections, t->options.seed, err)))
         return st;
     measure_add(out, "sliced", s.distance, s.deviation, "pixels along %" PRId64 " directions",
                 t->options.projections);
@@ -205,5 +204,6 @@ const struct measure measure_sliced = {
     .summary = "sliced Wasserstein distance of pixels; no network",
     .paper = "Rabin et al. 2012",
     .needs = NEEDS_REFERENCE | NEEDS_PIXELS,
+    .of_clips = true,
     .run = run,
 };

@@ -236,32 +236,34 @@ static double lowest(const double *x, int64_t n)
 static void summarise(struct measure_result *out, const struct similarity *s, double *value,
                       const struct picture_set *p)
 {
+    int64_t pairs = p->n * set_frames(p);
     int n = ssim_scales(p->height, p->width);
     char sizes[64] = "all 5 sizes";
 
-    for (int64_t i = 0; i < p->n; i++)
+    for (int64_t i = 0; i < pairs; i++)
         value[i] = s[i].ssim;
-    measure_add_mean(out, "ssim", value, p->n, "of %" PRId64 " pairs, lowest %.4f", p->n,
-                     lowest(value, p->n));
-    for (int64_t i = 0; i < p->n; i++)
+    measure_add_mean(out, "ssim", value, pairs, "of %" PRId64 " pairs%s, lowest %.4f", pairs,
+                     set_frames(p) > 1 ? " of frames" : "", lowest(value, pairs));
+    for (int64_t i = 0; i < pairs; i++)
         value[i] = s[i].ms_ssim;
     if (n < SSIM_SCALES)
         snprintf(sizes, sizeof sizes, "%d of 5 sizes: under 161 pixels a side", n);
-    measure_add_mean(out, "ms_ssim", value, p->n, "%s, lowest %.4f", sizes, lowest(value, p->n));
+    measure_add_mean(out, "ms_ssim", value, pairs, "%s, lowest %.4f", sizes, lowest(value, pairs));
 }
 
 static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
 {
     const struct picture_set *p = &t->pictures;
     struct similarity *s = NULL;
+    int64_t n = p->n * set_frames(p); /* of clips every frame is a picture */
     double *value = NULL;
     enum status st;
 
-    if ((st = mem_new((void **)&s, (uint64_t)p->n, sizeof *s, "similarities", err)) ||
-        (st = mem_new((void **)&value, (uint64_t)p->n, sizeof *value, "similarities", err)) ||
-        (st = ssim_pairs(s, (struct pixel_set){p->pixels, p->n},
-                         (struct pixel_set){t->reference.pixels, t->reference.n}, p->height,
-                         p->width, p->channels, err)))
+    if ((st = mem_new((void **)&s, (uint64_t)n, sizeof *s, "similarities", err)) ||
+        (st = mem_new((void **)&value, (uint64_t)n, sizeof *value, "similarities", err)) ||
+        (st = ssim_pairs(s, (struct pixel_set){p->pixels, n},
+                         (struct pixel_set){t->reference.pixels, n}, p->height, p->width,
+                         p->channels, err)))
         goto out;
     summarise(out, s, value, p);
 out:
@@ -275,5 +277,6 @@ const struct measure measure_ssim = {
     .summary = "structural similarity of pictures to their originals, at one and at five sizes",
     .paper = "Wang et al. 2004, 2003",
     .needs = NEEDS_REFERENCE | NEEDS_PIXELS | NEEDS_PAIRS,
+    .of_clips = true,
     .run = run,
 };

@@ -12,17 +12,24 @@
  *
  * Group norm and not batch norm: a picture's features must not depend on the pictures beside it.
  * The mean over pixels makes features blind to place, as Inception's are, and smooth in the
- * picture.  It knows no time: it is for clean pictures only.
+ * picture.  It knows no t: it is for clean pictures only.
+ *
+ * Of clips its features must know what moves, and where to.  Space and time take turns, as in the
+ * autoencoder of clips (vae_time.h): behind each convolution of single frames one along time at
+ * each place, and where a stage halves the sides it halves the frames too.  Two frames side by side
+ * and a threshold are all that seeing a direction takes (Adelson and Bergen 1985); the mean at the
+ * end is over places and frames.
  */
 #include "model/cnn.h"
 
+#include "model/vae_time.h"
 #include "nn/layers.h"
 #include "ops/basic.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { BLOCKS_MAX = 16, CHANNELS_MAX = 65536 };
+enum { BLOCKS_MAX = 16, CHANNELS_MAX = 65536, TIME_TAPS = 3 };
 static const double NORM_EPS = 1e-5;
 
 static const struct option options[] = {
@@ -30,6 +37,8 @@ static const struct option options[] = {
      "32", .lo = 1, .hi = 4096},
     {"channels", "channels of the pictures", OPTION_INT, offsetof(struct cnn_config, channels), "3",
      .lo = 1, .hi = 256},
+    {"frames", "of the clips; 1: pictures", OPTION_INT, offsetof(struct cnn_config, frames), "1",
+     .lo = 1, .hi = 1024},
     {"classes", "labels to tell apart", OPTION_INT, offsetof(struct cnn_config, classes), "2",
      .lo = 0, .hi = 1000000},
     {"width", "channels of the first stage", OPTION_INT, offsetof(struct cnn_config, width), "32",
@@ -81,6 +90,7 @@ static void cnn_io(const void *config, struct network_io *io)
         .height = c->size,
         .width = c->size,
         .in_channels = c->channels,
+        .frames = c->frames > 1 ? c->frames : 0,
         .n_classes = c->classes,
         .null_label = -1,
         .classifies = true,
@@ -90,6 +100,7 @@ static void cnn_io(const void *config, struct network_io *io)
 
 struct block {
     struct conv conv;
+    struct time_conv time; /* of clips */
     struct group_norm norm;
 };
 
@@ -114,6 +125,9 @@ static void *cnn_declare(const void *config, struct scope s)
             int64_t out = stage_channels(c, k);
 
             conv_init(&to->conv, scope_in(here, "conv"), in, out, 3, k && !b ? 2 : 1, INIT_KAIMING);
+            if (c->frames > 1)
+                time_conv_declare(&to->time, scope_in(here, "time"), out, TIME_TAPS, 1,
+                                  k && !b ? 2 : 1);
             group_norm_init(&to->norm, scope_in(here, "norm"), out, c->groups, NORM_EPS);
             in = out;
         }
@@ -133,9 +147,19 @@ int cnn_stages(struct graph *g, const struct network *net, struct tensor *x,
 {
     const struct cnn_config *c = net->config;
     const struct cnn *m = net->layers;
+    struct shape s = x->shape;
+    int64_t T = 1;
 
+    if (s.rank == 5) {
+        T = s.dim[1];
+        x = op_reshape(g, x, SHAPE(s.dim[0] * T, s.dim[2], s.dim[3], s.dim[4]));
+    }
     for (int k = 0; k < m->n; k++) {
-        x = nn_group_norm(g, &m->block[k].norm, nn_conv(g, &m->block[k].conv, x), NULL, true);
+        const struct block *b = &m->block[k];
+
+        x = time_conv_forward(g, &b->time, nn_conv(g, &b->conv, x), T);
+        T = time_conv_frames(&b->time, T);
+        x = nn_group_norm(g, &b->norm, x, NULL, true);
         stage[k / c->blocks] = x;
     }
     return c->mult.n;
@@ -146,11 +170,15 @@ struct tensor *cnn_forward(struct graph *g, const struct network *net, struct te
 {
     const struct cnn *m = net->layers;
     struct tensor *stage[CNN_STAGES];
-    int64_t pixels;
+    int64_t N = x->shape.dim[0], places;
+    struct shape s;
 
     x = stage[cnn_stages(g, net, x, stage) - 1];
-    pixels = x->shape.dim[1] * x->shape.dim[2];
-    x = op_affine(g, op_sum_inner(g, x), 1 / (double)pixels, 0);
+    s = x->shape;
+    places = s.dim[0] / N * s.dim[1] * s.dim[2];
+    if (s.dim[0] > N) /* the frames of a clip below each other */
+        x = op_reshape(g, x, SHAPE(N, s.dim[0] / N * s.dim[1], s.dim[2], s.dim[3]));
+    x = op_affine(g, op_sum_inner(g, x), 1 / (double)places, 0);
     if (features)
         *features = x;
     return nn_linear(g, &m->head, x);
@@ -163,7 +191,7 @@ static struct tensor *forward(struct graph *g, const struct network *net, struct
 
 const struct network_kind network_cnn = {
     .name = "cnn",
-    .summary = "small classifier of clean pictures, whose features measures compare",
+    .summary = "small classifier of clean pictures or clips, whose features measures compare",
     .options = options,
     .config_bytes = sizeof(struct cnn_config),
     .check = cnn_check,

@@ -11,6 +11,7 @@ enum { CNN_STAGES = 8 };
 
 struct cnn_config {
     int64_t size, channels; /* pictures [size, size, channels]             */
+    int64_t frames;         /* clips [frames, size, size, channels]; 1: pictures */
     int64_t classes;        /* at least 2                                  */
     int64_t width;          /* channels of the first stage                 */
     struct real_list mult;  /* channels of each stage over the width       */
@@ -20,15 +21,16 @@ struct cnn_config {
 
 extern const struct network_kind network_cnn;
 
-/* Features of a picture: channels of the last stage. */
+/* Features of a picture or clip: channels of the last stage. */
 int64_t cnn_features(const struct network *net);
 
-/* Record x [N, H, W, C], -1 .. 1, to what every stage makes of it: stage[k] [N, h, w, channels of
- * stage k].  Returns how many stages there are. */
+/* Record x [N, H, W, C], of clips [N, T, H, W, C], -1 .. 1, to what every stage makes of it:
+ * stage[k] [N t, h, w, channels of stage k], t frames that are left of a clip there, 1 of a
+ * picture.  Returns how many stages there are. */
 int cnn_stages(struct graph *g, const struct network *net, struct tensor *x,
                struct tensor *stage[CNN_STAGES]);
 
-/* Record x [N, H, W, C], -1 .. 1, to logits [N, classes]; *features: the [N, D] that they are a
+/* Record x, as above, to logits [N, classes]; *features: the [N, D] that they are a
  * linear function of, or NULL. */
 struct tensor *cnn_forward(struct graph *g, const struct network *net, struct tensor *x,
                            struct tensor **features);

@@ -46,6 +46,7 @@ struct codec_limits {
                         caller's own arrays are not counted                                    */
     int64_t tile;    /* side of a tile in cells; 0: tiles only where nothing else fits         */
     int64_t overlap; /* cells that neighbouring tiles share; 0: CODEC_OVERLAP, or half a tile  */
+    int64_t frames;  /* of a tile of a clip; 0: VIDEO_TILE (codec_video.h); of pictures: nothing  */
     bool sample;     /* encode: draw from the posterior where there is one                     */
     uint64_t seed, first; /* picture i of a call draws by (seed, first + i), wherever it stands */
     bool (*progress)(int64_t done, int64_t n, void *user); /* runs of the network; false stops */

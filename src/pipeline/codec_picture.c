@@ -33,7 +33,7 @@ static uint64_t key_of(const struct image *im)
     return key;
 }
 
-static enum status check_finite(const float *z, int64_t n, struct error *err)
+enum status codec_check_finite(const float *z, int64_t n, struct error *err)
 {
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(z[i]))
@@ -67,6 +67,7 @@ static enum status describe(struct picture_latent *z, struct codec *c, const str
     z->width = im->width;
     z->rows = plan.tiling.down.cells;
     z->columns = plan.tiling.across.cells;
+    z->cells = 1;
     z->channels = codec_network(c)->io.latent_channels;
     z->sampled = l->sample && codec_network(c)->io.gaussian;
     z->seed = z->sampled ? l->seed : 0;
@@ -98,7 +99,7 @@ enum status codec_encode_picture(struct picture_latent *z, struct codec *c, cons
     keyed.first = key_of(&plain);
     if (!(st = describe(z, c, &plain, &keyed, err)) &&
         !(st = codec_encode(c, z->values, x, 1, im->height, im->width, &keyed, err)))
-        st = check_finite(z->values, z->rows * z->columns * z->channels, err);
+        st = codec_check_finite(z->values, z->rows * z->columns * z->channels, err);
 out:
     free(x);
     image_release(&plain);
@@ -124,6 +125,9 @@ enum status codec_decode_picture(struct image *out, struct codec *c, const struc
     enum status st;
 
     MUST(z->channels == io->latent_channels, "a latent of %" PRId64 " channels", z->channels);
+    if (z->frames)
+        return fail(err, E_FORMAT, "the latent of a clip of %" PRId64 " frames, not of a picture",
+                    z->frames);
     if (codec_cells(c, height) != z->rows || codec_cells(c, width) != z->columns)
         return fail(err, E_FORMAT,
                     "a latent of %" PRId64 " x %" PRId64 " cells is none of a picture of %" PRId64

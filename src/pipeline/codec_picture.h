@@ -15,6 +15,9 @@
 enum status codec_encode_picture(struct picture_latent *z, struct codec *c, const struct image *im,
                                  const struct codec_limits *l, struct error *err);
 
+/* E_NOT_FINITE, with its number, for the first of n that is none. */
+enum status codec_check_finite(const float *z, int64_t n, struct error *err);
+
 /* E_FORMAT, with both hashes, when the latent says that another autoencoder made it. */
 enum status codec_check_latent(const struct codec *c, const struct picture_latent *z,
                                struct error *err);

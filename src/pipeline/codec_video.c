@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "base/whole.h"
+#include "io/clip.h"
 #include "pipeline/codec_half.h"
 #include "pipeline/frame_tiles.h"
 
@@ -54,12 +55,15 @@ static enum status work_init(struct video_work *w, struct codec *c, enum autoenc
 {
     const struct network_io *io = io_of(c);
     int64_t cells = codec_frames(c, size->frames);
-    int64_t tile = whole_max(VIDEO_TILE / io->frame_factor, 2);
+    int64_t asked = w->limits->frames ? w->limits->frames : VIDEO_TILE;
+    int64_t tile = whole_max(asked / io->frame_factor, 2);
     int64_t places = size->height / io->factor * (size->width / io->factor);
     enum status st;
 
-    if (size->frames < 1)
-        return fail(err, E_ARG, "a clip of %" PRId64 " frames", size->frames);
+    if (size->frames < 1 || size->frames > CLIP_FRAMES || asked < 1)
+        return fail(err, E_ARG,
+                    "a clip of %" PRId64 " frames in tiles of %" PRId64 ": 1 to %d have a latent",
+                    size->frames, asked, CLIP_FRAMES);
     if ((st = autoencoder_check_size(codec_network(c), size->height, size->width, err)))
         return st;
     w->codec = c;
@@ -232,6 +236,21 @@ enum status codec_decode_videos(struct codec *c, float *videos, const float *lat
     if ((st = work_init(&w, c, HALVES_DECODER, size, n, err)))
         return st;
     return map_videos(&w, videos, latents, n, err);
+}
+
+enum status codec_video_joints(int64_t *joint, int64_t *n, struct codec *c,
+                               const struct video_size *size, const struct codec_limits *l,
+                               struct error *err)
+{
+    struct video_work w = {.limits = l ? l : &unlimited};
+    enum status st;
+
+    *n = 0;
+    if (of_pictures(c))
+        return OK;
+    if (!(st = work_init(&w, c, HALVES_DECODER, size, 1, err)))
+        *n = frame_tiles_joints(joint, &w.tiles, size->frames, w.sizes.factor);
+    return st;
 }
 
 enum status codec_videos_bytes(struct codec *c, enum autoencoder_halves half, int64_t *bytes,

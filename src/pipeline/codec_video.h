@@ -17,9 +17,10 @@ struct video_size {
 /* Frames of the latent of a clip. */
 int64_t codec_frames(const struct codec *c, int64_t frames);
 
-/* As codec_encode and codec_decode.  Tiles have VIDEO_TILE frames, always: a clip's bits depend on
- * nothing but itself.  Neither limits.memory nor limits.tile is looked at: a tile's frames are
- * never cut.  decode gives all frames of a size whose cells the latents have. */
+/* As codec_encode and codec_decode.  Tiles have VIDEO_TILE frames, or limits.frames, at least two
+ * cells: a clip's bits depend on nothing else but itself.  Neither limits.memory nor limits.tile is
+ * looked at: a tile's frames are never cut.  decode gives all frames of a size whose cells the
+ * latents have. */
 enum { VIDEO_TILE = 32 };
 enum status codec_encode_videos(struct codec *c, float *latents, const float *videos, int64_t n,
                                 const struct video_size *size, const struct codec_limits *l,
@@ -27,6 +28,11 @@ enum status codec_encode_videos(struct codec *c, float *latents, const float *vi
 enum status codec_decode_videos(struct codec *c, float *videos, const float *latents, int64_t n,
                                 const struct video_size *size, const struct codec_limits *l,
                                 struct error *err);
+/* The joints of a decoded clip (frame_tiles_joints): joint [frames].  E_ARG as codec_decode_videos.
+ */
+enum status codec_video_joints(int64_t *joint, int64_t *n, struct codec *c,
+                               const struct video_size *size, const struct codec_limits *l,
+                               struct error *err);
 /* The most that either takes besides its arrays, in bytes. */
 enum status codec_videos_bytes(struct codec *c, enum autoencoder_halves half, int64_t *bytes,
                                int64_t n, const struct video_size *size, struct error *err);

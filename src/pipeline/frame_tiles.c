@@ -75,6 +75,25 @@ int64_t frame_tile_cells(const struct frame_tiles *t, int64_t i)
     return whole_min(t->tile, t->cells - frame_tile_first(t, i));
 }
 
+int64_t frame_tiles_joints(int64_t *joint, const struct frame_tiles *t, int64_t frames,
+                           int64_t factor)
+{
+    int64_t n = 0;
+
+    for (int64_t cell = 1; cell < t->cells && cell * factor < frames; cell++) {
+        bool is_one = false;
+
+        for (int64_t i = 0; i < t->n && !is_one; i++) {
+            int64_t first = frame_tile_first(t, i);
+
+            is_one = cell == first || cell == first + frame_tile_cells(t, i);
+        }
+        if (is_one)
+            joint[n++] = cell * factor;
+    }
+    return n;
+}
+
 /* --- weights ------------------------------------------------------------------------------------
  */
 

@@ -35,6 +35,12 @@ enum status frame_windows_plan(struct frame_tiles *t, int64_t cells, int64_t win
 int64_t frame_tile_first(const struct frame_tiles *t, int64_t i);
 int64_t frame_tile_cells(const struct frame_tiles *t, int64_t i);
 
+/* The frames before which a tile begins or ends, none twice and rising, but for the video's own
+ * ends: joint [at most 2 (n - 1)], in frames of a video of so many with `factor` to a cell.
+ * Returns how many. */
+int64_t frame_tiles_joints(int64_t *joint, const struct frame_tiles *t, int64_t frames,
+                           int64_t factor);
+
 /* weight [cells of tile i * scale]: what it counts at each of its places, `scale` of them to a
  * cell.  Over all tiles that lie at a place the weights add up to 1.
  *

@@ -17,6 +17,7 @@
 #include "pipeline/predictor.h"
 #include "pipeline/resolve.h"
 #include "pipeline/viewer.h"
+#include "pipeline/windows.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -213,8 +214,24 @@ struct asked {
     struct pair pair;
     struct predictor_pair variance;
     struct head head[2];
+    struct windows windows[3]; /* of both heads and the variance, where it is made in windows */
     struct field field;
 };
+
+/* What predicts windows of the whole, as what predicts the whole. */
+static enum status in_windows(struct predictor *of, struct windows *w, const struct model *m,
+                              struct error *err)
+{
+    struct frame_tiles along[3];
+    enum status st;
+
+    if (!m->window.height)
+        return OK;
+    windows_plan(along, m);
+    if (!(st = windows_init(w, *of, along, m->network->io.in_channels, err)))
+        *of = predictor_of_windows(w);
+    return st;
+}
 
 static enum status head_init(struct asked *a, int i, const struct run *run, struct predictor of,
                              enum prediction predicts, const int32_t *label, const double *w,
@@ -224,6 +241,8 @@ static enum status head_init(struct asked *a, int i, const struct run *run, stru
     struct guidance_how how = guided_how(run, a->field.predicts);
     enum status st;
 
+    if ((st = in_windows(&of, &a->windows[i], r->model, err)))
+        return st;
     if (r->guide)
         pair_join(&a->pair, i, &of, predicts, &r->model->path);
     if (r->classifier &&
@@ -235,12 +254,16 @@ static enum status head_init(struct asked *a, int i, const struct run *run, stru
 
 /* A guide says nothing of the variance: where there is one, that of an unguided picture is the
  * model's own too. */
-static struct predictor variance_of(struct asked *a, const struct generate_request *r)
+static enum status variance_of(struct asked *a, const struct generate_request *r, struct error *err)
 {
     struct predictor of = predictor_of_variance(&a->net);
+    enum status st;
 
+    if ((st = in_windows(&of, &a->windows[2], r->model, err)))
+        return st;
     a->variance = (struct predictor_pair){.unguided = of, .guided = of};
-    return r->guide ? predictor_of_pair(&a->variance) : of;
+    a->field.variance = r->guide ? predictor_of_pair(&a->variance) : of;
+    return OK;
 }
 
 /* What this batch is told beforehand. */
@@ -290,9 +313,7 @@ static enum status asked_init(struct asked *a, const struct run *run, struct err
         return st;
     a->field.guidance = &a->head[0].guidance;
     a->field.second = both ? &a->head[1].guidance : NULL;
-    if (model_has_variance(r->model))
-        a->field.variance = variance_of(a, r);
-    return OK;
+    return model_has_variance(r->model) ? variance_of(a, r, err) : OK;
 }
 
 static void asked_release(struct asked *a)
@@ -301,6 +322,8 @@ static void asked_release(struct asked *a)
         guidance_release(&a->head[i].guidance);
         guide_release(&a->head[i].guide);
     }
+    for (int i = 0; i < 3; i++)
+        windows_release(&a->windows[i]);
     pair_release(&a->pair);
     network_predictor_release(&a->net);
 }

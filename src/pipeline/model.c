@@ -8,6 +8,7 @@
  * What reads and writes it is model_file.c.
  */
 #include "pipeline/model.h"
+#include "pipeline/windows.h"
 
 #include "base/memory.h"
 #include "base/whole.h"
@@ -131,13 +132,13 @@ enum status model_set_frames(struct model *m, int64_t frames, struct error *err)
     if (frames < 1)
         return fail(err, E_ARG, "a clip of %" PRId64 " frames", frames);
     if (!s)
-        return network_set_frames(m->network, frames, err);
+        return windows_set_frames(m, frames, err);
     if (!s->found)
         return fail(err, E_ARG,
                     "a clip of %" PRId64 " frames: how many latents that is, only the autoencoder "
                     "knows, and it was not found",
                     frames);
-    if ((st = network_set_frames(m->network, whole_parts(frames, s->frame_factor), err))) {
+    if ((st = windows_set_frames(m, whole_parts(frames, s->frame_factor), err))) {
         fail_under(err, "a clip of %" PRId64 " frames, %" PRId64 " to one of its latent", frames,
                    s->frame_factor);
         return st;

@@ -18,8 +18,16 @@
 #include "pipeline/text_encoders.h"
 #include "sampler/sampler.h"
 
+/* What the network is run on where it makes something larger (pipeline/windows.h); height 0: it
+ * does not. */
+struct model_window {
+    int64_t frames, height, width; /* of the network's numbers */
+    double overlap;                /* part of each that neighbours share */
+};
+
 struct model {
     struct network *network;
+    struct model_window window;
     struct model_options options;
     struct path path;
     struct precondition precondition;

@@ -19,6 +19,7 @@
 
 #include "base/memory.h"
 #include "pipeline/condition.h"
+#include "pipeline/windows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         .model = model,
         .graph = graph,
         .rows = rows,
-        .length = network_places(model->network) * io->in_channels,
+        .length = shape_count(windows_shape(model, 1, io->in_channels)),
         .away = io->null_label,
         .prompts = prompts,
     };
@@ -60,7 +61,7 @@ enum status network_predictor_init(struct network_predictor *p, const struct mod
         (st = mem_new((void **)&p->t, twice, sizeof *p->t, "times", err)) ||
         (st = mem_new((void **)&p->x, twice * (uint64_t)p->length, sizeof *p->x, "a batch", err)) ||
         (st = mem_new((void **)&p->y,
-                      twice * (uint64_t)(network_places(model->network) * io->out_channels),
+                      twice * (uint64_t)shape_count(windows_shape(model, 1, io->out_channels)),
                       sizeof *p->y, "a batch of predictions", err)))
         return st;
     for (int h = 0; h < 2; h++)
@@ -83,7 +84,7 @@ enum status network_predictor_perturb(struct network_predictor *p, const bool *i
                                       const bool *skip, struct error *err)
 {
     const struct network_io *io = &p->model->network->io;
-    uint64_t length = (uint64_t)(network_places(p->model->network) * io->out_channels);
+    uint64_t length = (uint64_t)shape_count(windows_shape(p->model, 1, io->out_channels));
     float *y;
     enum status st;
 
@@ -162,7 +163,7 @@ static struct tensor *record_rows(struct network_predictor *p, int64_t rows, boo
     struct tensor *y;
 
     graph_reset(g);
-    in.x = graph_input(g, network_shape(p->model->network, rows, io->in_channels), p->x);
+    in.x = graph_input(g, windows_shape(p->model, rows, io->in_channels), p->x);
     in.t = graph_input(g, SHAPE(rows), p->t);
     if (p->condition)
         in.condition = graph_input(
@@ -188,7 +189,7 @@ static enum status run(struct network_predictor *p, int64_t rows, int64_t to, bo
     y = record_rows(p, rows, perturbed);
     if ((st = graph_run(p->graph, err)))
         return st;
-    graph_read(p->graph, y, p->y + to * network_places(p->model->network) * io->out_channels);
+    graph_read(p->graph, y, p->y + to * shape_count(windows_shape(p->model, 1, io->out_channels)));
     p->evaluations += rows / p->rows;
     return OK;
 }
@@ -207,7 +208,7 @@ static void read_out(const struct network_predictor *p, double *out, int64_t at,
 {
     const struct network_io *io = &p->model->network->io;
     int64_t C = io->in_channels, K = io->out_channels;
-    int64_t pixels = p->rows * network_places(p->model->network);
+    int64_t pixels = p->rows * shape_count(windows_shape(p->model, 1, 1));
     const float *y = p->y + at * pixels * K + head * C;
 
     for (int64_t i = 0; i < pixels; i++)

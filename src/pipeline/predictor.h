@@ -15,7 +15,8 @@ struct network_head {
     int index;
 };
 
-/* Fields are its own; labels [rows] are copied.  One thread at a time. */
+/* Fields are its own; labels [rows] are copied.  One thread at a time.  Of a model with windows x
+ * is one of them (windows_shape). */
 struct network_predictor {
     const struct model *model;
     struct graph *graph; /* the caller's */

@@ -62,6 +62,23 @@ static enum status check_condition(const struct generate_request *r, struct erro
     return OK;
 }
 
+/* Who else looks at a picture was not asked about windows of it, and what a network is told of is
+ * not cut into any. */
+static enum status check_windows(const struct generate_request *r, struct error *err)
+{
+    bool told = r->model->network->io.condition_channels;
+
+    if (!r->model->window.height || (!r->classifier && !r->guide && !told))
+        return OK;
+    if (told)
+        return fail(err, E_UNSUPPORTED,
+                    "a '%s' that is told of a frame or a clip makes nothing in tiles",
+                    r->model->network->kind->name);
+    return fail(err, E_UNSUPPORTED,
+                "a picture in tiles takes no %s: that one knows pictures of its own size alone",
+                r->classifier ? "classifier" : "guide");
+}
+
 enum status resolve_model(const struct generate_request *r, struct error *err)
 {
     const struct network *net = r->model->network;
@@ -88,7 +105,8 @@ enum status resolve_model(const struct generate_request *r, struct error *err)
                     "a '%s' makes videos, and draws none over a picture; one that was trained with "
                     "movie.first_frame begins with it",
                     net->kind->name);
-    if ((st = check_condition(r, err)) || (st = check_latents(r, err)))
+    if ((st = check_condition(r, err)) || (st = check_latents(r, err)) ||
+        (st = check_windows(r, err)))
         return st;
     if ((st = sampler_check(sampler_at(r->settings.sampler), &r->model->path,
                             model_has_variance(r->model), err)))

@@ -44,6 +44,11 @@ static enum status cnn_open(struct perceptual *p, const char *path, struct error
                     "%s: a %s compares no pictures; imgen train makes a network that does with "
                     "model.network = cnn",
                     path, p->model->network->kind->name);
+    if (p->model->network->io.frames)
+        return fail(err, E_ARG,
+                    "%s: a cnn of clips, and pictures are compared frame by frame: train one with "
+                    "data.frames = 1",
+                    path);
     return OK;
 }
 
