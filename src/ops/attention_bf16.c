@@ -2,7 +2,7 @@
  * attention_bf16.c - the two products of attention with factors of 8 significant bits
  *
  * Where layers are computed in bf16 or in bytes, attention in float32 is a third of a step, and
- * nine tenths of that are its products.  Here their factors are rounded to bf16 and their sums stay
+ * four fifths of that are its products.  Here their factors are rounded to bf16 and their sums stay
  * float32, on the panel kernel that linear layers use:
  *
  *     S^T [keys, 64] = K [keys, d / 2 words] Q [d / 2 words, 64]      keys as rows, queries across
