@@ -100,8 +100,9 @@ struct imgen_clip {
 
 /* The first `most` frames, 0: all, of an animated WebP, APNG, GIF or Y4M file, or, with the plugin
  * for video, of another one, by content; of any other picture, which is one frame; or of a folder
- * of pictures of one size, in the order of their names, numbers by their values.  Give it back with imgen_clip_release.  E_FORMAT names what is
- * broken, a folder without pictures, and frames of different sizes. */
+ * of pictures of one size, in the order of their names, numbers by their values.  Give it back with
+ * imgen_clip_release.  E_FORMAT names what is broken, a folder without pictures, and frames of
+ * different sizes. */
 IMGEN_API enum imgen_status imgen_clip_read(struct imgen_clip *out, const char *path, int64_t most,
                                             struct imgen_error *err);
 IMGEN_API void imgen_clip_release(struct imgen_clip *clip); /* zeroes it; of one that was read */

@@ -52,14 +52,14 @@ static json_t *describe(const struct picture_latent *z)
         json_pack("{s:i, s:s, s:I, s:I}", "format", FORMAT_VERSION, "autoencoder", z->autoencoder,
                   "height", (json_int_t)z->height, "width", (json_int_t)z->width);
 
-    if (root && ((z->picture[0] && json_object_set_new(root, "picture", json_string(z->picture))) ||
-                 (z->sampled && config_set_seed(root, "sampled", z->seed)) ||
-                 (z->tile_rows && json_object_set_new(root, "tile",
-                                                      json_pack("[I, I]", (json_int_t)z->tile_rows,
-                                                                (json_int_t)z->tile_columns))) ||
-                 (z->frames && json_object_set_new(root, "frames", json_integer(z->frames))) ||
-                 (z->frames && z->rate > 0 &&
-                  json_object_set_new(root, "rate", json_real(z->rate))))) {
+    if (root &&
+        ((z->picture[0] && json_object_set_new(root, "picture", json_string(z->picture))) ||
+         (z->sampled && config_set_seed(root, "sampled", z->seed)) ||
+         (z->tile_rows && json_object_set_new(root, "tile",
+                                              json_pack("[I, I]", (json_int_t)z->tile_rows,
+                                                        (json_int_t)z->tile_columns))) ||
+         (z->frames && json_object_set_new(root, "frames", json_integer(z->frames))) ||
+         (z->frames && z->rate > 0 && json_object_set_new(root, "rate", json_real(z->rate))))) {
         json_decref(root);
         root = NULL;
     }
