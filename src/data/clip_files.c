@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/whole.h"
+#include "data/listing.h"
 #include "data/picture.h"
 
 #include <inttypes.h>
