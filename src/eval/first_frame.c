@@ -8,6 +8,7 @@
 #include "eval/measure.h"
 
 #include "base/memory.h"
+#include "base/whole.h"
 #include "pipeline/picture.h"
 
 #include <inttypes.h>
@@ -17,7 +18,8 @@
 static enum status run(struct measure_result *out, const struct measure_task *t, struct error *err)
 {
     const struct picture_set *p = &t->pictures;
-    int64_t frame = p->height * p->width * p->channels, clip = p->frames * frame, kept = 0;
+    int64_t frame = p->height * p->width * p->channels, clip = whole_max(p->frames, 1) * frame,
+            kept = 0;
     double *value, lowest = HUGE_VAL;
     enum status st;
 

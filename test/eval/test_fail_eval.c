@@ -79,9 +79,10 @@ static enum status go(struct figures *out, struct error *err)
     static float x[N * 64], y[N * 64];
     static int32_t guess[N];
     struct picture_set set = {N, SIDE, SIDE, 3, 0, ours, label, x, guess, true};
-    struct measure_task t = {.pictures = set,
-                             .reference = set,
-                             .options = {.neighbours = 3, .subsets = 2, .projections = 70}};
+    struct measure_task t = {
+        .pictures = set,
+        .reference = set,
+        .options = {.neighbours = 3, .subsets = 2, .projections = 70, .upscale = 2}};
     struct statistics s = {.n = N, .label = label, .height = SIDE, .width = SIDE, .channels = 3};
     struct features *f = NULL;
     enum status st;
