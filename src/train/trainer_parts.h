@@ -82,6 +82,14 @@ enum status trainer_choose_texts(struct trainer *t, struct error *err);
  * is there, sees it. */
 enum status trainer_name_autoencoder(struct trainer *t, struct error *err);
 
+/* trainer_setup.c.  All of the above for a run as requested; writes: latents that are missing are
+ * made.  Then what hands out the samples, from the step that the model is at.  All of it is given
+ * back by the last, whatever of it is there. */
+enum status trainer_set_up(struct trainer *t, const struct train_request *r, bool writes,
+                           struct error *err);
+enum status trainer_start_loader(struct trainer *t, struct error *err);
+void trainer_tear_down(struct trainer *t);
+
 /* trainer_step.c.  Record the loss of the batch, whatever it holds, and its adjoints. */
 struct tensor *trainer_record(struct trainer *t);
 
