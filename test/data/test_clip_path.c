@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "data/dataset.h"
+#include "support/says.h"
 #include "support/temp.h"
 
 #include <setjmp.h>
@@ -21,30 +22,9 @@
 
 enum { SIDE = 8, FRAME = SIDE * SIDE * 3 };
 
-static char folder[TEMP_PATH], path[TEMP_PATH];
-
-static int fresh(void **state)
-{
-    (void)state;
-    temp_dir_new(folder);
-    return 0;
-}
-
-static int gone(void **state)
-{
-    (void)state;
-    temp_dir_remove(folder);
-    return 0;
-}
-
-static const char *in(const char *name)
-{
-    return temp_path(path, folder, name);
-}
-
 static void make_folder(const char *name)
 {
-    assert_int_equal(mkdir(in(name), 0777), 0);
+    assert_int_equal(mkdir(name, 0777), 0);
 }
 
 /* Grey of a level, so that a frame says which it is. */
@@ -54,7 +34,7 @@ static void write_frame(const char *name, int level, int64_t side)
 
     assert_int_equal(image_init(&im, side, side, 3, NULL), OK);
     memset(im.pixels, level, (size_t)(side * side * 3));
-    assert_int_equal(png_write(in(name), &im, NULL, 0, NULL), OK);
+    assert_int_equal(png_write(name, &im, NULL, 0, NULL), OK);
     image_release(&im);
 }
 
@@ -69,7 +49,7 @@ static void write_clip(const char *name, int64_t frames, int64_t side)
         assert_int_equal(clip_add(&c, pixels, NULL), OK);
     }
     c.rate = 10;
-    assert_int_equal(clip_write(in(name), &c, CLIP_LOSSLESS, NULL), OK);
+    assert_int_equal(clip_write(name, &c, CLIP_LOSSLESS, NULL), OK);
     clip_release(&c);
 }
 
@@ -86,18 +66,18 @@ static void frames_of_a_folder(void **state)
     write_frame("f/9.png", 90, SIDE);
     make_folder("f/below");
     write_frame("f/below/1.png", 1, SIDE);
-    assert_int_equal(file_write(in("f/notes.txt"), (const uint8_t *)"x", 1, NULL), OK);
-    assert_int_equal(clip_path_read(&c, in("f"), 0, NULL), OK);
+    assert_int_equal(file_write("f/notes.txt", (const uint8_t *)"x", 1, NULL), OK);
+    assert_int_equal(clip_path_read(&c, "f", 0, NULL), OK);
     assert_int_equal(c.frames, 3);
     for (int t = 0; t < 3; t++)
         assert_int_equal(c.pixels[t * FRAME], want[t]);
     clip_release(&c);
-    assert_int_equal(clip_path_read(&c, in("f"), 2, NULL), OK);
+    assert_int_equal(clip_path_read(&c, "f", 2, NULL), OK);
     assert_int_equal(c.frames, 2);
     clip_release(&c);
-    assert_int_equal(clip_path_hash(hash, in("f"), NULL), OK);
+    assert_int_equal(clip_path_hash(hash, "f", NULL), OK);
     write_frame("f/9.png", 91, SIDE);
-    assert_int_equal(clip_path_hash(other, in("f"), NULL), OK);
+    assert_int_equal(clip_path_hash(other, "f", NULL), OK);
     assert_string_not_equal(hash, other);
 }
 
@@ -108,15 +88,15 @@ static void files_are_clips_too(void **state)
 
     (void)state;
     write_clip("a.webp", 5, SIDE);
-    assert_int_equal(clip_path_read(&c, in("a.webp"), 0, NULL), OK);
+    assert_int_equal(clip_path_read(&c, "a.webp", 0, NULL), OK);
     assert_true(c.frames == 5 && c.rate > 9.9 && c.rate < 10.1);
     clip_release(&c);
     write_frame("still.png", 7, SIDE);
-    assert_int_equal(clip_path_read(&c, in("still.png"), 0, NULL), OK);
+    assert_int_equal(clip_path_read(&c, "still.png", 0, NULL), OK);
     assert_int_equal(c.frames, 1);
     clip_release(&c);
-    assert_int_equal(clip_path_hash(hash, in("a.webp"), NULL), OK);
-    assert_int_equal(hash_file(want, in("a.webp"), NULL), OK);
+    assert_int_equal(clip_path_hash(hash, "a.webp", NULL), OK);
+    assert_int_equal(hash_file(want, "a.webp", NULL), OK);
     assert_string_equal(hash, want);
 }
 
@@ -125,7 +105,7 @@ static void must_refuse(const char *name, enum status want, const char *says)
     struct error err = {0};
     struct clip c;
 
-    assert_int_equal(clip_path_read(&c, in(name), 0, &err), want);
+    assert_int_equal(clip_path_read(&c, name, 0, &err), want);
     assert_null(c.pixels);
     if (!strstr(err.text, says))
         fail_msg("'%s' does not say '%s'", err.text, says);
@@ -140,19 +120,19 @@ static void what_is_refused(void **state)
     must_refuse("nothing.webp", E_IO, "nothing.webp");
     make_folder("empty");
     must_refuse("empty", E_FORMAT, "no .png, .jpg or .webp frames in this folder");
-    assert_int_equal(clip_path_hash(hash, in("empty"), &err), E_FORMAT);
+    assert_int_equal(clip_path_hash(hash, "empty", &err), E_FORMAT);
     make_folder("mixed");
     write_frame("mixed/0.png", 1, SIDE);
     write_frame("mixed/1.png", 1, 2 * SIDE);
     must_refuse("mixed", E_FORMAT,
                 "mixed/1.png: 16 x 16 pixels of 3 channels, and the frames before it have 8 x 8");
-    assert_int_equal(file_write(in("cut.gif"), (const uint8_t *)"GIF89a\x08", 7, NULL), OK);
+    assert_int_equal(file_write("cut.gif", (const uint8_t *)"GIF89a\x08", 7, NULL), OK);
     must_refuse("cut.gif", E_FORMAT, "cut.gif: GIF");
     assert_int_equal(
-        file_write(in("none.y4m"), (const uint8_t *)"YUV4MPEG2 W8 H8 F8:1 C444\n", 26, NULL), OK);
+        file_write("none.y4m", (const uint8_t *)"YUV4MPEG2 W8 H8 F8:1 C444\n", 26, NULL), OK);
     must_refuse("none.y4m", E_FORMAT, "not one frame of 8 x 8 is there");
     make_folder("broken");
-    assert_int_equal(file_write(in("broken/0.png"), (const uint8_t *)"\x89PNG", 4, NULL), OK);
+    assert_int_equal(file_write("broken/0.png", (const uint8_t *)"\x89PNG", 4, NULL), OK);
     must_refuse("broken", E_FORMAT, "0.png");
 }
 
@@ -161,7 +141,7 @@ static void what_is_refused(void **state)
 
 static void a_folder_of_clips(void **state)
 {
-    struct dataset_config c = {.format = "folder", .path = folder, .size = SIDE, .frames = 4};
+    struct dataset_config c = {.format = "folder", .path = ".", .size = SIDE, .frames = 4};
     static float pixels[4 * FRAME];
     struct error err = {0};
     struct dataset *d;
@@ -194,23 +174,23 @@ static void a_folder_of_clips(void **state)
 
 static void a_folder_without(void **state)
 {
-    struct dataset_config c = {.format = "folder", .path = folder, .size = SIDE, .frames = 4};
+    struct dataset_config c = {.format = "folder", .path = ".", .size = SIDE, .frames = 4};
     struct error err = {0};
     struct dataset *d;
 
     (void)state;
     assert_int_equal(dataset_open(&d, &c, &err), E_IO);
-    assert_non_null(strstr(err.text, ".y4m clips in this folder"));
+    assert_says(err.text, ".y4m clips in this folder");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(frames_of_a_folder, fresh, gone),
-        cmocka_unit_test_setup_teardown(files_are_clips_too, fresh, gone),
-        cmocka_unit_test_setup_teardown(what_is_refused, fresh, gone),
-        cmocka_unit_test_setup_teardown(a_folder_of_clips, fresh, gone),
-        cmocka_unit_test_setup_teardown(a_folder_without, fresh, gone),
+        cmocka_unit_test_setup_teardown(frames_of_a_folder, temp_enter, temp_leave),
+        cmocka_unit_test_setup_teardown(files_are_clips_too, temp_enter, temp_leave),
+        cmocka_unit_test_setup_teardown(what_is_refused, temp_enter, temp_leave),
+        cmocka_unit_test_setup_teardown(a_folder_of_clips, temp_enter, temp_leave),
+        cmocka_unit_test_setup_teardown(a_folder_without, temp_enter, temp_leave),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

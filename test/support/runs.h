@@ -18,6 +18,17 @@ enum status run_text(struct train_request r, const char *config, const char *con
 /* A train_callback that stops behind a step; user: its number, int64_t, or 0. */
 bool run_stops_at(const struct train_event *e, void *user);
 
+/* The same into the folder `name`: stopped behind a step, 0: never; below that the run that is
+ * there goes on.  At most RUN_SETTINGS of `more`. */
+enum { RUN_SETTINGS = 6 };
+enum status run_in(const char *name, const char *config, int threads, int64_t stop,
+                   const char *const *more, struct error *err);
+/* Whole; fails the test where that fails. */
+void run_must(const char *name, const char *config, int threads, const char *const *more);
+/* Fails the test unless the run of this configuration in the folder `whole` is what comes out on
+ * three threads too, and when it is cut behind its second or third step and gone on with. */
+void assert_run_repeats(const char *whole, const char *config);
+
 /* Fails the test unless the newest checkpoints of two runs hold the same tensors, bit for bit. */
 void assert_same_runs(const char *folder, const char *other);
 

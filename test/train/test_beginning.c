@@ -6,21 +6,18 @@
 #include "train/beginning.h"
 
 #include "pipeline/model.h"
+#include "support/runs.h"
+#include "support/says.h"
 #include "support/temp.h"
-#include "train/trainer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char place[TEMP_PATH], before[TEMP_PATH];
 
 #define TRAIN                                                                                    \
     "[train]\nsteps = 2\nbatch = 2\nwarmup = 0\nlearning_rate = 0.003\nema = 0\nsample_every = " \
@@ -31,39 +28,6 @@ static const char clip[] = "[data]\nformat = moving\nframes = 9\n[model]\nnetwor
                            "movie\n[movie]\npatch = 8\nwidth = 16\n"
                            "depth = 1\nheads = 2\ntext_length = 48\ntext_width = 8\ntext_depth = "
                            "1\ntext_heads = 2\n" TRAIN;
-
-static bool stop_behind_one(const struct train_event *e, void *user)
-{
-    (void)user;
-    return e->kind != TRAIN_STEP || e->step != 1;
-}
-
-/* more: settings over the configuration, ended by NULL. */
-static enum status train(const char *config, const char *const *more, bool resume, bool cut,
-                         struct error *err)
-{
-    struct experiment e;
-    struct train_request r = {
-        .experiment = &e, .threads = 2, .resume = resume, .callback = cut ? stop_behind_one : NULL};
-    enum status st;
-    int n = 0;
-
-    while (more[n])
-        n++;
-    st = experiment_read_text(&e, "test", config, (char *const *)(uintptr_t)more, n, err);
-    if (!st)
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
-}
-
-static void must_train(const char *config, const char *const *more)
-{
-    struct error err = {0};
-
-    if (train(config, more, false, false, &err))
-        fail_msg("%s", err.text);
-}
 
 static struct model *open_model(const char *path)
 {
@@ -104,35 +68,35 @@ static void holds(const char *to, const char *from)
 
 static void its_weights_are_there(void **state)
 {
-    static const char *const more[] = {"train.out=again", "train.init=picture/model.safetensors",
+    static const char *const more[] = {"train.init=picture/model.safetensors",
                                        "train.learning_rate=0", "train.seed=9", NULL};
 
     (void)state;
-    must_train(picture, more);
+    run_must("again", picture, 2, more);
     holds("again/model.safetensors", "picture/model.safetensors");
 }
 
 static void longer_clips_keep_their_times(void **state)
 {
-    static const char *const more[] = {"train.out=longer", "train.init=clip/model.safetensors",
-                                       "train.learning_rate=0", "data.frames=11", NULL};
+    static const char *const more[] = {"train.init=clip/model.safetensors", "train.learning_rate=0",
+                                       "data.frames=11", NULL};
 
     (void)state;
-    must_train(clip, more);
+    run_must("longer", clip, 2, more);
     holds("longer/model.safetensors", "clip/model.safetensors");
 }
 
 /* A run that was cut needs the first model no more. */
 static void a_run_that_goes_on(void **state)
 {
-    static const char *const more[] = {"train.out=cut", "train.init=gone.safetensors", NULL};
+    static const char *const more[] = {"train.init=gone.safetensors", NULL};
     struct error err = {0};
 
     (void)state;
     assert_int_equal(link("picture/model.safetensors", "gone.safetensors"), 0);
-    assert_int_equal(train(picture, more, false, true, &err), E_CANCELLED);
+    assert_int_equal(run_in("cut", picture, 2, 1, more, &err), E_CANCELLED);
     assert_int_equal(unlink("gone.safetensors"), 0);
-    if (train(picture, more, true, false, &err))
+    if (run_in("cut", picture, 2, -1, more, &err))
         fail_msg("%s", err.text);
 }
 
@@ -140,25 +104,25 @@ static void refused(const char *config, const char *const *more, enum status wan
 {
     struct error err = {0};
 
-    assert_int_equal(train(config, more, false, false, &err), want);
-    if (!strstr(err.text, "train.init") || !strstr(err.text, says))
-        fail_msg("'%s' does not say train.init and '%s'", err.text, says);
+    assert_int_equal(run_in("none", config, 2, 0, more, &err), want);
+    assert_says(err.text, "train.init");
+    assert_says(err.text, says);
     assert_int_not_equal(access("none/log.csv", F_OK), 0);
 }
 
 static void what_does_not_fit(void **state)
 {
-    static const char out[] = "train.out=none", init[] = "train.init=picture/model.safetensors",
+    static const char init[] = "train.init=picture/model.safetensors",
                       clips[] = "train.init=clip/model.safetensors";
-    static const char *const wider[] = {out, init, "dit.width=32", NULL},
-                             *const shallower[] = {out, clips, "movie.width=8", NULL},
-                             *const shorter[] = {out, clips, "data.frames=8", NULL},
-                             *const other[] = {out, clips, NULL},
-                             *const missing[] = {out, "train.init=nowhere", NULL};
+    static const char *const wider[] = {init, "dit.width=32", NULL},
+                             *const narrower[] = {clips, "movie.width=8", NULL},
+                             *const shorter[] = {clips, "data.frames=8", NULL},
+                             *const other[] = {clips, NULL},
+                             *const missing[] = {"train.init=nowhere", NULL};
 
     (void)state;
     refused(picture, wider, E_ARG, "cannot become");
-    refused(clip, shallower, E_ARG, "cannot become");
+    refused(clip, narrower, E_ARG, "cannot become");
     refused(clip, shorter, E_ARG, "pos_embed.times: [9, 16] cannot become [8, 16]");
     refused(picture, other, E_ARG, "a 'dit' does not begin as a 'movie'");
     refused(picture, missing, E_IO, "nowhere");
@@ -166,25 +130,9 @@ static void what_does_not_fit(void **state)
 
 static int set_up(void **state)
 {
-    static const char *const as_picture[] = {"train.out=picture", NULL}, *const as_clip[] = {
-                                                                             "train.out=clip",
-                                                                             NULL};
-
-    (void)state;
-    temp_dir_new(place);
-    if (!getcwd(before, sizeof before) || chdir(place))
-        return -1;
-    must_train(picture, as_picture);
-    must_train(clip, as_clip);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (chdir(before))
-        return -1;
-    temp_dir_remove(place);
+    temp_enter(state);
+    run_must("picture", picture, 2, NULL);
+    run_must("clip", clip, 2, NULL);
     return 0;
 }
 
@@ -197,5 +145,5 @@ int main(void)
         cmocka_unit_test(what_does_not_fit),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, temp_leave);
 }

@@ -11,6 +11,7 @@
 #include "pipeline/latent_decoder.h"
 #include "support/models.h"
 #include "support/runs.h"
+#include "support/says.h"
 #include "support/temp.h"
 
 #include <math.h>
@@ -49,59 +50,32 @@ static const char pixels[] =
          "text_length = 48\ntext_width = 8\ntext_depth = 1\ntext_heads = 2\n" TRAIN
          "label_drop = 0.3\nsample_every = 0\n[sample]\nsteps = 2\ncfg_scale = 2\n";
 
-static enum status train(const char *config, const char *name, int threads, int64_t stop,
-                         const char *more, struct error *err)
+/* With one setting more, or NULL: what is refused must not have a run. */
+static enum status train(const char *config, const char *name, const char *more, struct error *err)
 {
-    char out[96];
-    const char *const settings[] = {out, more, NULL};
-    struct train_request r = {
-        .threads = threads, .resume = stop < 0, .callback = run_stops_at, .user = &stop};
+    const char *const settings[] = {more, NULL};
 
-    snprintf(out, sizeof out, "train.out=%s", name);
-    return run_text(r, config, settings, err);
+    return run_in(name, config, 2, 0, settings, err);
 }
 
-static void must_train(const char *config, const char *name, int threads)
-{
-    struct error err = {0};
-
-    if (train(config, name, threads, 0, NULL, &err))
-        fail_msg("%s: %s", name, err.text);
-}
-
-/* The third and the sixth step are of pictures, and the run is cut behind one of clips and behind
+/* The third and the sixth step are of pictures, so that a run is cut behind one of clips and behind
  * one of pictures. */
-static void check_runs(const char *config, const char *whole)
-{
-    char name[80];
-
-    for (int64_t stop = 2; stop <= 3; stop++) {
-        snprintf(name, sizeof name, "%s-cut-%d", whole, (int)stop);
-        assert_int_equal(train(config, name, 2, stop, NULL, NULL), E_CANCELLED);
-        assert_int_equal(train(config, name, 2, -1, NULL, NULL), OK);
-        assert_same_runs(whole, name);
-    }
-    snprintf(name, sizeof name, "%s-threads", whole);
-    must_train(config, name, 3);
-    assert_same_runs(whole, name);
-}
-
 static void an_autoencoders_run_is_the_same(void **state)
 {
     (void)state;
-    check_runs(autoencoder, "ae");
+    assert_run_repeats("ae", autoencoder);
 }
 
 static void a_run_on_latents_is_the_same(void **state)
 {
     (void)state;
-    check_runs(latents, "latents");
+    assert_run_repeats("latents", latents);
 }
 
 static void a_run_on_pixels_is_the_same(void **state)
 {
     (void)state;
-    check_runs(pixels, "pixels");
+    assert_run_repeats("pixels", pixels);
 }
 
 static void sheets_are_drawn(void **state)
@@ -122,7 +96,7 @@ static void pictures_count(void **state)
     double differ = 0;
 
     (void)state;
-    if (train(pixels, "clips", 2, 0, "train.image_every=0", &err))
+    if (train(pixels, "clips", "train.image_every=0", &err))
         fail_msg("%s", err.text);
     assert_int_equal(checkpoint_find(a, "pixels", NULL), OK);
     assert_int_equal(checkpoint_find(b, "clips", NULL), OK);
@@ -250,7 +224,7 @@ static void clips_of_latents(void **state)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         check_clips(m, lengths[i]);
     assert_int_equal(model_set_frames(m, 17, &err), E_ARG);
-    assert_non_null(strstr(err.text, "1 to 8"));
+    assert_says(err.text, "1 to 8");
     assert_int_equal(model_frames(m), 16);
     assert_int_equal(model_set_frames(m, 0, NULL), E_ARG);
     model_free(m);
@@ -283,13 +257,12 @@ static void what_cannot_be_asked(void **state)
     r.n = 1;
     assert_int_equal(generate(out, &r, NULL, &err), E_UNSUPPORTED);
     model_free(m);
-    assert_int_equal(train(pixels, "none", 2, 0, "data.frames=1", &err), E_ARG);
-    assert_non_null(strstr(err.text, "no clips"));
-    assert_int_equal(train(pixels, "none", 2, 0, "data.frames=7", &err), E_ARG);
+    assert_int_equal(train(pixels, "none", "data.frames=1", &err), E_ARG);
+    assert_says(err.text, "no clips");
+    assert_int_equal(train(pixels, "none", "data.frames=7", &err), E_ARG);
     assert_int_equal(
-        train("[data]\nformat = moving\n[model]\nnetwork = unet\n", "none", 2, 0, NULL, &err),
-        E_ARG);
-    assert_non_null(strstr(err.text, "learns pictures"));
+        train("[data]\nformat = moving\n[model]\nnetwork = unet\n", "none", NULL, &err), E_ARG);
+    assert_says(err.text, "learns pictures");
 }
 
 /* An autoencoder that begins as one of pictures makes of a still clip what that makes of its frame,
@@ -323,16 +296,16 @@ static void an_inflated_one_begins_as_its_picture(void **state)
     codec_free(c);
     for (int i = 0; i < LATENT; i++)
         assert_true(fabsf(want[i] - got[i]) < 1e-4f);
-    assert_int_equal(
-        train(autoencoder, "none", 2, 0, "autoencoder.inflate=ae/model.safetensors", &err), E_ARG);
+    assert_int_equal(train(autoencoder, "none", "autoencoder.inflate=ae/model.safetensors", &err),
+                     E_ARG);
 }
 
 static int set_up(void **state)
 {
     temp_enter(state);
-    must_train(autoencoder, "ae", 2);
-    must_train(latents, "latents", 2);
-    must_train(pixels, "pixels", 2);
+    run_must("ae", autoencoder, 2, NULL);
+    run_must("latents", latents, 2, NULL);
+    run_must("pixels", pixels, 2, NULL);
     return 0;
 }
 

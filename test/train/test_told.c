@@ -14,8 +14,9 @@
 #include "io/image.h"
 #include "pipeline/codec_video.h"
 #include "pipeline/latent_decoder.h"
+#include "support/runs.h"
+#include "support/says.h"
 #include "support/temp.h"
-#include "support/tensor_files.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -25,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -56,74 +56,17 @@ static const char pixels[] = ON_PIXELS "first_frame = 0.6\n" TRAIN;
 static const char larger[] = ON_LATENTS "upscale = 2\n" TRAIN;
 static const char larger_pixels[] = ON_PIXELS "upscale = 4\n" TRAIN;
 
-static char place[TEMP_PATH], before[TEMP_PATH];
-
-static bool stop_at(const struct train_event *e, void *user)
-{
-    return e->kind != TRAIN_STEP || e->step != *(const int64_t *)user;
-}
-
-/* Stops after that step, 0: never; below: goes on with the run that is there.  more: settings, NULL
- * at the end. */
-static enum status train(const char *config, const char *name, int threads, int64_t stop,
-                         const char *const *more, struct error *err)
-{
-    char out[80], *settings[6] = {out};
-    struct experiment e;
-    struct train_request r = {.experiment = &e,
-                              .threads = threads,
-                              .resume = stop < 0,
-                              .callback = stop_at,
-                              .user = &stop};
-    enum status st;
-    int n = 1;
-
-    for (; more && more[n - 1]; n++)
-        settings[n] = (char *)(uintptr_t)more[n - 1];
-    snprintf(out, sizeof out, "train.out=%s", name);
-    st = experiment_read_text(&e, "test", config, settings, n, err);
-    if (!st)
-        st = train_run(&r, err);
-    experiment_release(&e);
-    return st;
-}
-
-static void must_train(const char *config, const char *name, int threads, const char *const *more)
-{
-    struct error err = {0};
-
-    if (train(config, name, threads, 0, more, &err))
-        fail_msg("%s: %s", name, err.text);
-}
-
-static void same_runs(const char *one, const char *other)
-{
-    char a[CHECKPOINT_PATH], b[CHECKPOINT_PATH];
-
-    assert_int_equal(checkpoint_find(a, one, NULL), OK);
-    assert_int_equal(checkpoint_find(b, other, NULL), OK);
-    assert_same_tensors(a, b);
-}
-
 /* The third and the sixth step are of pictures; cut behind one of clips and one of pictures. */
 static void check_runs(const char *config, const char *whole)
 {
     static const char *const recomputed[] = {"train.recompute=true", NULL};
     char name[80];
 
-    must_train(config, whole, 2, NULL);
-    for (int64_t stop = 2; stop <= 3; stop++) {
-        snprintf(name, sizeof name, "%s-cut-%d", whole, (int)stop);
-        assert_int_equal(train(config, name, 2, stop, NULL, NULL), E_CANCELLED);
-        assert_int_equal(train(config, name, 2, -1, NULL, NULL), OK);
-        same_runs(whole, name);
-    }
-    snprintf(name, sizeof name, "%s-threads", whole);
-    must_train(config, name, 3, NULL);
-    same_runs(whole, name);
+    run_must(whole, config, 2, NULL);
+    assert_run_repeats(whole, config);
     snprintf(name, sizeof name, "%s-recomputed", whole);
-    must_train(config, name, 1, recomputed);
-    same_runs(whole, name);
+    run_must(name, config, 1, recomputed);
+    assert_same_runs(whole, name);
 }
 
 static void runs_are_the_same(void **state)
@@ -373,7 +316,7 @@ static void it_begins_as_it_was(void **state)
     struct generate_request r;
 
     (void)state;
-    must_train(latents, "begun", 2, still);
+    run_must("begun", latents, 2, still);
     was = open_model("plain");
     is = open_model("begun");
     assert_true(is->network->io.condition_channels == 3);
@@ -463,9 +406,8 @@ static void is_refused(const char *config, const char *setting, const char *beca
     const char *const more[] = {setting, NULL};
     struct error err = {0};
 
-    assert_int_not_equal(train(config, "refused", 2, 0, more, &err), OK);
-    if (!strstr(err.text, because))
-        fail_msg("%s: %s", setting, err.text);
+    assert_int_not_equal(run_in("refused", config, 2, 0, more, &err), OK);
+    assert_says(err.text, because);
 }
 
 static void runs_that_cannot_be(void **state)
@@ -497,14 +439,14 @@ static void requests_that_cannot_be(void **state)
     (void)state;
     r.given = given;
     assert_int_equal(generate(out, &r, NULL, &err), E_ARG);
-    assert_non_null(strstr(err.text, "movie.first_frame"));
+    assert_says(err.text, "movie.first_frame");
     r = request(up);
     assert_int_equal(generate(out, &r, NULL, &err), E_ARG);
-    assert_non_null(strstr(err.text, "2 times larger, and none is given"));
+    assert_says(err.text, "2 times larger, and none is given");
     r.given = given;
     r.guide = first;
     assert_int_equal(generate(out, &r, NULL, &err), E_ARG);
-    assert_non_null(strstr(err.text, "told of a clip's first frame"));
+    assert_says(err.text, "told of a clip's first frame");
     r = request(first);
     r.guide = none; /* who is told nothing can be guided away from */
     r.given = given;
@@ -512,7 +454,7 @@ static void requests_that_cannot_be(void **state)
     r.guide = NULL;
     assert_int_equal(model_set_frames(first, 2, NULL), OK);
     assert_int_equal(generate(out, &r, NULL, &err), E_ARG);
-    assert_non_null(strstr(err.text, "a clip of 2 frames"));
+    assert_says(err.text, "a clip of 2 frames");
     model_free(none);
     model_free(first);
     model_free(up);
@@ -522,21 +464,9 @@ static int set_up(void **state)
 {
     static const char *const no_sheets[] = {"train.sample_every=0", NULL};
 
-    (void)state;
-    temp_dir_new(place);
-    if (!getcwd(before, sizeof before) || chdir(place))
-        return -1;
-    must_train(autoencoder, "ae", 2, NULL);
-    must_train(plain, "plain", 2, no_sheets);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (chdir(before))
-        return -1;
-    temp_dir_remove(place);
+    temp_enter(state);
+    run_must("ae", autoencoder, 2, NULL);
+    run_must("plain", plain, 2, no_sheets);
     return 0;
 }
 
@@ -554,5 +484,5 @@ int main(void)
         cmocka_unit_test(requests_that_cannot_be),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, temp_leave);
 }
