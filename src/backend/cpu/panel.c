@@ -23,6 +23,11 @@
 
 #include <stddef.h>
 
+enum {
+    PANEL_NEAR = 512, /* words of a strip that is copied, at most         */
+    PANEL_TALL = 24,  /* rows that must meet it: fewer do not pay for that */
+};
+
 /* Loops over registers must disappear before the compiler decides where the sums live. */
 #ifdef __clang__
 #define PANEL_UNROLL _Pragma("clang loop unroll(full)")

@@ -71,10 +71,25 @@ PANEL_NAME(step)(struct panel_product *p, int rows)
     p->m -= rows;
 }
 
-/* Strips of PANEL_VECS vectors, each from the first row to the last. */
+/* A strip of B, its words one behind another. */
+PANEL_TARGET static inline __attribute__((always_inline)) void
+PANEL_NAME(bring)(panel_word *near, const struct panel_product *p, int64_t wide)
+{
+    const int64_t lanes = PANEL_BYTES / sizeof(int32_t);
+
+    for (int64_t l = 0; l < p->words; l++)
+        for (int64_t v = 0; v < wide; v += lanes)
+            *(PANEL_NAME(vec) *)(near + l * wide + v) =
+                *(const PANEL_NAME(vec) *)(p->b + l * p->b_word + v);
+}
+
+/* Strips of PANEL_VECS vectors, each from the first row to the last.  One that is narrower than the
+ * panel has its words apart, in a few sets of the first-level cache: many rows meet a copy of it. */
 PANEL_TARGET static void PANEL_NAME(mul)(const struct panel_product *whole)
 {
-    enum { WIDE = PANEL_VECS * PANEL_BYTES / sizeof(int32_t) };
+    enum { WIDE = PANEL_VECS * PANEL_BYTES / sizeof(int32_t), NARROW = WIDE < (int)PANEL_COLS };
+    _Alignas(PANEL_BYTES) panel_word near[NARROW ? PANEL_NEAR * WIDE : WIDE];
+    bool brings = NARROW && whole->m >= PANEL_TALL && whole->words <= PANEL_NEAR;
 
     for (int64_t j = 0; j < PANEL_COLS; j += WIDE) {
         struct panel_product p = *whole;
@@ -83,6 +98,11 @@ PANEL_TARGET static void PANEL_NAME(mul)(const struct panel_product *whole)
         p.b += j;
         if (p.d)
             p.d += j;
+        if (brings) {
+            PANEL_NAME(bring)(near, &p, WIDE);
+            p.b = near;
+            p.b_word = WIDE;
+        }
         while (p.m >= PANEL_ROWS)
             PANEL_NAME(step)(&p, PANEL_ROWS);
         if (p.m >= 4)
