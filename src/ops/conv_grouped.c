@@ -59,26 +59,17 @@ struct row {
 LANES_INLINE void add_group(lanes sum[CHAINS], const float *x, const float *w, int64_t span)
 {
     int64_t i = 0;
-    lanes v;
 
     for (; i + CHAINS <= span; i += CHAINS)
-        for (int k = 0; k < CHAINS; k++) {
-            memcpy(&v, w + (i + k) * LANES, sizeof v);
-            sum[k] += x[i + k] * v;
-        }
-    for (; i < span; i++) {
-        memcpy(&v, w + i * LANES, sizeof v);
-        sum[0] += x[i] * v;
-    }
+        for (int k = 0; k < CHAINS; k++)
+            sum[k] = lanes_mad_scale(sum[k], lanes_at(w + (i + k) * LANES), x[i + k]);
+    for (; i < span; i++)
+        sum[0] = lanes_mad_scale(sum[0], lanes_at(w + i * LANES), x[i]);
 }
 
 LANES_INLINE void add_depthwise(lanes *sum, const float *x, const float *w, int64_t count)
 {
-    lanes v, u;
-
-    lanes_load(&v, x, count, 0);
-    memcpy(&u, w, sizeof u);
-    *sum += v * u;
+    *sum = lanes_mad(*sum, lanes_load(x, count, 0), lanes_at(w));
 }
 
 /* Of a block, whose form and width are constants where this is inlined. */
@@ -87,12 +78,10 @@ LANES_INLINE void block_of(const struct grouped *p, const struct row *r, int64_t
 {
     const float *from = r->from + block_source(p, first);
     int64_t kw = p->s.kw;
-    lanes start = {0};
+    lanes start = bias ? lanes_load(bias + first, count, 0) : lanes_of(0);
 
-    if (bias)
-        lanes_load(&start, bias + first, count, 0);
     for (int64_t v = 0; v < r->width; v++) {
-        lanes sum[CHAINS] = {start};
+        lanes sum[CHAINS] = {start, lanes_of(0), lanes_of(0), lanes_of(0)};
 
         for (int64_t ky = 0; ky < p->s.kh; ky++)
             for (int64_t kx = 0; kx < kw; kx++) {
@@ -108,8 +97,8 @@ LANES_INLINE void block_of(const struct grouped *p, const struct row *r, int64_t
                 else
                     add_group(sum, x, taps, p->span);
             }
-        sum[0] += (sum[1] + sum[2]) + sum[3];
-        lanes_store(r->to + v * r->to_channels + first, sum, count);
+        sum[0] = lanes_add(sum[0], lanes_add(lanes_add(sum[1], sum[2]), sum[3]));
+        lanes_store(r->to + v * r->to_channels + first, sum[0], count);
     }
 }
 

@@ -63,16 +63,17 @@ struct row_pair {
 /* total [n, LANES] += over the pixels, n numbers of x times the vector of dy. */
 LANES_INLINE void add_numbers(double *total, const struct row_pair *r, int64_t count, int n)
 {
-    lanes sum[CHAINS] = {0}, v;
+    lanes sum[CHAINS] = {lanes_of(0), lanes_of(0), lanes_of(0), lanes_of(0)};
     float row[LANES];
 
     for (int64_t k = 0; k < r->pixels; k++) {
-        lanes_load(&v, r->dy + k * r->dy_step, count, 0);
+        lanes v = lanes_load(r->dy + k * r->dy_step, count, 0);
+
         for (int i = 0; i < n; i++)
-            sum[i] += r->x[k * r->x_step + i] * v;
+            sum[i] = lanes_mad_scale(sum[i], v, r->x[k * r->x_step + i]);
     }
     for (int i = 0; i < n; i++) {
-        memcpy(row, &sum[i], sizeof row);
+        lanes_put(row, sum[i]);
         for (int l = 0; l < LANES; l++)
             total[i * LANES + l] += (double)row[l];
     }
@@ -80,15 +81,13 @@ LANES_INLINE void add_numbers(double *total, const struct row_pair *r, int64_t c
 
 LANES_INLINE void add_vectors(double *total, const struct row_pair *r, int64_t count)
 {
-    lanes sum = {0}, v, u;
+    lanes sum = lanes_of(0);
     float row[LANES];
 
-    for (int64_t k = 0; k < r->pixels; k++) {
-        lanes_load(&v, r->dy + k * r->dy_step, count, 0);
-        lanes_load(&u, r->x + k * r->x_step, count, 0);
-        sum += u * v;
-    }
-    memcpy(row, &sum, sizeof row);
+    for (int64_t k = 0; k < r->pixels; k++)
+        sum = lanes_mad(sum, lanes_load(r->x + k * r->x_step, count, 0),
+                        lanes_load(r->dy + k * r->dy_step, count, 0));
+    lanes_put(row, sum);
     for (int l = 0; l < LANES; l++)
         total[l] += (double)row[l];
 }

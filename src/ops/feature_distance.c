@@ -61,20 +61,16 @@ static struct pair pair_of(const float *a, const float *b, int64_t C)
 IMGEN_CLONES static float row_distance(const float *a, const float *b, const float *w, float ratio,
                                        int64_t C)
 {
-    lanes sum = {0}, u, v;
+    lanes sum = lanes_of(0);
 
     for (int64_t c = 0; c < C; c += LANES) {
-        lanes_load(&u, a + c, C - c, 0);
-        lanes_load(&v, b + c, C - c, 0);
-        u -= v * ratio;
-        u *= u;
-        if (w) {
-            lanes_load(&v, w + c, C - c, 0);
-            u *= v;
-        }
-        sum += u;
+        lanes v = lanes_load(b + c, C - c, 0);
+        lanes u = lanes_sub(lanes_load(a + c, C - c, 0), lanes_scale(v, ratio));
+
+        u = lanes_mul(u, u);
+        sum = lanes_add(sum, w ? lanes_mul(u, lanes_load(w + c, C - c, 0)) : u);
     }
-    return lanes_fold(&sum);
+    return lanes_fold(sum);
 }
 
 static const float *weights_of(const struct tensor *w)
@@ -124,19 +120,15 @@ static void distance_cpu(const struct tensor *y)
 IMGEN_CLONES static float row_along(const float *a, const float *b, const float *w, float ratio,
                                     int64_t C)
 {
-    lanes sum = {0}, u, v;
+    lanes sum = lanes_of(0);
 
     for (int64_t c = 0; c < C; c += LANES) {
-        lanes_load(&u, a + c, C - c, 0);
-        lanes_load(&v, b + c, C - c, 0);
-        u *= u - v * ratio;
-        if (w) {
-            lanes_load(&v, w + c, C - c, 0);
-            u *= v;
-        }
-        sum += u;
+        lanes u = lanes_load(a + c, C - c, 0), v = lanes_load(b + c, C - c, 0);
+
+        u = lanes_mul(u, lanes_sub(u, lanes_scale(v, ratio)));
+        sum = lanes_add(sum, w ? lanes_mul(u, lanes_load(w + c, C - c, 0)) : u);
     }
-    return lanes_fold(&sum);
+    return lanes_fold(sum);
 }
 
 /* out = scale w (a - b ratio) - radial a: the second part would only change a's length. */

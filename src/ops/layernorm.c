@@ -133,24 +133,20 @@ LANES_INLINE struct means norm_dx_sums(float *doffset, float *dgain, const float
                                        const float *dy, const float *gain, int64_t D, float mean,
                                        float rstd)
 {
-    lanes h = {0}, hz = {0}, z, slope, k, sum;
+    lanes h = lanes_of(0), hz = lanes_of(0);
 
     for (int64_t i = 0; i < D; i += LANES) {
-        lanes_load(&z, x + i, D - i, mean);
-        lanes_load(&slope, dy + i, D - i, 0);
-        lanes_load(&k, gain + i, D - i, 0);
-        z = (z - mean) * rstd;
-        lanes_load(&sum, doffset + i, D - i, 0);
-        sum += slope;
-        lanes_store(doffset + i, &sum, D - i);
-        lanes_load(&sum, dgain + i, D - i, 0);
-        sum += slope * z;
-        lanes_store(dgain + i, &sum, D - i);
-        k *= slope;
-        h += k;
-        hz += k * z;
+        lanes z = lanes_sub(lanes_load(x + i, D - i, mean), lanes_of(mean));
+        lanes slope = lanes_load(dy + i, D - i, 0);
+        lanes k = lanes_mul(lanes_load(gain + i, D - i, 0), slope);
+
+        z = lanes_scale(z, rstd);
+        lanes_store(doffset + i, lanes_add(lanes_load(doffset + i, D - i, 0), slope), D - i);
+        lanes_store(dgain + i, lanes_mad(lanes_load(dgain + i, D - i, 0), slope, z), D - i);
+        h = lanes_add(h, k);
+        hz = lanes_mad(hz, k, z);
     }
-    return (struct means){lanes_fold(&h) / (float)D, lanes_fold(&hz) / (float)D};
+    return (struct means){lanes_fold(h) / (float)D, lanes_fold(hz) / (float)D};
 }
 
 /* so_far: what dx is added to, or NULL. */

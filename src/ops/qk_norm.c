@@ -74,17 +74,8 @@ LANES_INLINE void norm_dx_head(float *dx, const float *x, const float *dy, const
                                int64_t d, float eps)
 {
     const float r = inverse_rms(x, d, eps);
-    lanes sum = {0}, a, b, v;
-    float pull;
+    const float pull = row_dot3(x, dy, w, d) / (float)d * r * r;
 
-    for (int64_t c = 0; c < d; c += LANES) {
-        lanes_load(&a, x + c, d - c, 0);
-        lanes_load(&b, dy + c, d - c, 0);
-        lanes_load(&v, w + c, d - c, 0);
-        b *= v;
-        sum += a * b;
-    }
-    pull = lanes_fold(&sum) / (float)d * r * r;
 #pragma omp simd
     for (int64_t c = 0; c < d; c++)
         dx[c] = r * (w[c] * dy[c] - x[c] * pull);

@@ -65,25 +65,10 @@ static size_t rms_dx_scratch(const struct tensor *y, int threads)
     return (size_t)partial_count(b, b.width) * sizeof(float);
 }
 
-/* sum h x with h = dy weight. */
-LANES_INLINE float weighted_dot(const float *x, const float *dy, const float *weight, int64_t D)
-{
-    lanes sum = {0}, a, b, w;
-
-    for (int64_t i = 0; i < D; i += LANES) {
-        lanes_load(&a, x + i, D - i, 0);
-        lanes_load(&b, dy + i, D - i, 0);
-        lanes_load(&w, weight + i, D - i, 0);
-        b *= w;
-        sum += a * b;
-    }
-    return lanes_fold(&sum);
-}
-
 IMGEN_CLONES static void rms_dx_row(float *dx, float *dweight, float r, const float *x,
                                     const float *dy, const float *weight, int64_t D)
 {
-    float dot = weight ? weighted_dot(x, dy, weight, D) : row_dot(x, dy, D);
+    float dot = weight ? row_dot3(x, dy, weight, D) : row_dot(x, dy, D);
     float back = r * r * (dot / (float)D);
 
 #pragma omp simd
